@@ -1,0 +1,148 @@
+"""SR-UNet: the sparse residual U-Net family Res16UNet, from one table of specifications.
+
+Names and shapes of the parameters are those of MinkowskiEngine's example networks (``conv0p1s1``, ``bn0``, ``conv1p1s2``, ...,
+``block8``, ``final``), so that public Res16UNet weights load by name.
+Source: Choy, Gwak, Savarese, "4D Spatio-Temporal ConvNets: Minkowski Convolutional Neural Networks" (CVPR 2019).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gin
+from torch import nn
+
+from sparse3d.errors import InputError
+from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, ReLU, SparseTensor, concatenate
+
+
+@dataclass(frozen=True)
+class ResUNetSpec:
+    """Widths of the eight stages (four down, four up), residual blocks in each, and the width of the stem."""
+
+    planes: tuple[int, int, int, int, int, int, int, int]
+    layers: tuple[int, int, int, int, int, int, int, int]
+    stem: int = 32
+
+
+_ONE, _TWO, _DEEP = (1,) * 8, (2,) * 8, (2, 3, 4, 6, 2, 2, 2, 2)
+
+SPECS: dict[str, ResUNetSpec] = {
+    # For machines without a GPU: a quarter of Res16UNet14A's products, the same depth and receptive field.
+    "SRUNet14-CPU": ResUNetSpec((32, 48, 64, 96, 96, 64, 64, 64), _ONE, stem=24),
+    "Res16UNet14": ResUNetSpec((32, 64, 128, 256, 256, 256, 256, 256), _ONE),
+    "Res16UNet14A": ResUNetSpec((32, 64, 128, 256, 128, 128, 96, 96), _ONE),
+    "Res16UNet14B": ResUNetSpec((32, 64, 128, 256, 128, 128, 128, 128), _ONE),
+    "Res16UNet14C": ResUNetSpec((32, 64, 128, 256, 192, 192, 128, 128), _ONE),
+    "Res16UNet18": ResUNetSpec((32, 64, 128, 256, 256, 256, 256, 256), _TWO),
+    "Res16UNet18A": ResUNetSpec((32, 64, 128, 256, 128, 128, 96, 96), _TWO),
+    "Res16UNet18B": ResUNetSpec((32, 64, 128, 256, 128, 128, 128, 128), _TWO),
+    "Res16UNet34": ResUNetSpec((32, 64, 128, 256, 256, 256, 256, 256), _DEEP),
+    "Res16UNet34A": ResUNetSpec((32, 64, 128, 256, 256, 128, 64, 64), _DEEP),
+    "Res16UNet34B": ResUNetSpec((32, 64, 128, 256, 256, 128, 64, 32), _DEEP),
+    "Res16UNet34C": ResUNetSpec((32, 64, 128, 256, 256, 128, 96, 96), _DEEP),
+}
+
+
+class BasicBlock(nn.Module):
+    """Two 3^3 convolutions with a residual connection, projected by ``downsample`` where the width changes."""
+
+    def __init__(self, in_channels: int, out_channels: int, momentum: float) -> None:
+        super().__init__()
+        self.conv1 = Convolution(in_channels, out_channels, 3)
+        self.norm1 = BatchNorm(out_channels, momentum=momentum)
+        self.conv2 = Convolution(out_channels, out_channels, 3)
+        self.norm2 = BatchNorm(out_channels, momentum=momentum)
+        self.relu = ReLU()
+        self.downsample = (
+            nn.Sequential(Convolution(in_channels, out_channels, 1), BatchNorm(out_channels, momentum=momentum))
+            if in_channels != out_channels
+            else None
+        )
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        residual = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.norm1(self.conv1(x)))
+        return self.relu(self.norm2(self.conv2(out)) + residual)
+
+
+@gin.configurable
+class SRUNet(nn.Module):
+    """The backbone: voxel features in, voxel features out, on the same voxels.
+
+    Args:
+        in_channels: channels of the input features (3 for colour).
+        spec: a name of :data:`SPECS`.
+        out_channels: width of the last 1^3 convolution ``final``; None leaves it out and gives ``block8``'s features.
+        stem_kernel_size: of the first convolution.
+        bn_momentum: of every batch normalisation (in torch's sense: the new batch's share).
+
+    Raises:
+        InputError: for an unknown ``spec``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        spec: str = "Res16UNet34C",
+        out_channels: int | None = None,
+        stem_kernel_size: int = 5,
+        bn_momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if spec not in SPECS:
+            raise InputError(f"SRUNet.spec = {spec!r} is unknown: choose one of {', '.join(SPECS)}")
+        self.spec = SPECS[spec]
+        planes, layers, stem = self.spec.planes, self.spec.layers, self.spec.stem
+        self._momentum = bn_momentum
+        self.relu = ReLU()
+        self.conv0p1s1 = Convolution(in_channels, stem, stem_kernel_size)
+        self.bn0 = BatchNorm(stem, momentum=bn_momentum)
+        width = stem
+        for level in range(4):
+            stride = 2**level
+            setattr(self, f"conv{level + 1}p{stride}s2", Convolution(width, width, 2, stride=2))
+            setattr(self, f"bn{level + 1}", BatchNorm(width, momentum=bn_momentum))
+            setattr(self, f"block{level + 1}", self._stage(width, planes[level], layers[level]))
+            width = planes[level]
+        skips = (planes[2], planes[1], planes[0], stem)
+        for level in range(4):
+            stage, stride = level + 4, 2 ** (4 - level)
+            setattr(self, f"convtr{stage}p{stride}s2", ConvolutionTranspose(width, planes[stage], 2, stride=2))
+            setattr(self, f"bntr{stage}", BatchNorm(planes[stage], momentum=bn_momentum))
+            setattr(self, f"block{stage + 1}", self._stage(planes[stage] + skips[level], planes[stage], layers[stage]))
+            width = planes[stage]
+        self.final = Convolution(width, out_channels, 1, bias=True) if out_channels is not None else None
+        self.out_channels = out_channels if out_channels is not None else width
+
+    @property
+    def encoder_channels(self) -> tuple[int, int, int, int, int]:
+        """Widths of :meth:`encode`'s five levels (tensor strides 1, 2, 4, 8, 16)."""
+        return (self.spec.stem, *self.spec.planes[:4])
+
+    def _stage(self, in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
+        widths = [in_channels] + [out_channels] * blocks
+        return nn.Sequential(*(BasicBlock(a, b, self._momentum) for a, b in zip(widths, widths[1:], strict=False)))
+
+    def encode(self, x: SparseTensor) -> list[SparseTensor]:
+        """The encoder's five levels, at tensor strides 1, 2, 4, 8 and 16."""
+        levels = [self.relu(self.bn0(self.conv0p1s1(x)))]
+        for level in range(4):
+            down = getattr(self, f"conv{level + 1}p{2**level}s2")(levels[-1])
+            down = self.relu(getattr(self, f"bn{level + 1}")(down))
+            levels.append(getattr(self, f"block{level + 1}")(down))
+        return levels
+
+    def decode(self, levels: list[SparseTensor]) -> SparseTensor:
+        """The decoder's output on the input's voxels, before ``final``."""
+        out = levels[-1]
+        for level in range(4):
+            stage, stride = level + 4, 2 ** (4 - level)
+            up = getattr(self, f"convtr{stage}p{stride}s2")(out)
+            up = self.relu(getattr(self, f"bntr{stage}")(up))
+            out = getattr(self, f"block{stage + 1}")(concatenate(up, levels[3 - level]))
+        return out
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        out = self.decode(self.encode(x))
+        return out if self.final is None else self.final(out)

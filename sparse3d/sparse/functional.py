@@ -1,0 +1,116 @@
+"""Sparse convolution in plain torch, forward and backward, on every device torch has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparse3d.sparse.coordinates import KernelMap
+
+# Up to this many input channels one gathered matrix product beats a small product per kernel slot
+# (the first layer of an SR-UNet: 125 slots of 3 channels).
+_GATHER_ALL_CHANNELS = 8
+
+
+def sparse_convolution(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
+    """``out[o] = sum over k and pairs (i, o) of slot k of feats[i] @ kernel[k]``.
+
+    Args:
+        feats: (N_in, C_in).
+        kernel: (K^3, C_in, C_out).
+        kernel_map: N_in to N_out rows.
+
+    Returns:
+        (N_out, C_out), of the dtype of ``feats``.
+    """
+    if len(feats) != kernel_map.in_size:
+        raise ValueError(f"{len(feats)} feature rows for a kernel map over {kernel_map.in_size} voxels")
+    if kernel.shape[0] != len(kernel_map.starts) - 1 or kernel.shape[1] != feats.shape[1]:
+        raise ValueError(
+            f"kernel {tuple(kernel.shape)} does not fit {len(kernel_map.starts) - 1} slots and {feats.shape[1]} channels"
+        )
+    return _SparseConvolution.apply(feats, kernel, kernel_map)
+
+
+class _SparseConvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
+        ctx.kernel_map = kernel_map
+        ctx.save_for_backward(feats, kernel)
+        if _gathers_all(feats, kernel):
+            slots, c_in, c_out = kernel.shape
+            return _gather_columns(feats, slots, kernel_map) @ kernel.reshape(slots * c_in, c_out)
+        return _convolve_by_slot(feats, kernel, kernel_map)
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        feats, kernel = ctx.saved_tensors
+        kernel_map: KernelMap = ctx.kernel_map
+        grad_out = grad_out.contiguous()
+        grad_feats = torch.zeros_like(feats) if ctx.needs_input_grad[0] else None
+        if _gathers_all(feats, kernel):
+            columns = _gather_columns(feats, kernel.shape[0], kernel_map)
+            gathered_grad = (columns.t() @ grad_out).view_as(kernel) if ctx.needs_input_grad[1] else None
+            if grad_feats is None:
+                return None, gathered_grad, None
+            _accumulate_grads(feats, kernel, kernel_map, grad_out, grad_feats, None)
+            return grad_feats, gathered_grad, None
+        grad_kernel = torch.zeros_like(kernel) if ctx.needs_input_grad[1] else None
+        _accumulate_grads(feats, kernel, kernel_map, grad_out, grad_feats, grad_kernel)
+        return grad_feats, grad_kernel, None
+
+
+def _gathers_all(feats: Tensor, kernel: Tensor) -> bool:
+    return feats.shape[1] <= _GATHER_ALL_CHANNELS and kernel.shape[0] > 1
+
+
+def _accumulate_grads(
+    feats: Tensor,
+    kernel: Tensor,
+    kernel_map: KernelMap,
+    grad_out: Tensor,
+    grad_feats: Tensor | None,
+    grad_kernel: Tensor | None,
+) -> None:
+    """Adds the gradients into ``grad_feats`` and ``grad_kernel``, whichever is given."""
+    for slot, (rows_in, rows_out) in _slots(kernel_map):
+        identity = slot == kernel_map.identity_slot
+        grads = grad_out if identity else grad_out.index_select(0, rows_out)
+        if grad_kernel is not None:
+            inputs = feats if identity else feats.index_select(0, rows_in)
+            torch.mm(inputs.t(), grads, out=grad_kernel[slot])
+        if grad_feats is not None and identity:
+            grad_feats.addmm_(grads, kernel[slot].t())
+        elif grad_feats is not None:
+            grad_feats.index_add_(0, rows_in, grads @ kernel[slot].t())
+
+
+def _slots(kernel_map: KernelMap) -> Any:
+    for slot in range(len(kernel_map.starts) - 1):
+        start, end = kernel_map.starts[slot], kernel_map.starts[slot + 1]
+        if end > start:
+            yield slot, (kernel_map.in_rows[start:end], kernel_map.out_rows[start:end])
+
+
+def _convolve_by_slot(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
+    identity = kernel_map.identity_slot
+    if identity is not None:
+        out = feats @ kernel[identity]
+    else:
+        out = feats.new_zeros(kernel_map.out_size, kernel.shape[2])
+    for slot, (rows_in, rows_out) in _slots(kernel_map):
+        if slot != identity:
+            out.index_add_(0, rows_out, feats.index_select(0, rows_in) @ kernel[slot])
+    return out
+
+
+def _gather_columns(feats: Tensor, slots: int, kernel_map: KernelMap) -> Tensor:
+    """The inputs of all slots side by side, (N_out, K^3 * C_in); missing neighbours are zero."""
+    channels = feats.shape[1]
+    lengths = torch.diff(torch.tensor(kernel_map.starts, device=feats.device))
+    slot_of_pair = torch.repeat_interleave(torch.arange(slots, device=feats.device), lengths)
+    columns = feats.new_zeros(kernel_map.out_size * slots, channels)
+    columns.index_copy_(0, kernel_map.out_rows * slots + slot_of_pair, feats.index_select(0, kernel_map.in_rows))
+    return columns.view(kernel_map.out_size, slots * channels)
