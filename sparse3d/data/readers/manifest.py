@@ -1,0 +1,63 @@
+"""What was kept of a recording, what was left out, and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+REASONS = {
+    "invalid_pose": "the pose is not a finite rigid motion (-inf, NaN, zeros, a scaled or sheared matrix)",
+    "missing_color": "no colour image",
+    "missing_depth": "no depth image",
+    "missing_pose": "no pose",
+    "unpaired": "no partner of the same moment (formats that pair images by time)",
+    "unreadable_color": "the colour image cannot be decoded",
+    "unreadable_depth": "the depth image cannot be decoded, or is not 16 bit",
+    "size_mismatch": "an image is of another size than the recording's others",
+    "empty_depth": "the depth image has no reading (found with check_images only)",
+    "truncated": "the file ends within the frame",
+}
+"""Every reason code for leaving a frame out, with its meaning."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """One frame left out: its name, the reason's code (a key of :data:`REASONS`) and which file or value it was."""
+
+    name: str
+    reason: str
+    detail: str
+
+    def __post_init__(self) -> None:
+        if self.reason not in REASONS:
+            raise ValueError(f"unknown reason {self.reason!r}; known: {', '.join(REASONS)}")
+
+
+@dataclass
+class Manifest:
+    """The account of one opened recording: every selected frame is either counted as kept or listed as dropped."""
+
+    scene: str
+    kept: int = 0
+    dropped: list[Dropped] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """How many frames were dropped for each reason, the most frequent first."""
+        return dict(Counter(d.reason for d in self.dropped).most_common())
+
+    def to_json(self) -> str:
+        """The manifest as JSON: ``scene``, ``kept``, ``counts`` and ``dropped``, a list of name, reason, detail."""
+        return json.dumps(
+            {"scene": self.scene, "kept": self.kept, "counts": self.counts(), "dropped": [asdict(d) for d in self.dropped]}
+        )
+
+    def summary(self) -> str:
+        """One line: how many frames were kept, how many dropped and why."""
+        why = describe(self.counts())
+        return f"{self.scene}: {self.kept} frames kept, {len(self.dropped)} dropped" + (f" ({why})" if why else "")
+
+
+def describe(counts: dict[str, int]) -> str:
+    """``{"invalid_pose": 2}`` as the text "invalid_pose 2"."""
+    return ", ".join(f"{reason} {number}" for reason, number in counts.items())
