@@ -11,7 +11,7 @@ from sparse3d.geometry.resize import resize_depth
 from sparse3d.geometry.rigid import rotation_between
 from sparse3d.types import Camera
 
-_CONE_DEG = 35.0  # how far the cameras' mean up may be off
+_CONE_DEG = 40.0  # how far the cameras' mean up may be off
 _MODE_DEG = 5.0  # normals of one plane lie this close together
 _MIN_NORMALS = 200
 _MAX_NORMALS = 20_000
@@ -24,7 +24,7 @@ def estimate_up(
     """The up direction (3,) float64, unit length, in the world frame of ``poses`` (each (4, 4) camera to world).
 
     People hold cameras upright, so the mean of the images' up directions is a start. Floors, tables and ceilings are the
-    commonest near-horizontal surfaces, so the direction that most normals within 35 degrees of the start share (up or
+    commonest near-horizontal surfaces, so the direction that most normals within 40 degrees of the start share (up or
     down) is then taken, and averaged. With fewer than 200 such normals the start stands. Deterministic. Raises ValueError
     without frames, or when the cameras' up directions cancel out.
     """

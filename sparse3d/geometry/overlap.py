@@ -11,7 +11,7 @@ from scipy import sparse
 
 from sparse3d.errors import InputError
 
-_AXIS_BITS = 20  # three axes and a sign fit 64 bits; at 5 cm this spans 52 km
+_AXIS_BITS = 21  # three axes fit an int64; at 5 cm an axis spans 105 km
 
 
 @dataclass(frozen=True)
@@ -63,23 +63,24 @@ def select_pairs(overlap: np.ndarray, low: float = 0.3, high: float = 0.9) -> np
 
 def _voxel_keys(clouds: Sequence[np.ndarray], voxel_size: float, margin: int) -> list[np.ndarray]:
     """Each cloud's occupied voxels as sorted int64 keys, ``margin`` voxels away from every end of the numbering."""
-    grids = []
-    for index, cloud in enumerate(clouds):
-        grid = np.floor(np.asarray(cloud, dtype=np.float64).reshape(-1, 3) / voxel_size)
-        if not (np.abs(grid) < 2**62).all():
+    grids = [np.floor(np.asarray(cloud, dtype=np.float64).reshape(-1, 3) / voxel_size) for cloud in clouds]
+    for index, grid in enumerate(grids):
+        if not np.isfinite(grid).all():
             raise InputError(f"cloud {index} has points that are not finite; drop frames whose pose is not rigid")
-        grids.append(grid.astype(np.int64))
     filled = [grid for grid in grids if len(grid)]
-    lowest = np.min([grid.min(axis=0) for grid in filled], axis=0) if filled else np.zeros(3, np.int64)
+    if not filled:
+        return [np.empty(0, np.int64) for _ in grids]
+    # numbered from the middle view, so that one far-off view is the one that the error names
+    centre = np.floor(np.median([np.median(grid, axis=0) for grid in filled], axis=0))
+    half = 2 ** (_AXIS_BITS - 1)
     keys = []
     for index, grid in enumerate(grids):
-        grid = grid - lowest + margin
-        if len(grid) and grid.max() + margin >= 2**_AXIS_BITS:
+        grid = grid - centre
+        if (np.abs(grid) >= half - margin).any():
             raise InputError(
-                f"cloud {index} reaches {grid.max() * voxel_size:.0f} m from the others' corner, too far to number in voxels "
-                f"of {voxel_size} m; check the poses and the depth unit"
+                f"cloud {index} lies over {half * voxel_size / 1000:.3g} km from the others; check its pose and depth unit"
             )
-        keys.append(np.unique(_pack(grid)))
+        keys.append(np.unique(_pack(grid.astype(np.int64) + half)))
     return keys
 
 
