@@ -123,9 +123,11 @@ class TensorBundle:
 class VoxelBatch(TensorBundle):
     """The occupied voxels of ``batch_size`` clouds, rows grouped by cloud."""
 
-    coords: Tensor  # (V, 4) int32: batch index, then x, y, z in voxels
+    coords: Tensor  # (V, 4) int32: batch index, then x, y, z in voxels, of the augmented cloud
     feats: Tensor  # (V, C) float32
+    xyz: Tensor  # (V, 3) float32, metres: mean of the voxel's points in the world, before augmentation
     batch_size: int
+    masked: Tensor | None = None  # (V,) bool: voxels whose input features the network must do without
 
 
 @dataclass

@@ -1,0 +1,130 @@
+"""Frames to clouds to voxels, with the pixel -> voxel map that projects features back into the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sparse3d.data.augment import Augmentation, apply_all
+from sparse3d.data.masking import draw_mask
+from sparse3d.data.voxelize import mean_by_voxel, voxelize
+from sparse3d.geometry import transform_points, unproject_depth
+from sparse3d.types import Frame, PointCloud, VoxelBatch
+
+
+@dataclass(frozen=True)
+class FramePoints:
+    """The cloud of one frame: point k was seen by pixel ``pixels[k]``."""
+
+    cloud: PointCloud
+    pixels: np.ndarray  # (N, 2) int64 (row, col)
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class VoxelCloud:
+    """One voxelized cloud, still in numpy; the fields of :class:`~sparse3d.types.VoxelBatch` without a batch index."""
+
+    coords: np.ndarray  # (V, 3) int32
+    feats: np.ndarray  # (V, 3) float32, mean colour - 0.5
+    xyz: np.ndarray  # (V, 3) float32
+    masked: np.ndarray  # (V,) bool
+
+
+@dataclass(frozen=True)
+class Masking:
+    """How much of the input the network must do without.
+
+    Args:
+        ratio: share of the voxels, 0 = none.
+        block: edge of the masked blocks, metres; 0 masks single voxels.
+        remove: take the voxels away instead of hiding their colour.
+    """
+
+    ratio: float = 0.0
+    block: float = 0.2
+    remove: bool = False
+
+
+def frame_points(frame: Frame, max_depth: float = 5.0) -> FramePoints:
+    """The points of every pixel with a reading up to ``max_depth`` metres, in the world frame, with their colour."""
+    depth = np.where(frame.depth <= max_depth, frame.depth, 0)
+    xyz, pixels = unproject_depth(depth, frame.camera)
+    rgb = frame.color[pixels[:, 0], pixels[:, 1]].astype(np.float32) / 255
+    cloud = PointCloud(transform_points(frame.T_world_cam, xyz), rgb)
+    return FramePoints(cloud, pixels, frame.camera.height, frame.camera.width)
+
+
+def voxelize_frames(
+    frames: Sequence[FramePoints],
+    voxel_size: float,
+    augmentations: Sequence[Augmentation] = (),
+    masking: Masking | None = None,
+    rng: np.random.Generator | None = None,
+) -> tuple[VoxelCloud, np.ndarray]:
+    """One voxelized cloud of the union of ``frames``, under one augmentation.
+
+    Args:
+        frames: F frames of equal image size.
+        voxel_size: metres.
+        augmentations: move and recolour the points; none may add, drop or reorder them.
+        masking: what to hide; None hides nothing.
+        rng: needed where something is random.
+
+    Returns:
+        The cloud, and pixel2voxel (F, H, W) int64 with -1 where a pixel has no voxel.
+    """
+    world = np.concatenate([f.cloud.xyz for f in frames])
+    xyz, rgb = world, np.concatenate([f.cloud.rgb for f in frames])
+    if augmentations:
+        if rng is None:
+            raise ValueError("augmenting needs a random generator")
+        xyz, rgb = apply_all(augmentations, xyz, rgb, rng)
+    coords, point2voxel = voxelize(xyz, voxel_size)
+    count = len(coords)
+    masked = np.zeros(count, dtype=bool)
+    if masking is not None and masking.ratio > 0:
+        if rng is None:
+            raise ValueError("masking needs a random generator")
+        masked = draw_mask(coords, masking.ratio, max(1, round(masking.block / voxel_size)), rng)
+    feats, centers = mean_by_voxel(rgb, point2voxel, count) - 0.5, mean_by_voxel(world, point2voxel, count)
+    cloud = VoxelCloud(coords, feats, centers, masked)
+    if masking is not None and masking.remove:
+        cloud, point2voxel = _without_masked(cloud, point2voxel)
+    return cloud, _pixel_map(frames, point2voxel)
+
+
+def _without_masked(cloud: VoxelCloud, point2voxel: np.ndarray) -> tuple[VoxelCloud, np.ndarray]:
+    kept = ~cloud.masked
+    if not kept.any():  # a cloud needs a voxel: the least that is left is the whole
+        return VoxelCloud(cloud.coords, cloud.feats, cloud.xyz, np.zeros_like(cloud.masked)), point2voxel
+    old2new = np.where(kept, np.cumsum(kept) - 1, -1)
+    left = VoxelCloud(cloud.coords[kept], cloud.feats[kept], cloud.xyz[kept], cloud.masked[kept])
+    return left, old2new[point2voxel]
+
+
+def _pixel_map(frames: Sequence[FramePoints], point2voxel: np.ndarray) -> np.ndarray:
+    pixel2voxel = np.full((len(frames), frames[0].height, frames[0].width), -1, dtype=np.int64)
+    ends = np.cumsum([len(f.cloud) for f in frames])[:-1]
+    for view, (frame, voxels) in enumerate(zip(frames, np.split(point2voxel, ends), strict=True)):
+        pixel2voxel[view, frame.pixels[:, 0], frame.pixels[:, 1]] = voxels
+    return pixel2voxel
+
+
+def batch_clouds(clouds: Sequence[VoxelCloud]) -> tuple[VoxelBatch, np.ndarray]:
+    """Clouds as one batch, cloud b with batch index b; beside it the row at which each cloud starts, (B,) int64."""
+    sizes = [len(c.coords) for c in clouds]
+    index = np.repeat(np.arange(len(clouds), dtype=np.int32), sizes)
+    coords = np.concatenate([index[:, None], np.concatenate([c.coords for c in clouds])], axis=1)
+    batch = VoxelBatch(
+        coords=torch.from_numpy(coords),
+        feats=torch.from_numpy(np.concatenate([c.feats for c in clouds])),
+        xyz=torch.from_numpy(np.concatenate([c.xyz for c in clouds])),
+        batch_size=len(clouds),
+        masked=torch.from_numpy(np.concatenate([c.masked for c in clouds])),
+    )
+    return batch, np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)

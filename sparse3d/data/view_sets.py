@@ -1,0 +1,294 @@
+"""View sets for pre-training: frames of one scene that overlap, as clouds with true correspondences."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+import gin
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from sparse3d.data.augment import Augmentation
+from sparse3d.data.clouds import FramePoints, Masking, VoxelCloud, batch_clouds, frame_points, voxelize_frames
+from sparse3d.data.readers import FrameSource, open_scenes
+from sparse3d.errors import InputError
+from sparse3d.geometry import match_pixels, select_pairs, transform_points, unproject_depth, view_overlaps
+from sparse3d.types import Frame, Matches, ViewBatch, VoxelBatch
+
+_log = logging.getLogger("sparse3d")
+
+CLOUDS = ("shared", "per_view", "both")
+_OVERLAP_PIXEL_STEP = 8  # of a 640 x 480 depth image; 5 cm voxels are still hit several times each
+
+
+@gin.configurable
+class FrameFolder:
+    """Where RGB-D frames come from; see :func:`sparse3d.data.readers.open_frames` for the meaning of the options.
+
+    Args:
+        root: a folder (or ``.sens`` file) of one scene, or a folder of scenes.
+        size: (width, height) that frames are brought to.
+        first, last: frame numbers to keep, both inclusive; None for no bound.
+        step: keep every ``step``-th frame.
+        on_fault: ``"error"`` or ``"drop"``: what to do about a broken frame.
+    """
+
+    def __init__(
+        self,
+        root: str = gin.REQUIRED,
+        format: str = "auto",
+        size: tuple[int, int] = (320, 240),
+        up: str = "auto",
+        first: int | None = None,
+        last: int | None = None,
+        step: int = 1,
+        on_fault: str = "error",
+    ) -> None:
+        self.root = root
+        self.options = dict(
+            format=format, size=tuple(size), up=up, first=first, last=last, step=step, on_fault=on_fault
+        )
+
+    def open(self) -> list[FrameSource]:
+        """The scenes, each a sequence of frames.
+
+        Raises:
+            InputError: nothing usable there.
+        """
+        return open_scenes(self.root, **self.options)
+
+
+def scene_pairs(source: FrameSource, low: float, high: float, voxel_size: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of frames whose overlap lies in [low, high].
+
+    Returns:
+        pairs (P, 2) int64 with i < j, and the symmetric overlap matrix (F, F) float32.
+    """
+    clouds = []
+    for i in range(len(source)):
+        depth, camera = source.depth(i), source.camera(i)
+        step = max(1, round(_OVERLAP_PIXEL_STEP * camera.width / 640))
+        sparse = np.zeros_like(depth)
+        sparse[::step, ::step] = depth[::step, ::step]
+        clouds.append(transform_points(source.pose(i), unproject_depth(sparse, camera)[0]))
+    overlap = view_overlaps(clouds, voxel_size=voxel_size).pair_overlap()
+    return select_pairs(overlap, low, high), overlap
+
+
+@dataclass(frozen=True)
+class ViewItem:
+    """One view set, still in numpy."""
+
+    names: tuple[str, ...]
+    images: np.ndarray  # (V, H, W, 3) uint8
+    matches: list[tuple[int, int, np.ndarray, np.ndarray]]  # view i, view j, pixels in i, pixels in j (both (M, 2))
+    views: list[tuple[VoxelCloud, np.ndarray]] | None  # a view's cloud and pixel2voxel (H, W)
+    shared: tuple[VoxelCloud, np.ndarray] | None  # the union's cloud and pixel2voxel (V, H, W)
+
+
+@gin.configurable
+class ViewSets(Dataset):
+    """Sets of ``views`` overlapping frames; an item is drawn by ``(index, seed)`` and by nothing else.
+
+    Args:
+        frames: where the frames come from.
+        voxel_size: metres.
+        views: frames an item. Two are a pair with the right overlap; more are drawn among the frames that overlap the
+            first one.
+        cloud: ``"shared"`` (one cloud of all views), ``"per_view"`` (each view's cloud alone) or ``"both"``.
+        overlap: bounds on the overlap of two frames.
+        augmentations: of every cloud, drawn independently for each.
+        mask_ratio, mask_block, mask_remove: see :class:`~sparse3d.data.clouds.Masking`.
+        max_depth: readings beyond are left out, metres.
+        max_matches: true correspondences kept a pair and direction, drawn at random.
+        cache_frames: decoded frames kept in memory by each worker.
+
+    Raises:
+        InputError: no pair of frames overlaps within the bounds.
+    """
+
+    def __init__(
+        self,
+        frames: FrameFolder = gin.REQUIRED,
+        voxel_size: float = 0.05,
+        views: int = 2,
+        cloud: str = "both",
+        overlap: tuple[float, float] = (0.3, 0.9),
+        augmentations: Sequence[Augmentation] = (),
+        mask_ratio: float = 0.0,
+        mask_block: float = 0.2,
+        mask_remove: bool = False,
+        max_depth: float = 5.0,
+        max_matches: int = 2048,
+        cache_frames: int = 400,
+    ) -> None:
+        if cloud not in CLOUDS:
+            raise InputError(f"ViewSets.cloud = {cloud!r} is unknown: choose one of {', '.join(CLOUDS)}")
+        if views < 2:
+            raise InputError(f"ViewSets.views = {views}: a view set needs at least two views")
+        self.voxel_size, self.num_views, self.cloud = voxel_size, views, cloud
+        self.augmentations = list(augmentations)
+        self.masking = Masking(mask_ratio, mask_block, mask_remove)
+        self.max_depth, self.max_matches = max_depth, max_matches
+        self.sources = frames.open()
+        self.overlaps: list[np.ndarray] = []
+        self._bounds = overlap
+        pairs = []
+        for scene, source in enumerate(self.sources):
+            found, matrix = scene_pairs(source, *overlap)
+            self.overlaps.append(matrix)
+            pairs.append(np.concatenate([np.full((len(found), 1), scene), found], axis=1))
+        self.pairs = np.concatenate(pairs) if pairs else np.zeros((0, 3), dtype=np.int64)  # (P, 3): scene, i, j
+        if len(self.pairs) == 0:
+            raise InputError(
+                f"{frames.root}: no two frames overlap by {overlap[0]} to {overlap[1]} "
+                f"({sum(len(s) for s in self.sources)} frames in {len(self.sources)} scenes): widen ViewSets.overlap, or "
+                "check that the poses are camera-to-world in metres"
+            )
+        self._frames = _FrameCache(cache_frames)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, key: tuple[int, int]) -> ViewItem:
+        index, seed = key
+        rng = np.random.default_rng(seed)
+        scene, first, second = (int(v) for v in self.pairs[index])
+        if rng.random() < 0.5:
+            first, second = second, first
+        chosen = [first, second, *self._more_views(scene, first, second, rng)]
+        frames = [self._frames.get(self.sources, scene, i) for i in chosen]
+        return self.make_item(frames, rng)
+
+    def make_item(self, frames: Sequence[Frame], rng: np.random.Generator) -> ViewItem:
+        """The item of given frames; augmentation, masking and the choice of matches drawn from ``rng``."""
+        points = [frame_points(frame, self.max_depth) for frame in frames]
+        matches = []
+        for i in range(len(frames)):
+            for j in range(i + 1, len(frames)):
+                matches += self._matches(i, j, frames, rng)
+        views = shared = None
+        if self.cloud != "shared":
+            views = [self._voxelize([p], rng) for p in points]
+            views = [(cloud, pixel2voxel[0]) for cloud, pixel2voxel in views]
+        if self.cloud != "per_view":
+            shared = self._voxelize(points, rng)
+        images = np.stack([f.color for f in frames])
+        return ViewItem(tuple(f.name for f in frames), images, matches, views, shared)
+
+    def collate(self, items: Sequence[ViewItem]) -> ViewBatch:
+        """Items as one batch of tensors."""
+        return collate_views(items)
+
+    def _voxelize(self, points: list[FramePoints], rng: np.random.Generator) -> tuple[VoxelCloud, np.ndarray]:
+        return voxelize_frames(points, self.voxel_size, self.augmentations, self.masking, rng)
+
+    def _more_views(self, scene: int, first: int, second: int, rng: np.random.Generator) -> list[int]:
+        """Further frames that overlap ``first`` within the bounds; the two given are repeated where there are too few."""
+        missing = self.num_views - 2
+        if missing == 0:
+            return []
+        low, high = self._bounds
+        row = self.overlaps[scene][first]
+        candidates = np.flatnonzero((row >= low) & (row <= high))
+        candidates = candidates[(candidates != first) & (candidates != second)]
+        chosen = rng.permutation(candidates)[:missing].tolist()
+        return chosen + list(islice(cycle((first, second)), missing - len(chosen)))
+
+    def _matches(
+        self, i: int, j: int, frames: Sequence[Frame], rng: np.random.Generator
+    ) -> list[tuple[int, int, np.ndarray, np.ndarray]]:
+        """True correspondences of the pair in both directions, each a sample of its own."""
+        found = match_frames(frames[i], frames[j], self.max_depth)
+        directions = []
+        for source, target, (pixels_source, pixels_target) in ((i, j, found), (j, i, found[::-1])):
+            keep = rng.permutation(len(pixels_source))[: self.max_matches]
+            directions.append((source, target, pixels_source[keep], pixels_target[keep]))
+        return directions
+
+
+def match_frames(a: Frame, b: Frame, max_depth: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mutual true correspondences (M, 2), (M, 2) of two frames, with readings beyond ``max_depth`` left out."""
+    depth_a, depth_b = (np.where(f.depth <= max_depth, f.depth, 0) for f in (a, b))
+    return match_pixels(depth_a, a.camera, a.T_world_cam, depth_b, b.camera, b.T_world_cam)
+
+
+def collate_views(items: Sequence[ViewItem]) -> ViewBatch:
+    """B view items, all with V views of one image size, as one batch."""
+    views, view_pixels = _batch_views(items)
+    shared, shared_pixels = _batch_shared(items)
+    return ViewBatch(
+        images=torch.from_numpy(np.stack([item.images for item in items])),
+        matches=_batch_matches(items),
+        views=views,
+        view_pixel2voxel=view_pixels,
+        shared=shared,
+        shared_pixel2voxel=shared_pixels,
+        names=[item.names for item in items],
+        pairs_without_matches=sum(len(m[2]) == 0 for item in items for m in item.matches) // 2,
+    )
+
+
+def _batch_views(items: Sequence[ViewItem]) -> tuple[VoxelBatch | None, torch.Tensor | None]:
+    if items[0].views is None:
+        return None, None
+    flat = [view for item in items for view in item.views or ()]
+    batch, starts = batch_clouds([cloud for cloud, _ in flat])
+    pixels = np.stack([_moved(pixel2voxel, start) for (_, pixel2voxel), start in zip(flat, starts, strict=True)])
+    return batch, torch.from_numpy(pixels.reshape(len(items), -1, *pixels.shape[1:]))
+
+
+def _batch_shared(items: Sequence[ViewItem]) -> tuple[VoxelBatch | None, torch.Tensor | None]:
+    flat = [item.shared for item in items if item.shared is not None]
+    if not flat:
+        return None, None
+    batch, starts = batch_clouds([cloud for cloud, _ in flat])
+    pixels = np.stack([_moved(pixel2voxel, start) for (_, pixel2voxel), start in zip(flat, starts, strict=True)])
+    return batch, torch.from_numpy(pixels)
+
+
+def _moved(pixel2voxel: np.ndarray, start: int) -> np.ndarray:
+    return np.where(pixel2voxel >= 0, pixel2voxel + start, -1)
+
+
+def _batch_matches(items: Sequence[ViewItem]) -> Matches:
+    rows = [(b, *match) for b, item in enumerate(items) for match in item.matches]
+    sizes = [len(row[3]) for row in rows]
+
+    def spread(column: int) -> torch.Tensor:
+        return torch.from_numpy(np.repeat(np.array([row[column] for row in rows], dtype=np.int64), sizes))
+
+    def pixels(column: int) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate([row[column] for row in rows]).astype(np.int64).reshape(-1, 2))
+
+    return Matches(
+        item=spread(0), source_view=spread(1), source_pixel=pixels(3), target_view=spread(2), target_pixel=pixels(4)
+    )
+
+
+class _FrameCache:
+    """The most recently used decoded frames, one cache a process."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._frames: OrderedDict[tuple[int, int], Frame] = OrderedDict()
+
+    def get(self, sources: Sequence[FrameSource], scene: int, index: int) -> Frame:
+        key = (scene, index)
+        if key in self._frames:
+            self._frames.move_to_end(key)
+            return self._frames[key]
+        frame = sources[scene][index]
+        self._frames[key] = frame
+        while len(self._frames) > self._capacity:
+            self._frames.popitem(last=False)
+        return frame
+
+    def __getstate__(self) -> dict[str, object]:
+        # Workers start with an empty cache: a pickled one would be copied to each of them.
+        return {"_capacity": self._capacity, "_frames": OrderedDict()}
