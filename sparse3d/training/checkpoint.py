@@ -1,0 +1,124 @@
+"""Checkpoints: complete, written whole or not at all, and read with ``weights_only=True``."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sparse3d.errors import InputError
+
+FORMAT = "sparse3d-checkpoint"
+VERSION = 1
+KEYS = ("model", "optimizer", "step", "config", "processes")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's numbers."""
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
+
+
+def write_file(path: Path, write: Any) -> None:
+    """Writes through ``write(file)`` to a temporary name, syncs, and renames: readers see the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    # A rename is on the disk only once its folder is; not every system lets a folder be opened.
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Writes ``state`` with the format's mark and the versions; atomic."""
+    marked = {"format": FORMAT, "version": VERSION, "versions": versions(), **state}
+    write_file(path, lambda file: torch.save(marked, file))
+
+
+def duplicate(source: Path, target: Path) -> None:
+    """Gives a checkpoint a second name, as a link where the file system can, else as a copy; atomic."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU.
+
+    Raises:
+        InputError: the file is missing, truncated, not a checkpoint, or one of a newer format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"checkpoint {path} does not exist; a run's lie in its folder checkpoints/")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError) as error:
+        reason = str(error).split("\n", 1)[0][:120]
+        raise InputError(f"checkpoint {path} cannot be read (truncated, or not a checkpoint): {reason}") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError(f"{path} is not a checkpoint of sparse3d: it lacks the mark {FORMAT!r}")
+    if state["version"] > VERSION:
+        raise InputError(f"checkpoint {path} has format version {state['version']}, this is {VERSION}; update sparse3d")
+    missing = [key for key in KEYS if key not in state]
+    if missing:
+        raise InputError(f"checkpoint {path} lacks {', '.join(missing)}; it was not written by a training run")
+    return state
+
+
+def load_same_network(model: nn.Module, state: dict[str, torch.Tensor], source: str | Path) -> None:
+    """Loads every tensor of ``state``; a network of other names or shapes is an InputError that names the first."""
+    own = model.state_dict()
+    differences = [f"{name} is only in the checkpoint" for name in state if name not in own]
+    differences += [f"{name} is only in the configured network" for name in own if name not in state]
+    differences += [
+        f"{name} is {tuple(state[name].shape)} in the checkpoint, {tuple(own[name].shape)} as configured"
+        for name in own
+        if name in state and own[name].shape != state[name].shape
+    ]
+    if differences:
+        raise InputError(
+            f"checkpoint {source} is of another network: {differences[0]} ({len(differences)} differences of "
+            f"{len(own)} tensors); use the config it was trained with, or another --out"
+        )
+    model.load_state_dict(state)
+
+
+def remove_old_steps(folder: Path, keep: int) -> None:
+    """Leaves the ``keep`` newest ``step-N.pt``."""
+    found = [(int(match[1]), path) for path in folder.glob("step-*.pt") if (match := re.fullmatch(r"step-(\d+)\.pt", path.name))]
+    for _, path in sorted(found)[: max(0, len(found) - keep)]:
+        path.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes temporary files of a process that was killed while it wrote."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink()

@@ -1,0 +1,128 @@
+"""One process or many: the little that the loop needs of torch.distributed.
+
+``torchrun`` sets the environment; the backend is NCCL on GPUs and gloo on CPUs. With one process every function here is
+the identity, so the loop has no second path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sparse3d.errors import InputError
+
+# Other processes wait while the first one evaluates, which takes longer than the backends' default patience.
+PATIENCE = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among the others of the run."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and evaluates."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Waits for all processes."""
+        if self.world > 1:
+            dist.barrier()
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Each flag or-ed over all processes."""
+        if self.world == 1:
+            return list(flags)
+        values = torch.tensor(flags, dtype=torch.int32, device=self.device)
+        dist.all_reduce(values, dist.ReduceOp.MAX)
+        return [bool(v) for v in values.tolist()]
+
+    def largest(self, value: int) -> int:
+        """The largest of the processes' values."""
+        if self.world == 1:
+            return value
+        values = torch.tensor([value], dtype=torch.int64, device=self.device)
+        dist.all_reduce(values, dist.ReduceOp.MAX)
+        return int(values.item())
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every process's value, by rank, in every process; plain Python values and CPU tensors only."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model with averaged gradients; every parameter must take part in every forward pass."""
+        if self.world == 1:
+            return model
+        if self.device.type == "cuda":
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            return DistributedDataParallel(model, device_ids=[self.device.index])
+        return DistributedDataParallel(model)
+
+    def gradient_sync(self, model: nn.Module, enabled: bool) -> AbstractContextManager[Any]:
+        """Holds the averaging of gradients back while micro-batches add up."""
+        if isinstance(model, DistributedDataParallel) and not enabled:
+            return model.no_sync()
+        return nullcontext()
+
+
+def choose_device(device: str, local_rank: int = 0) -> torch.device:
+    """``auto`` takes CUDA where there is one; anything else is taken by its torch name."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"train.device = {device!r} is not a device; use auto, cpu, cuda or cuda:N") from None
+    if chosen.type == "cuda":
+        if not torch.cuda.is_available():
+            raise InputError(f"train.device = {device!r}, but torch sees no CUDA device; use auto or cpu")
+        chosen = torch.device("cuda", local_rank if chosen.index is None else chosen.index)
+        torch.cuda.set_device(chosen)
+    return chosen
+
+
+def _environment_number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))  # the environment holds text: "0" is not 0
+    if not text.isdecimal():
+        raise InputError(f"environment variable {name} = {text!r} is not a whole number; start through torchrun")
+    return int(text)
+
+
+@contextmanager
+def processes(device: str) -> Iterator[Processes]:
+    """Joins the group that ``torchrun`` made, if any, and leaves it at the end."""
+    world = _environment_number("WORLD_SIZE", 1)
+    chosen = choose_device(device, _environment_number("LOCAL_RANK", 0))
+    if world == 1:
+        yield Processes(0, 1, chosen)
+        return
+    mine = not dist.is_initialized()
+    if mine:
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size(), chosen)
+    finally:
+        if mine:
+            dist.destroy_process_group()
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, without its wrapper for several processes."""
+    return model.module if isinstance(model, DistributedDataParallel) else model

@@ -1,0 +1,64 @@
+"""The folder of one run: what lies where, and when a run may write into it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import gin
+
+from sparse3d.errors import InputError
+from sparse3d.training.checkpoint import remove_leftovers, versions, write_file
+
+CHECKPOINTS = "checkpoints"
+LAST = "last.pt"
+BEST = "best.pt"
+
+
+def checkpoint_to_resume(out: Path, resume: bool) -> Path | None:
+    """The checkpoint to go on from, or None to start at step 0.
+
+    Raises:
+        InputError: a new run would mix with an old one's files, or there is no run to resume.
+    """
+    is_empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; name a folder")
+    if not resume:
+        if not is_empty:
+            raise InputError(f"--out {out} is not empty; go on with --resume, or name another folder")
+        return None
+    last = out / CHECKPOINTS / LAST
+    if last.is_file():
+        return last
+    if (out / "config.gin").is_file():  # a run that ended before its first checkpoint
+        return None
+    raise InputError(f"--resume: {out} holds no run ({CHECKPOINTS}/{LAST} is missing); leave --resume out to start one")
+
+
+def prepare_folder(out: Path) -> None:
+    """Makes the folder and clears what a killed process left half written."""
+    (out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    for folder in (out, out / CHECKPOINTS):
+        remove_leftovers(folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all."""
+    write_file(path, lambda file: file.write(text.encode()))
+
+
+def write_run_files(out: Path, config_text: str) -> None:
+    """``config.gin``, ``command.txt`` (a line more for each resumption) and ``versions.json``."""
+    write_text(out / "config.gin", config_text)
+    command = out / "command.txt"
+    before = command.read_text(encoding="utf-8") if command.is_file() else ""
+    write_text(command, before + shlex.join([Path(sys.executable).name, *sys.argv]) + "\n")
+    write_text(out / "versions.json", json.dumps(versions(), indent=2) + "\n")
+
+
+def write_operative_config(out: Path) -> None:
+    """``operative_config.gin``: every parameter that was used until now, defaults included."""
+    write_text(out / "operative_config.gin", gin.operative_config_str(max_line_length=120))

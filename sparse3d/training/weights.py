@@ -1,0 +1,64 @@
+"""Loading some weights of another network, with a report of what fitted and what did not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from sparse3d.errors import InputError
+
+
+@dataclass
+class WeightReport:
+    """What :func:`load_weights` did, by tensor name."""
+
+    source: str
+    matched: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)  # wanted by the model, not given
+    unexpected: list[str] = field(default_factory=list)  # given, not wanted
+    mismatched: list[str] = field(default_factory=list)  # given in another shape; "name: given -> wanted"
+    fraction: float = 0.0  # of the model's parameter values that were loaded
+
+    def __str__(self) -> str:
+        counts = f"{len(self.matched)} tensors ({self.fraction:.0%} of the parameters) loaded from {self.source}"
+        parts = [f"{len(names)} {kind} ({_some(names)})" for kind, names in self._left_out() if names]
+        return counts + ("; " + "; ".join(parts) if parts else "")
+
+    def _left_out(self) -> list[tuple[str, list[str]]]:
+        return [("missing", self.missing), ("unexpected", self.unexpected), ("of another shape", self.mismatched)]
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def load_weights(model: nn.Module, state_dict: dict[str, Tensor], source: str, min_fraction: float = 1.0) -> WeightReport:
+    """Copies the tensors of equal name and shape into the model.
+
+    Args:
+        model: takes the weights; untouched when the loading is refused.
+        state_dict: tensors by name; a leading ``module.`` (a network saved in its wrapper) is removed.
+        source: where they come from, for messages.
+        min_fraction: the least part of the model's parameter values, in [0, 1], that must be found.
+
+    Raises:
+        InputError: less than ``min_fraction`` of the parameters match.
+    """
+    given = {name.removeprefix("module."): value for name, value in state_dict.items()}
+    own = model.state_dict()
+    report = WeightReport(str(source), unexpected=[name for name in given if name not in own])
+    for name, value in own.items():
+        if name not in given:
+            report.missing.append(name)
+        elif given[name].shape != value.shape:
+            report.mismatched.append(f"{name}: {tuple(given[name].shape)} -> {tuple(value.shape)}")
+        else:
+            report.matched.append(name)
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    loaded = sum(sizes.get(name, 0) for name in report.matched)
+    report.fraction = loaded / max(1, sum(sizes.values()))
+    if report.fraction < min_fraction or not report.matched:
+        raise InputError(f"too little fits: {report}; at least {min_fraction:.0%} of the parameters must be found")
+    model.load_state_dict({name: given[name] for name in report.matched}, strict=False)
+    return report
