@@ -18,6 +18,7 @@ import ctypes
 import importlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -45,7 +46,8 @@ def _attempt() -> tuple[ModuleType | None, str]:
     try:
         if library is not None:
             ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
-        with _collections_names_lent(), _search_path_kept():
+        with _collections_names_lent(), _search_path_kept(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*CPU_ONLY")  # `has_cuda` says so to whom it concerns
             return importlib.import_module("MinkowskiEngine"), ""
     except (ImportError, OSError, AttributeError) as error:
         hint = "" if library is not None else " (scipy-openblas32, the BLAS that it was linked to, is not installed)"

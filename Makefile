@@ -1,0 +1,36 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs and is quick when that is done.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+
+.PHONY: help setup minkowski demo test lint doctor clean
+
+help:
+	@echo "make demo       pre-train a small network on a room it renders, and show what it learnt"
+	@echo "make test       the whole test suite"
+	@echo "make lint       ruff, and mypy on the package"
+	@echo "make doctor     what is installed, what is missing and how to mend it"
+	@echo "make minkowski  install MinkowskiEngine, or say why not"
+	@echo "make setup      only the environment in $(VENV) (PYTHON=python3.12 to choose the interpreter)"
+
+setup:
+	@$(PYTHON) -m sparse3d.installation.environment --venv $(VENV)
+
+minkowski: setup
+	$(RUN) tools/build_minkowski.py --required
+
+demo: setup
+	$(RUN) tools/demo.py
+
+test: setup
+	$(RUN) -m pytest -q tests
+
+lint: setup
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy sparse3d
+
+doctor: setup
+	$(RUN) tools/doctor.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis sparse3d.egg-info
