@@ -17,4 +17,5 @@ def packaged_gin_dir() -> Path:
     for folder in (package / "configs", package.parent / "gin"):
         if folder.is_dir():
             return folder
-    raise FileNotFoundError(f"no gin files in {package / 'configs'} nor in {package.parent / 'gin'}: install sparse3d anew")
+    places = f"{package / 'configs'} nor in {package.parent / 'gin'}"
+    raise FileNotFoundError(f"no gin files in {places}: install sparse3d anew")

@@ -17,7 +17,7 @@ def main() -> int:
     """Parse the command line, install; the exit code."""
     parser = argparse.ArgumentParser(description="install MinkowskiEngine, from the cache or by building it")
     parser.add_argument("--required", action="store_true", help="fail when MinkowskiEngine cannot be had")
-    parser.add_argument("--where", action="store_true", help="print the folder of the wheel and its build log, and stop")
+    parser.add_argument("--where", action="store_true", help="print the folder of wheel and build log, and stop")
     args = parser.parse_args()
     if args.where:
         print(minkowski_wheel.wheel_folder(minkowski_wheel.WheelKey.here()))

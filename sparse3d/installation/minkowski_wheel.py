@@ -1,9 +1,9 @@
 """MinkowskiEngine 0.5.4 as a wheel: built once on this machine, kept outside the repository, installed from there.
 
-The sources are not changed. They need a BLAS to link to, and the one that every package index has is OpenBLAS inside the
-wheel ``scipy-openblas32``, whose symbols carry a prefix; hence the four ``-D`` flags and a link named ``libopenblas.so``.
-pip does the fetching (its hash is checked), the metadata and the building, so indexes, proxies and certificates are set
-up as for every other package.
+The sources are not changed. They need a BLAS to link to, and the one that every package index has is OpenBLAS inside
+the wheel ``scipy-openblas32``, whose symbols carry a prefix; hence ``-D`` flags and a link named ``libopenblas.so``.
+pip does the fetching (its hash is checked), the metadata and the building, so indexes, proxies and certificates are
+set up as for every other package.
 
 Only the standard library is needed, and the interpreter of the environment that the wheel is for.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -34,7 +33,7 @@ _IMPORT_CHECK = "from sparse3d.sparse import minkowski_import; minkowski_import.
 
 
 class BuildImpossible(RuntimeError):
-    """MinkowskiEngine cannot be built here: ``reason``, the ``remedy`` as a command, and the ``log`` if one was written."""
+    """MinkowskiEngine cannot be built: the ``reason``, the ``remedy`` as a command, the ``log`` if there is one."""
 
     def __init__(self, reason: str, remedy: str, log: Path | None = None) -> None:
         super().__init__(reason)
@@ -44,8 +43,8 @@ class BuildImpossible(RuntimeError):
         """What is missing, what that costs and how to get it."""
         log = f"; build log: {self.log}" if self.log else ""
         return (
-            f"MinkowskiEngine is left out ({self.reason}): sparse3d computes with its portable torch backend, as fast or "
-            f"faster on a CPU, without MinkowskiEngine's CUDA kernels and the tests against it; "
+            f"MinkowskiEngine is left out ({self.reason}): sparse3d computes with its portable torch backend, "
+            f"no slower on a CPU, but without MinkowskiEngine's CUDA kernels and the tests against it; "
             f"to get it: {self.remedy}, then `make minkowski`{log}"
         )
 
@@ -54,7 +53,7 @@ class BuildImpossible(RuntimeError):
 class WheelKey:
     """What a built wheel depends on; two machines with equal keys may share one."""
 
-    python: str  # "cp311"
+    python: str  # "cpython-311"
     torch: str  # "2.13.0+cpu"
     platform: str  # "linux-x86_64"
     device: str  # "cpu" or "cuda"
@@ -70,8 +69,7 @@ class WheelKey:
             torch = metadata.version("torch")
         except metadata.PackageNotFoundError:
             raise BuildImpossible("torch is not installed", "`make setup`") from None
-        tag = f"{'cp' if platform.python_implementation() == 'CPython' else 'pp'}{sys.version_info[0]}{sys.version_info[1]}"
-        return cls(tag, torch, sysconfig.get_platform(), device)
+        return cls(sys.implementation.cache_tag, torch, sysconfig.get_platform(), device)
 
     def __str__(self) -> str:
         return f"minkowski{self.minkowski}-torch{self.torch}-{self.python}-{self.platform}-{self.device}"

@@ -3,9 +3,9 @@
 Three things stand between a fresh Python and ``import MinkowskiEngine``:
 
 * it takes ``Sequence`` from ``collections``, which Python 3.10 emptied: the names are lent for the import alone;
-* its extension is linked to the OpenBLAS of the ``scipy-openblas32`` wheel, which no loader path holds: we load it first;
-* it appends its own folder to the module search path, where ``utils`` and ``modules`` then shadow other people's packages:
-  the path is put back.
+* its extension is linked to the OpenBLAS of the ``scipy-openblas32`` wheel, which no loader path holds: loaded first;
+* it appends its own folder to the module search path, where its ``utils`` and ``modules`` then stand in for those of
+  other people: the path is put back.
 
 Importing this module imports none of that; :func:`load` does.
 """
