@@ -1,7 +1,7 @@
 """Readers of RGB-D recordings, one file a format, all giving the same :class:`~sparse3d.types.Frame`.
 
-``open_frames(path)`` for one recording, ``open_scenes(path)`` for a folder of them. A new format is one new module here with
-a subclass of :class:`FrameSource`; it is found by itself.
+``open_frames(path)`` for one recording, ``open_scenes(path)`` for a folder of them. A new format is one new module
+here with a subclass of :class:`FrameSource`; it is found by itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Colour brought onto the depth camera's pixels when the two cameras differ.
 
-Both cameras of a registered recording share the optical centre and axes, so a ray has one pixel in each image and colour
-is found at ``K_color K_depth^-1 pixel``: a scale and a shift along each axis, whatever the depth.
+Both cameras of a registered recording share the optical centre and axes, so a ray has one pixel in each image and
+colour is found at ``K_color K_depth^-1 pixel``: a scale and a shift along each axis, whatever the depth.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The contract of every reader: a sequence of RGB-D frames of one scene, decoded on demand.
 
-A reader lists the frames of its format and reads one image or pose of them; everything else lives here and is the same for
-all: which frames are selected, which are faulty and what becomes of them, the up axis, and colour and
-depth brought to one size.
+A reader lists the frames of its format and reads one image or pose of them. Everything else lives here and is the
+same for all: which frames are selected, which are faulty and what becomes of them, the up axis, and colour and depth
+brought to one size.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from sparse3d.geometry import estimate_up, is_rigid, resize_color, resize_depth,
 from sparse3d.types import Camera, Frame
 
 Size = tuple[int, int]  # (width, height)
-AXES = {
-    sign + axis: (-1.0 if sign else 1.0) * np.eye(3)["xyz".index(axis)] for axis in "xyz" for sign in ("", "-")
-}
+AXES = {sign + axis: (-1.0 if sign else 1.0) * np.eye(3)["xyz".index(axis)] for axis in "xyz" for sign in ("", "-")}
 GRAVITY_FRAMES = 20
+WORDS = {"color": "colour image", "depth": "depth image", "pose": "pose"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,7 @@ class FrameSource(ABC):
 
     format: ClassVar[str]
     looks_for: ClassVar[str]  # the files that make this format, for error messages
+    pose_file: ClassVar[str] = ""  # the file with all poses, in formats that have one
     z_up: ClassVar[bool] = False  # the format's world has gravity along -z
     expected_faults: ClassVar[frozenset[str]] = frozenset()  # reasons that are normal here and never an error
 
@@ -96,7 +96,8 @@ class FrameSource(ABC):
         self._entries = [entry for entry, _ in usable]
         self.T_zup_native = self._upright(listed)
         self._poses = self.T_zup_native @ np.stack([pose for _, pose in usable])
-        self.size: Size = self.options.size or self._depth_size
+        width, height = self.options.size or self._depth_size
+        self.size: Size = (width, height)
         self._camera = self._depth_camera.scaled(*self.size)
         self._sample = cameras_disagree(self._color_camera, self._depth_camera)
 
@@ -136,9 +137,12 @@ class FrameSource(ABC):
     def _read_depth(self, entry: Entry) -> np.ndarray:
         """The depth image (H, W) float32 metres, 0 = none; InputError if it cannot be decoded."""
 
-    def _file_of(self, part: Any) -> str:
-        """What to call the file of a part in messages."""
-        return str(part)
+    def _where(self, entry: Entry, part: str) -> str:
+        """The file, and the place in it, of a part ("color", "depth", "pose") of a frame, for messages."""
+        value = getattr(entry, part)
+        if isinstance(value, str):
+            return value
+        return f"{self.path / self.pose_file if part == 'pose' else self.path}: frame {entry.name}"
 
     # The sequence -------------------------------------------------------------------------------------------
 
@@ -191,9 +195,8 @@ class FrameSource(ABC):
     def _select(self, listed: list[Entry]) -> list[Entry]:
         """The entries within ``first`` and ``last``, every ``step``-th of them as listed."""
         first, last = self.options.first, self.options.last
-        chosen = [
-            e for e in listed if (first is None or e.number >= first) and (last is None or e.number <= last)
-        ][:: self.options.step]
+        low, high = -np.inf if first is None else first, np.inf if last is None else last
+        chosen = [entry for entry in listed if low <= entry.number <= high][:: self.options.step]
         if not chosen:
             numbers = f"{listed[0].number} to {listed[-1].number}"
             raise InputError(f"{self.path}: no frame from {first} to {last}; the recording's frames go from {numbers}")
@@ -223,11 +226,11 @@ class FrameSource(ABC):
         return usable
 
     def _missing_part(self, entry: Entry) -> Dropped | None:
-        for part in ("color", "depth", "pose"):
+        for part in WORDS:
             if getattr(entry, part) is None:
-                there = next((p for p in (entry.color, entry.depth, entry.pose) if p is not None), entry.name)
-                word = {"color": "colour image", "depth": "depth image", "pose": "pose"}[part]
-                return Dropped(entry.name, f"missing_{part}", f"{self._file_of(there)} has no {word} beside it")
+                there = next((p for p in ("color", "depth", "pose") if isinstance(getattr(entry, p), str)), part)
+                detail = f"{self._where(entry, there)}: its {WORDS[part]} is missing"
+                return Dropped(entry.name, f"missing_{part}", detail)
         return None
 
     def _valid_pose(self, entry: Entry) -> Any:
@@ -239,12 +242,12 @@ class FrameSource(ABC):
         if np.isfinite(pose).all() and is_rigid(pose):
             return pose
         what = "is not finite" if not np.isfinite(pose).all() else "is all zeros" if not pose.any() else "is not rigid"
-        return Dropped(entry.name, "invalid_pose", f"{self._file_of(entry.pose)}: the pose {what}")
+        return Dropped(entry.name, "invalid_pose", f"{self._where(entry, 'pose')}: the pose {what}")
 
     def _size_fault(self, entry: Entry, sizes: tuple[Size, Size], common: tuple[Size, Size]) -> Dropped | None:
-        for part, (width, height), (w, h) in zip((entry.color, entry.depth), sizes, common, strict=True):
+        for part, (width, height), (w, h) in zip(("color", "depth"), sizes, common, strict=True):
             if (width, height) != (w, h):
-                detail = f"{self._file_of(part)}: is {width} x {height}, the others are {w} x {h}"
+                detail = f"{self._where(entry, part)}: is {width} x {height}, the others are {w} x {h}"
                 return Dropped(entry.name, "size_mismatch", detail)
         return None
 
@@ -255,13 +258,14 @@ class FrameSource(ABC):
             except InputError as error:
                 return Dropped(entry.name, f"unreadable_{part}", str(error))
         if not image.any():
-            return Dropped(entry.name, "empty_depth", f"{self._file_of(entry.depth)}: no reading in the whole image")
+            return Dropped(entry.name, "empty_depth", f"{self._where(entry, 'depth')}: no reading in the whole image")
         return None
 
     def _checked_depth(self, entry: Entry) -> np.ndarray:
         depth = self._read_depth(entry)
         if depth.shape != (self._depth_camera.height, self._depth_camera.width):
-            raise InputError(f"{self._file_of(entry.depth)}: depth is {depth.shape[1]} x {depth.shape[0]}")
+            size = f"{depth.shape[1]} x {depth.shape[0]}"
+            raise InputError(f"{self._where(entry, 'depth')}: depth is {size}, other than its header says")
         return depth
 
     def _dropped(self, fault: Dropped | None) -> bool:
@@ -281,8 +285,8 @@ class FrameSource(ABC):
         faults = [d for d in dropped if d.reason not in self.expected_faults]
         if faults and self.options.on_fault == "error":
             raise InputError(
-                f"{faults[0].detail}; {len(dropped)} of {kept + len(dropped)} frames are faulty ({counts}): mend them, or "
-                'leave them out with on_fault="drop"'
+                f"{faults[0].detail}; {len(dropped)} of {kept + len(dropped)} frames are faulty ({counts}): "
+                'mend them, or leave them out with on_fault="drop"'
             )
 
     # The up axis --------------------------------------------------------------------------------------------
@@ -298,11 +302,14 @@ class FrameSource(ABC):
         parts = np.array_split(np.arange(len(listed)), min(GRAVITY_FRAMES, len(listed)))
         votes = [v for part in parts if (v := self._first_vote([listed[i] for i in part])) is not None]
         if not votes:
-            raise InputError(f"{self.path}: no frame to estimate gravity from; name the axis with up=, for example up=-y")
+            raise InputError(f"{self.path}: no frame to estimate gravity from; name the axis with up=, as in up=-y")
         depths, poses = zip(*votes, strict=True)
         height, width = depths[0].shape
         camera = self._depth_camera.scaled(width, height)
-        return up_to_z(estimate_up(list(depths), [camera] * len(depths), list(poses)))
+        try:
+            return up_to_z(estimate_up(list(depths), [camera] * len(depths), list(poses)))
+        except ValueError as error:
+            raise InputError(f"{self.path}: gravity not found ({error}); name the axis, as in up=-y") from error
 
     def _first_vote(self, entries: list[Entry]) -> tuple[np.ndarray, np.ndarray] | None:
         """Quarter-size depth and pose of the first usable one of ``entries``."""

@@ -59,7 +59,7 @@ class FolderSource(FrameSource):
         (cw, ch), (dw, dh) = color_size, depth_size
         if abs(cw * dh - ch * dw) > 0.02 * ch * dw:
             raise InputError(
-                f"{self.path}: colour is {cw} x {ch} and depth {dw} x {dh}: other shapes, so one camera cannot hold for both"
+                f"{self.path}: colour is {cw} x {ch} and depth {dw} x {dh}: other shapes cannot share a camera"
             )
         depth = self._camera_file(depth_size) or self._default_camera(depth_size)
         return depth.scaled(cw, ch), depth
@@ -74,14 +74,14 @@ class FolderSource(FrameSource):
     def _default_camera(self, size: Size) -> Camera:
         if size[0] * 480 != size[1] * 640:
             raise InputError(
-                f"{self.path}: images are {size[0]} x {size[1]}, and the default intrinsics hold for 640 x 480 only: put "
-                "a camera-intrinsics.txt (3 x 3, pixels) there"
+                f"{self.path}: images are {size[0]} x {size[1]}, and the default intrinsics hold for 640 x 480 only: "
+                "put a camera-intrinsics.txt (3 x 3, pixels) there"
             )
         return Camera(*self.default_K, 640, 480).scaled(*size)
 
 
 def numbered_files(folder: Path, suffixes: Iterable[str], pattern: str = r"(\d+)[^.]*") -> dict[int, str]:
-    """Number -> path of the files in ``folder`` whose name (up to the suffix) matches ``pattern``; its group is the number.
+    """Number -> path of the files in ``folder`` whose name up to the suffix matches ``pattern``, its group the number.
 
     Of two suffixes for one number the one named first in ``suffixes`` counts; two spellings of one number
     (``1.png``, ``01.png``) raise InputError.
@@ -198,22 +198,24 @@ def _read_camera_json(path: Path, size: Size) -> Camera:
         K = np.array(data["intrinsic_matrix"], dtype=np.float64).reshape(3, 3).T  # stored column by column
         width, height = int(data["width"]), int(data["height"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not Open3D's intrinsics (width, height, intrinsic_matrix): {one_line(error)}") from error
+        raise InputError(f"{path}: not Open3D's intrinsics ({type(error).__name__}: {one_line(error)})") from error
     camera = checked_camera(path, (K[0, 0], K[1, 1], K[0, 2], K[1, 2]), (width, height))
     if abs(width * size[1] - height * size[0]) > 0.02 * height * size[0]:
         raise InputError(f"{path}: is for {width} x {height}, the depth images are {size[0]} x {size[1]}")
     return camera.scaled(*size)
 
 
-def checked_camera(path: Path, values: tuple[float, float, float, float], size: Size) -> Camera:
+def checked_camera(path: Path | str, values: tuple[float, float, float, float], size: Size) -> Camera:
     """A camera of ``size``; InputError when its values are no intrinsics, or those of images of another size."""
     try:
-        camera = Camera(*(float(v) for v in values), *size)
+        camera = Camera(float(values[0]), float(values[1]), float(values[2]), float(values[3]), *size)
     except ValueError as error:
         raise InputError(f"{path}: {one_line(error)}") from error
-    if not (0 < camera.cx < camera.width and 0 < camera.cy < camera.height):
+    # Intrinsics of twice or half the size are the usual mistake; they put this point at an edge or a quarter.
+    if abs(camera.cx / camera.width - 0.5) > 0.23 or abs(camera.cy / camera.height - 0.5) > 0.23:
         raise InputError(
-            f"{path}: the principal point ({camera.cx:g}, {camera.cy:g}) lies outside the {size[0]} x {size[1]} images"
+            f"{path}: the principal point ({camera.cx:g}, {camera.cy:g}) is far from the middle of the "
+            f"{size[0]} x {size[1]} images: are these the intrinsics of another size?"
         )
     return camera
 

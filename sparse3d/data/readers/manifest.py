@@ -48,9 +48,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """The manifest as JSON: ``scene``, ``kept``, ``counts`` and ``dropped``, a list of name, reason, detail."""
-        return json.dumps(
-            {"scene": self.scene, "kept": self.kept, "counts": self.counts(), "dropped": [asdict(d) for d in self.dropped]}
-        )
+        dropped = [asdict(d) for d in self.dropped]
+        return json.dumps({"scene": self.scene, "kept": self.kept, "counts": self.counts(), "dropped": dropped})
 
     def summary(self) -> str:
         """One line: how many frames were kept, how many dropped and why."""

@@ -14,7 +14,7 @@ from sparse3d.data import readers
 from sparse3d.data.readers.base import FrameSource, ReadOptions, Size
 from sparse3d.errors import InputError
 
-DEEPEST = 4  # folders below the given one that are searched for scenes
+DEEPEST = 3  # folders below the given one that are searched for scenes
 
 
 @cache
@@ -47,12 +47,13 @@ def open_frames(
         path: a recording's folder or ``.sens`` file, or a folder with one recording somewhere below.
         format: the reader's name, or "auto" to recognise it from the names of the files.
         size: (width, height) of the frames given out; None keeps the depth images' own.
-        up: the axis of the recorded world that points up ("x", "-y", ...), "estimate" to find it from the floor and walls of
+        up: the axis of the recorded world that points up ("x", "-y", ...), "estimate" to find it from the surfaces in
             20 frames, or "auto": as it is where the format's world is z up already, else estimated.
         first, last: only the frames whose number lies between them, both included.
         step: only every ``step``-th of these frames.
         on_fault: "error" raises at the first look when a frame cannot be used; "drop" leaves such frames out. Either
-            way ``manifest`` accounts for each. Frames without a valid pose are normal in ScanNet and never an error there.
+            way ``manifest`` accounts for each. Frames without a valid pose are normal in ScanNet and never an error
+            there.
         check_images: decode every image now, so that nothing can fail later; also leaves out empty depth.
         depth_scale: units of the depth images a metre, where they are not the format's.
 

@@ -1,9 +1,10 @@
 """Redwood / Open3D: ``color/`` (or ``rgb/``, ``image/``), ``depth/`` and ``trajectory.log``.
 
 Depth in millimetres. The trajectory has five lines a frame: three integers, then a 4 x 4 camera to world. Its entries
-belong to the images in the order of their numbers. Colour and depth are paired by number; where the trajectory has another
-count, its own first integers say which image is missing, and where they do not say it beyond doubt, nothing is guessed.
-The camera comes from ``camera-intrinsics.txt`` or ``intrinsic.json``, else it is 525 525 319.5 239.5 at 640 x 480.
+belong to the images in the order of their numbers. Colour and depth are paired by number; where the trajectory has
+another count, its own first integers say which image is missing, and where they do not say it beyond doubt, nothing
+is guessed. The camera comes from ``camera-intrinsics.txt`` or ``intrinsic.json``, else it is 525 525 319.5 239.5 at
+640 x 480.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from sparse3d.data.readers.image_files import (
 from sparse3d.errors import InputError
 
 COLOR_FOLDERS = ("color", "rgb", "image")
-LINES = 3 + 16  # numbers of one entry of the trajectory
+ENTRY = 3 + 16  # numbers of one entry of the trajectory
 
 
 class RedwoodSource(FolderSource):
     """Frames of a Redwood or Open3D recording."""
 
     format = "redwood"
+    pose_file = "trajectory.log"
     looks_for = "trajectory.log, depth/00000.png, and color/00000.jpg or .png (or rgb/, image/)"
 
     @classmethod
@@ -58,9 +60,10 @@ class RedwoodSource(FolderSource):
                 fits.append(offset)
         if len(fits) != 1:
             gap = next((b - 1 for a, b in zip(numbers, numbers[1:], strict=False) if b > a + 1), None)
+            without = "" if gap is None else f" without {gap}"
             raise InputError(
                 f"{log}: has {len(ids)} poses, but there are {len(numbers)} frames, numbered {numbers[0]} to "
-                f"{numbers[-1]}" + (f" without {gap}" if gap is not None else "") + ": which one has no partner cannot be told"
+                f"{numbers[-1]}{without}: which one has no partner cannot be told"
             )
         return [i + fits[0] for i in ids]
 
@@ -68,11 +71,9 @@ class RedwoodSource(FolderSource):
 def read_trajectory(path: Path) -> tuple[list[int], list[np.ndarray]]:
     """The first header integer and the pose (4, 4) of each entry. InputError if the file is cut or malformed."""
     numbers = read_numbers(path)
-    if not numbers or len(numbers) % LINES:
-        raise InputError(
-            f"{path}: holds {len(numbers)} numbers, which is not a whole number of entries of 3 integers and a 4 x 4 pose"
-        )
-    rows = np.array(numbers, dtype=np.float64).reshape(-1, LINES)
+    if not numbers or len(numbers) % ENTRY:
+        raise InputError(f"{path}: holds {len(numbers)} numbers, not {ENTRY} for each frame (3 integers, 4 x 4 pose)")
+    rows = np.array(numbers, dtype=np.float64).reshape(-1, ENTRY)
     for k, row in enumerate(rows):
         if not np.all(row[:3] == np.round(row[:3])):
             raise InputError(f"{path}: entry {k} does not begin with three integers but with {row[:3].tolist()}")
