@@ -245,6 +245,28 @@ def test_an_affine_image_through_the_network_s_pooling_agrees_with_the_sampler(
     torch.testing.assert_close(sampled[inner], pooled[inner])
 
 
+def test_exchanging_a_patch_moves_the_features_around_its_own_place() -> None:
+    # The trained kernels do not look at the middle of their receptive field: that is off by 4 px at stride 8, 6 at 16.
+    teacher = EfficientNetLite0Teacher((8, 16))
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        images, others = efficientnet_lite._noise_images(40, 192).split(20)
+    places = torch.randint(64, 112, (20, 2), generator=generator)
+    changed = images.clone()
+    for index, (row, col) in enumerate(places.tolist()):
+        changed[index, row : row + 16, col : col + 16] = others[index, 50:66, 70:86]
+    centers = teacher.cell_centers(192, 192)
+    maps = zip(teacher(images), teacher(changed), centers, (1.5, 2.5), strict=True)
+    for before, after, (rows, cols), tolerance in maps:
+        energy = (after - before).square().sum(1)
+        total = energy.sum((1, 2))
+        row = (energy.sum(2) * rows).sum(1) / total
+        col = (energy.sum(1) * cols).sum(1) / total
+        error = (torch.stack([row, col], 1) - places - 7.5).mean(0)
+        assert error.abs().max() < tolerance, f"{error.tolist()} pixels"
+
+
 def test_the_sampler_holds_the_border_value_outside_and_copies_at_the_centers() -> None:
     maps = torch.tensor([[1.0, 3.0, 7.0]])[None, None]
     centers = (torch.tensor([5.0]), torch.tensor([2.0, 6.0, 10.0]))
