@@ -131,7 +131,9 @@ def build_kernel_map(source: CoordinateSet, target: CoordinateSet, kernel_size: 
     offsets = kernel_offsets(kernel_size).to(target.coords.device) * spacing
     reach = int(offsets.abs().max()) if len(offsets) else 0
     if reach >= _MARGIN:
-        raise ValueError(f"a kernel reaching {reach} voxels is more than the {_MARGIN - 1} that coordinates leave room for")
+        raise ValueError(
+            f"a kernel reaches {reach} voxels, coordinates leave room for {_MARGIN - 1}: fewer levels or less dilation"
+        )
     weights = torch.tensor([1 << (2 * _COORD_BITS), 1 << _COORD_BITS, 1], device=offsets.device)
     deltas = (offsets * weights).sum(dim=1)
     slots = len(deltas)
@@ -151,7 +153,9 @@ def build_kernel_map(source: CoordinateSet, target: CoordinateSet, kernel_size: 
     return KernelMap(in_rows, out_rows, starts, len(source), len(target), slots // 2 if same else None)
 
 
-def _complete_by_symmetry(in_rows: Tensor, out_rows: Tensor, counts: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+def _complete_by_symmetry(
+    in_rows: Tensor, out_rows: Tensor, counts: Tensor, size: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Slots 0..h-1 of a centred kernel -> all 2h + 1 slots (mirrored slots in reverse order)."""
     pieces_in, pieces_out = in_rows.split(counts.tolist()), out_rows.split(counts.tolist())
     identity = torch.arange(size, device=in_rows.device)

@@ -6,12 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from sparse3d.sparse.coordinates import KernelMap
 
 # Up to this many input channels one gathered matrix product beats a small product per kernel slot
 # (the first layer of an SR-UNet: 125 slots of 3 channels).
 _GATHER_ALL_CHANNELS = 8
+# ... as long as the gathered matrix stays small: 256 MB of float32.
+_GATHER_ALL_ELEMENTS = 1 << 26
 
 
 def sparse_convolution(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
@@ -28,9 +31,8 @@ def sparse_convolution(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> 
     if len(feats) != kernel_map.in_size:
         raise ValueError(f"{len(feats)} feature rows for a kernel map over {kernel_map.in_size} voxels")
     if kernel.shape[0] != len(kernel_map.starts) - 1 or kernel.shape[1] != feats.shape[1]:
-        raise ValueError(
-            f"kernel {tuple(kernel.shape)} does not fit {len(kernel_map.starts) - 1} slots and {feats.shape[1]} channels"
-        )
+        slots = len(kernel_map.starts) - 1
+        raise ValueError(f"kernel {tuple(kernel.shape)} does not fit {slots} slots and {feats.shape[1]} channels")
     return _SparseConvolution.apply(feats, kernel, kernel_map)
 
 
@@ -39,18 +41,19 @@ class _SparseConvolution(torch.autograd.Function):
     def forward(ctx: Any, feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
         ctx.kernel_map = kernel_map
         ctx.save_for_backward(feats, kernel)
-        if _gathers_all(feats, kernel):
+        if _gathers_all(feats, kernel, kernel_map):
             slots, c_in, c_out = kernel.shape
             return _gather_columns(feats, slots, kernel_map) @ kernel.reshape(slots * c_in, c_out)
         return _convolve_by_slot(feats, kernel, kernel_map)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         feats, kernel = ctx.saved_tensors
         kernel_map: KernelMap = ctx.kernel_map
         grad_out = grad_out.contiguous()
         grad_feats = torch.zeros_like(feats) if ctx.needs_input_grad[0] else None
-        if _gathers_all(feats, kernel):
+        if _gathers_all(feats, kernel, kernel_map):
             columns = _gather_columns(feats, kernel.shape[0], kernel_map)
             gathered_grad = (columns.t() @ grad_out).view_as(kernel) if ctx.needs_input_grad[1] else None
             if grad_feats is None:
@@ -62,8 +65,10 @@ class _SparseConvolution(torch.autograd.Function):
         return grad_feats, grad_kernel, None
 
 
-def _gathers_all(feats: Tensor, kernel: Tensor) -> bool:
-    return feats.shape[1] <= _GATHER_ALL_CHANNELS and kernel.shape[0] > 1
+def _gathers_all(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> bool:
+    slots, channels = kernel.shape[0], feats.shape[1]
+    small = kernel_map.out_size * slots * channels <= _GATHER_ALL_ELEMENTS
+    return small and channels <= _GATHER_ALL_CHANNELS and slots > 1
 
 
 def _accumulate_grads(

@@ -26,7 +26,14 @@ class CoordinateManager(ABC):
 
     @abstractmethod
     def convolve(
-        self, feats: Tensor, kernel: Tensor, stride_in: int, kernel_size: int, stride: int, dilation: int, transposed: bool
+        self,
+        feats: Tensor,
+        kernel: Tensor,
+        stride_in: int,
+        kernel_size: int,
+        stride: int,
+        dilation: int,
+        transposed: bool,
     ) -> tuple[Tensor, int]:
         """Convolution of ``feats`` living at ``stride_in``.
 
@@ -55,7 +62,14 @@ class TorchCoordinateManager(CoordinateManager):
         return self._sets[stride].coords
 
     def convolve(
-        self, feats: Tensor, kernel: Tensor, stride_in: int, kernel_size: int, stride: int, dilation: int, transposed: bool
+        self,
+        feats: Tensor,
+        kernel: Tensor,
+        stride_in: int,
+        kernel_size: int,
+        stride: int,
+        dilation: int,
+        transposed: bool,
     ) -> tuple[Tensor, int]:
         if kernel.ndim == 2:
             return feats @ kernel, stride_in

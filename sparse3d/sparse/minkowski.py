@@ -1,12 +1,13 @@
 """The MinkowskiEngine backend: its coordinate maps and convolution functions under our layers and parameters.
 
-Only MinkowskiEngine's functional layer is called, so a network's modules, parameters and state dict do not depend on the
-backend. What its convolutions mean (kernel order, strided coordinates, transposed maps) is the meaning of this package.
+Only MinkowskiEngine's functional layer is called, so a network's modules, parameters and state dict do not depend on
+the backend. What its convolutions mean (kernel order, strided coordinates, transposed maps) is the meaning of this package.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import importlib
+from functools import cache
 from typing import Any
 
 import torch
@@ -58,21 +59,27 @@ class MinkowskiCoordinateManager(CoordinateManager):
         return self._coords[stride]
 
     def convolve(
-        self, feats: Tensor, kernel: Tensor, stride_in: int, kernel_size: int, stride: int, dilation: int, transposed: bool
+        self,
+        feats: Tensor,
+        kernel: Tensor,
+        stride_in: int,
+        kernel_size: int,
+        stride: int,
+        dilation: int,
+        transposed: bool,
     ) -> tuple[Tensor, int]:
         if self._nowhere is not None:
             return self._nowhere.convolve(feats, kernel, stride_in, kernel_size, stride, dilation, transposed)
         if kernel.ndim == 2:
             return feats @ kernel, stride_in
         stride_out = self._output_stride(stride_in, stride, transposed)
-        function = (
-            self._engine.MinkowskiConvolutionTransposeFunction if transposed else self._engine.MinkowskiConvolutionFunction
-        )
+        engine = self._engine
+        function = engine.MinkowskiConvolutionTransposeFunction if transposed else engine.MinkowskiConvolutionFunction
         out = function.apply(
             self._to_engine(feats, stride_in).contiguous(),
             kernel.contiguous(),
             _kernel_generator(kernel_size, stride, dilation),
-            self._engine.ConvolutionMode.DEFAULT,
+            _default_mode(),
             self._keys[stride_in],
             self._keys[stride_out],
             self._manager,
@@ -103,6 +110,13 @@ class MinkowskiCoordinateManager(CoordinateManager):
         return torch.empty_like(feats).index_copy(0, self._engine_rows, feats)
 
 
-@lru_cache(maxsize=None)
+@cache
+def _default_mode() -> Any:
+    # Only the extension itself has this name; it is loaded with the engine.
+    return importlib.import_module("MinkowskiEngineBackend._C").ConvolutionMode.DEFAULT
+
+
+@cache
 def _kernel_generator(kernel_size: int, stride: int, dilation: int) -> Any:
-    return minkowski_import.load().KernelGenerator(kernel_size=kernel_size, stride=stride, dilation=dilation, dimension=3)
+    generator = minkowski_import.load().KernelGenerator
+    return generator(kernel_size=kernel_size, stride=stride, dilation=dilation, dimension=3)

@@ -33,12 +33,17 @@ class SparseTensor:
             backend: overrides the configured backend.
 
         Raises:
-            ValueError: shapes that do not fit, coordinates out of range, or a voxel given twice.
+            ValueError: shapes that do not fit, coordinates that are no integers, out of range or given twice.
         """
         if coords.ndim != 2 or coords.shape[1] != 4 or len(coords) != len(feats):
-            raise ValueError(f"coords must be (N, 4) beside N feature rows, got {tuple(coords.shape)}, {tuple(feats.shape)}")
-        if batch_size is None:
-            batch_size = int(coords[:, 0].max()) + 1 if len(coords) else 0
+            shapes = f"{tuple(coords.shape)}, {tuple(feats.shape)}"
+            raise ValueError(f"coords must be (N, 4) beside N feature rows, got {shapes}")
+        if coords.is_floating_point():
+            raise ValueError(f"voxel coordinates must be integers, got {coords.dtype}: floor them first")
+        clouds = int(coords[:, 0].max()) + 1 if len(coords) else 0
+        batch_size = clouds if batch_size is None else batch_size
+        if batch_size < clouds:
+            raise ValueError(f"batch index {clouds - 1} in a batch of {batch_size}")
         return cls(feats, make_manager(coords, backend), 1, batch_size)
 
     @property

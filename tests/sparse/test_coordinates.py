@@ -1,0 +1,169 @@
+"""Coordinates and kernel maps.
+
+The invariant, for every kernel slot k with offset d_k and all voxels i of the source and o of the target:
+(k, i, o) is in the map, exactly once, if and only if  source[i] = target[o] + spacing * d_k  in the same batch item.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from sparse3d.sparse.coordinates import (
+    COORD_LIMIT,
+    MAX_BATCH,
+    CoordinateSet,
+    KernelMap,
+    build_kernel_map,
+    kernel_offsets,
+    pack,
+    unpack,
+)
+
+axis = st.integers(-7, 7)
+voxels = st.lists(st.tuples(st.integers(0, 2), axis, axis, axis), min_size=1, max_size=60, unique=True)
+
+
+def as_rows(voxels: list[tuple[int, ...]]) -> Tensor:
+    return torch.tensor(voxels, dtype=torch.int32).reshape(-1, 4)
+
+
+def expected_triples(source: Tensor, target: Tensor, kernel_size: int, spacing: int) -> set[tuple[int, int, int]]:
+    """The invariant, by dictionary; slot = ix + K iy + K^2 iz, odd kernels centred, even ones starting at zero."""
+    row_of = {tuple(c): i for i, c in enumerate(source.tolist())}
+    start = -(kernel_size // 2) if kernel_size % 2 else 0
+    triples = set()
+    for o, (b, x, y, z) in enumerate(target.tolist()):
+        for slot in range(kernel_size**3):
+            ix, iy, iz = slot % kernel_size, slot // kernel_size % kernel_size, slot // kernel_size**2
+            dx, dy, dz = (spacing * (i + start) for i in (ix, iy, iz))
+            i = row_of.get((b, x + dx, y + dy, z + dz))
+            if i is not None:
+                triples.add((slot, i, o))
+    return triples
+
+
+def triples_of(kernel_map: KernelMap) -> list[tuple[int, int, int]]:
+    slots = torch.repeat_interleave(
+        torch.arange(len(kernel_map.starts) - 1), torch.diff(torch.tensor(kernel_map.starts))
+    )
+    return list(zip(slots.tolist(), kernel_map.in_rows.tolist(), kernel_map.out_rows.tolist(), strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(voxels, st.integers(1, 5), st.integers(1, 2), st.integers(1, 4), st.integers(1, 4))
+def test_every_triple_of_the_invariant_is_in_the_map_exactly_once(
+    voxels: list[tuple[int, ...]], kernel_size: int, dilation: int, tensor_stride: int, stride: int
+) -> None:
+    fine = CoordinateSet.build(as_rows(voxels))
+    if tensor_stride > 1:
+        fine = fine.strided(tensor_stride)
+    coarse = fine if stride == 1 else fine.strided(tensor_stride * stride)
+    spacing = dilation * tensor_stride
+    kernel_map = build_kernel_map(fine, coarse, kernel_size, spacing)
+    triples = triples_of(kernel_map)
+    assert len(triples) == len(set(triples))
+    assert set(triples) == expected_triples(fine.coords, coarse.coords, kernel_size, spacing)
+    assert (kernel_map.in_size, kernel_map.out_size) == (len(fine), len(coarse))
+
+
+@settings(max_examples=30, deadline=None)
+@given(voxels, st.integers(1, 3), st.integers(2, 3))
+def test_the_transposed_map_exchanges_the_roles_within_each_slot(
+    voxels: list[tuple[int, ...]], kernel_size: int, stride: int
+) -> None:
+    fine = CoordinateSet.build(as_rows(voxels))
+    kernel_map = build_kernel_map(fine, fine.strided(stride), kernel_size, 1)
+    back = kernel_map.transposed()
+    assert {(k, o, i) for k, i, o in triples_of(kernel_map)} == set(triples_of(back))
+    assert (back.in_size, back.out_size) == (kernel_map.out_size, kernel_map.in_size)
+
+
+@settings(max_examples=30, deadline=None)
+@given(voxels, st.sampled_from([1, 3, 5]))
+def test_the_identity_slot_maps_each_row_to_itself_in_order(voxels: list[tuple[int, ...]], kernel_size: int) -> None:
+    coords = CoordinateSet.build(as_rows(voxels))
+    kernel_map = build_kernel_map(coords, coords, kernel_size, 1)
+    slot = kernel_map.identity_slot
+    assert slot is not None
+    rows = slice(kernel_map.starts[slot], kernel_map.starts[slot + 1])
+    assert torch.equal(kernel_map.in_rows[rows], torch.arange(len(coords)))
+    assert torch.equal(kernel_map.out_rows[rows], torch.arange(len(coords)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(voxels, st.integers(1, 4))
+def test_strided_coordinates_are_the_different_floors(voxels: list[tuple[int, ...]], stride: int) -> None:
+    strided = CoordinateSet.build(as_rows(voxels)).strided(stride)
+    floors = {(b, x // stride * stride, y // stride * stride, z // stride * stride) for b, x, y, z in voxels}
+    assert [tuple(c) for c in strided.coords.tolist()] == sorted(floors)
+    assert torch.equal(pack(strided.coords), strided.sorted_keys)
+
+
+def test_minus_one_strides_to_minus_two_and_not_to_zero() -> None:
+    strided = CoordinateSet.build(as_rows([(0, -1, 1, -3)])).strided(2)
+    assert strided.coords.tolist() == [[0, -2, 0, -4]]
+
+
+limit = st.integers(-COORD_LIMIT, COORD_LIMIT)
+
+
+@given(st.lists(st.tuples(st.integers(0, MAX_BATCH - 1), limit, limit, limit), min_size=1, max_size=20, unique=True))
+def test_keys_keep_every_coordinate_and_the_order_of_rows(voxels: list[tuple[int, ...]]) -> None:
+    coords = as_rows(voxels)
+    keys = pack(coords)
+    assert torch.equal(unpack(keys), coords)
+    assert [voxels[i] for i in keys.argsort().tolist()] == sorted(voxels)
+
+
+def test_kernels_at_the_edge_of_the_range_find_no_voxel_of_another_row_or_batch_item() -> None:
+    edge = COORD_LIMIT
+    corners = [
+        (b, x, y, z) for b in (0, 1, MAX_BATCH - 1) for x in (-edge, edge) for y in (-edge, edge) for z in (-edge, edge)
+    ]
+    coords = CoordinateSet.build(as_rows(corners))
+    kernel_map = build_kernel_map(coords, coords, 5, 500)
+    assert set(triples_of(kernel_map)) == expected_triples(coords.coords, coords.coords, 5, 500)
+
+
+@settings(max_examples=30, deadline=None)
+@given(voxels, st.randoms(use_true_random=False))
+def test_find_gives_the_callers_row_whatever_the_order(voxels: list[tuple[int, ...]], random: object) -> None:
+    shuffled = list(voxels)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    coords = CoordinateSet.build(as_rows(shuffled))
+    assert torch.equal(coords.find(pack(as_rows(shuffled))), torch.arange(len(shuffled)))
+    assert coords.find(pack(as_rows([(3, 0, 0, 0)]))).tolist() == [-1]
+
+
+def test_kernel_offsets_run_through_x_fastest() -> None:
+    assert kernel_offsets(2)[:3].tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    assert kernel_offsets(3)[[0, 1, 13, 26]].tolist() == [[-1, -1, -1], [0, -1, -1], [0, 0, 0], [1, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("voxel", "message"),
+    [
+        ((0, COORD_LIMIT + 1, 0, 0), "shift the cloud"),
+        ((0, 0, 0, -COORD_LIMIT - 1), "shift the cloud"),
+        ((MAX_BATCH, 0, 0, 0), "smaller batches"),
+        ((-1, 0, 0, 0), "batch indices"),
+    ],
+)
+def test_coordinates_out_of_range_are_refused(voxel: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CoordinateSet.build(as_rows([voxel]))
+
+
+def test_a_voxel_given_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="voxelize"):
+        CoordinateSet.build(as_rows([(0, 1, 2, 3), (0, 0, 0, 0), (0, 1, 2, 3)]))
+
+
+def test_a_kernel_that_leaves_the_guarded_margin_is_refused() -> None:
+    coords = CoordinateSet.build(as_rows([(0, 0, 0, 0)]))
+    with pytest.raises(ValueError, match="leave room"):
+        build_kernel_map(coords, coords, 3, 2000)
