@@ -1,0 +1,39 @@
+"""One run from its config: the entry that a gin file fills with ``run.task = @SomeTask()``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gin
+
+from sparse3d import config
+from sparse3d.training.loop import train
+from sparse3d.training.random_state import seed_everything
+from sparse3d.training.settings import TrainSettings
+
+
+@gin.configurable("run", module="sparse3d")
+def configured_task(task: Any = gin.REQUIRED) -> Any:
+    """The task that the loaded config describes."""
+    return task
+
+
+def build_task() -> Any:
+    """The configured task; what its constructor draws from global generators is fixed by nothing but the config.
+
+    Raises:
+        InputError: the config binds no ``run.task``, or leaves out a parameter that must be given.
+    """
+    with config.configured_calls():
+        return configured_task()
+
+
+def start(files: Sequence[str | Path], bindings: Sequence[str], out: str | Path, resume: bool = False) -> None:
+    """Loads the config, builds the task and trains it; see :func:`sparse3d.training.loop.train`."""
+    config.load_config(files, bindings)
+    with config.configured_calls():
+        settings = TrainSettings()
+        seed_everything(settings.seed)
+        train(build_task(), out, resume, settings, config.config_text(), config.check_all_used)
