@@ -29,6 +29,7 @@ SDIST_SHA256 = "b1879c00d0b0b1d30ba622cce239886a7e3c78ee9da1064cdfe2f64c2ab15f94
 # The BLAS functions that its C++ calls, which scipy-openblas32 exports as scipy_cblas_*.
 BLAS_FUNCTIONS = ("sgemm", "dgemm", "saxpy", "daxpy")
 BUILD_REQUIREMENTS = ("torch", "numpy", "setuptools", "wheel", "ninja", "scipy-openblas32")
+COST = "the portable torch backend computes, no slower on a CPU, but without MinkowskiEngine's CUDA kernels"
 _IMPORT_CHECK = "from sparse3d.sparse import minkowski_import; minkowski_import.load()"
 
 
@@ -42,11 +43,14 @@ class BuildImpossible(RuntimeError):
     def one_line(self) -> str:
         """What is missing, what that costs and how to get it."""
         log = f"; build log: {self.log}" if self.log else ""
-        return (
-            f"MinkowskiEngine is left out ({self.reason}): sparse3d computes with its portable torch backend, "
-            f"no slower on a CPU, but without MinkowskiEngine's CUDA kernels and the tests against it; "
-            f"to get it: {self.remedy}, then `make minkowski`{log}"
-        )
+        how = f"{self.remedy}, then {build_command()}"
+        return f"MinkowskiEngine is left out ({self.reason}); {COST}; to get it: {how}{log}"
+
+
+def build_command() -> str:
+    """The command that installs MinkowskiEngine: make's in a clone, else the console script's."""
+    in_clone = (Path(__file__).resolve().parents[2] / "Makefile").is_file()
+    return "`make minkowski`" if in_clone else "`sparse3d-build-minkowski --required`"
 
 
 @dataclass(frozen=True)

