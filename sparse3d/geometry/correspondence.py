@@ -6,6 +6,7 @@ import numpy as np
 
 from sparse3d.geometry.projection import (
     agrees,
+    check_size,
     depth_edges,
     has_reading,
     inside_image,
@@ -31,19 +32,19 @@ def match_pixels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which pixel of view j shows the surface point of each pixel of view i: two (M, 2) int64 arrays of (row, col).
 
-    ``depth_*`` (H, W) metres, ``T_world_*`` (4, 4) camera to world. A pixel of i with a reading is moved into view j and
-    kept when it falls inside the image, in front of the camera, onto a reading D_j with |z - D_j| < max(abs_tol, rel_tol z)
-    (metres), and when the pixel found, with j's own reading, goes back to within ``max_return_px`` pixels of where it
-    started. Pixels on depth edges of either view are left out: flying pixels are the main source of false matches.
+    ``depth_*`` (H, W) metres, ``T_world_*`` (4, 4) camera to world. A pixel of i with a reading is moved into view j
+    and kept when it falls inside the image, in front of the camera, onto a reading D_j with
+    |z - D_j| < max(abs_tol, rel_tol z) (metres), and when the pixel found, with j's own reading, goes back to within
+    ``max_return_px`` pixels of where it started. ``drop_edges`` leaves out the pixels on depth edges of either view:
+    flying pixels are the main source of false matches.
 
-    A pixel of i occurs at most once; a pixel of j may serve several pixels of i. Raises ValueError for a pose that is not
-    rigid or a depth that does not fit its camera.
+    A pixel of i occurs at most once; a pixel of j may serve several pixels of i. Raises ValueError for a pose that is
+    not rigid or a depth that does not fit its camera.
     """
     for depth, camera in ((depth_i, camera_i), (depth_j, camera_j)):
-        if depth.shape != (camera.height, camera.width):
-            raise ValueError(f"depth {depth.shape} does not fit the camera's image {(camera.height, camera.width)}")
-    T_j_i = invert_rigid(T_world_j) @ np.asarray(T_world_i, dtype=np.float64)
-    T_i_j = invert_rigid(T_j_i)
+        check_size(depth, camera)
+    T_i_world, T_j_world = invert_rigid(T_world_i), invert_rigid(T_world_j)
+    T_j_i, T_i_j = T_j_world @ T_world_i, T_i_world @ T_world_j
     start = np.argwhere(_usable(depth_i, drop_edges))
     moved, z = _carry(start, depth_i, camera_i, T_j_i, camera_j)
     inside = inside_image(moved, z, camera_j)

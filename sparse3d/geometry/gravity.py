@@ -18,24 +18,22 @@ _MAX_NORMALS = 20_000
 _CANDIDATES = 400
 
 
-def estimate_up(
-    depths: Sequence[np.ndarray], cameras: Sequence[Camera], poses: Sequence[np.ndarray]
-) -> np.ndarray:
+def estimate_up(depths: Sequence[np.ndarray], cameras: Sequence[Camera], poses: Sequence[np.ndarray]) -> np.ndarray:
     """The up direction (3,) float64, unit length, in the world frame of ``poses`` (each (4, 4) camera to world).
 
-    People hold cameras upright, so the mean of the images' up directions is a start. Floors, tables and ceilings are the
-    commonest near-horizontal surfaces, so the direction that most normals within 40 degrees of the start share (up or
-    down) is then taken, and averaged. With fewer than 200 such normals the start stands. Deterministic. Raises ValueError
-    without frames, or when the cameras' up directions cancel out.
+    People hold cameras upright, so the mean of the images' up directions is a start. Floors, tables and ceilings are
+    the commonest near-horizontal surfaces, so the direction that most normals within 40 degrees of the start share (up
+    or down) is then taken, and averaged. With fewer than 200 such normals the start stands. Deterministic. Raises
+    ValueError without frames, or when the cameras' up directions cancel out.
     """
     if not len(depths) == len(cameras) == len(poses) or not len(poses):
         raise ValueError(f"need as many depths, cameras and poses, got {len(depths)}, {len(cameras)}, {len(poses)}")
     # the image's up is against the y axis, unless fy < 0 lets y itself point up
-    start = np.sum([-np.sign(c.fy) * np.asarray(T)[:3, 1] for c, T in zip(cameras, poses)], axis=0)
+    start = np.sum([-np.sign(c.fy) * np.asarray(T)[:3, 1] for c, T in zip(cameras, poses, strict=True)], axis=0)
     if np.linalg.norm(start) < 1e-6 * len(poses):
         raise ValueError("the cameras' up directions cancel out; give the up direction instead")
     start = start / np.linalg.norm(start)
-    normals = [_world_normals(d, c, T) for d, c, T in zip(depths, cameras, poses)]
+    normals = [_world_normals(d, c, T) for d, c, T in zip(depths, cameras, poses, strict=True)]
     return _refine(start, np.concatenate(normals))
 
 

@@ -40,8 +40,8 @@ def view_overlaps(clouds: Sequence[np.ndarray], voxel_size: float = 0.05, tolera
     """The :class:`Overlap` of F clouds, each (N, 3) in one world frame, metres.
 
     Voxels of ``voxel_size`` metres are compared with ``tolerance`` voxels of slack along every axis (1: the 27
-    neighbours). All pairs come from one product of sparse incidence matrices, views x voxels. Raises InputError for points
-    that are not finite or lie too far apart to be numbered.
+    neighbours). All pairs come from one product of sparse incidence matrices, views x voxels. Raises InputError for
+    points that are not finite or lie too far apart to be numbered.
     """
     if voxel_size <= 0 or tolerance < 0:
         raise ValueError(f"voxel_size must be positive and tolerance at least 0, got {voxel_size} and {tolerance}")
@@ -77,9 +77,8 @@ def _voxel_keys(clouds: Sequence[np.ndarray], voxel_size: float, margin: int) ->
     for index, grid in enumerate(grids):
         grid = grid - centre
         if (np.abs(grid) >= half - margin).any():
-            raise InputError(
-                f"cloud {index} lies over {half * voxel_size / 1000:.3g} km from the others; check its pose and depth unit"
-            )
+            reach = f"{half * voxel_size / 1000:.3g} km"
+            raise InputError(f"cloud {index} lies over {reach} from the others; check its pose and depth unit")
         keys.append(np.unique(_pack(grid.astype(np.int64) + half)))
     return keys
 

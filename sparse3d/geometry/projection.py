@@ -16,11 +16,11 @@ _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 def unproject_depth(depth: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """The points of a depth image (H, W) in metres: xyz (N, 3) float32 in the camera frame, and their pixels (N, 2) int64.
+    """The points of a depth image (H, W), metres: xyz (N, 3) float32 in the camera frame, and pixels (N, 2) int64.
 
     Pixels without a reading (not positive, or not finite) give no point. Rows come in row-major order of the pixels.
     """
-    _check_size(depth, camera)
+    check_size(depth, camera)
     pixels = np.argwhere(has_reading(depth))
     return unproject_pixels(pixels, depth[pixels[:, 0], pixels[:, 1]], camera).astype(np.float32), pixels
 
@@ -66,12 +66,14 @@ def visible_points(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which points (N, 3) of the world a depth image (H, W) sees: visible (N,) bool and pixels (N, 2) int64 (row, col).
 
-    Visible: inside the image, in front of the camera, with a reading D at the pixel and |z - D| < max(abs_tol, rel_tol z),
-    in metres. The tolerance only has to cover the sensor's noise; a wide one gives hidden furniture the foreground's
-    features. Pixels outside the image are (-1, -1).
+    Visible: inside the image, in front of the camera, with a reading D at the pixel and
+    |z - D| < max(abs_tol, rel_tol z), in metres. The tolerance only has to cover the sensor's noise; a wide one gives
+    hidden furniture the foreground's features. Points outside the image have the pixel (-1, -1).
     """
-    _check_size(depth, camera)
-    projected, z = project_points(transform_points(invert_rigid(T_world_cam), np.asarray(xyz_world, np.float64)), camera)
+    check_size(depth, camera)
+    projected, z = project_points(
+        transform_points(invert_rigid(T_world_cam), np.asarray(xyz_world, np.float64)), camera
+    )
     inside = inside_image(projected, z, camera)
     pixels = np.full(projected.shape, -1, dtype=np.int64)
     pixels[inside] = np.floor(projected[inside] + 0.5).astype(np.int64)
@@ -79,6 +81,12 @@ def visible_points(
     visible = inside.copy()
     visible[inside] = agrees(z[inside], reading, abs_tol, rel_tol)
     return visible, pixels
+
+
+def check_size(depth: np.ndarray, camera: Camera) -> None:
+    """Raise ValueError unless ``depth`` has the size of the camera's images."""
+    if depth.shape != (camera.height, camera.width):
+        raise ValueError(f"depth {depth.shape} does not fit the camera's image {(camera.height, camera.width)}")
 
 
 def has_reading(depth: np.ndarray) -> np.ndarray:
@@ -92,16 +100,16 @@ def agrees(z: np.ndarray, reading: np.ndarray, abs_tol: float, rel_tol: float) -
 
 
 def depth_edges(depth: np.ndarray, rel_tol: float = 0.04, abs_tol: float = 0.03) -> np.ndarray:
-    """(H, W) bool: pixels of a depth image (H, W), metres, with a jump in depth or a missing reading among their 8 neighbours.
+    """(H, W) bool: pixels of ``depth`` (H, W) metres with a jump or a missing reading among their 8 neighbours.
 
     A jump is a step of more than max(abs_tol, rel_tol z) that is not the steady slope of a slanted plane. A plane's
     *inverse* depth is affine in the pixel, so the two pixels behind each side of the step extrapolate to the other
     side; the step is a slope when they do so within the same tolerance, from both sides as far as there are readings.
     The tolerance lies above the quantization of consumer sensors (2-3 cm at 4 m).
 
-    Readings beside a hole count because holes of real sensors open where surfaces end (on Kinect frames they float before
-    another view's surface five times as often as other readings, pixels at jumps fourteen times). Pixels without a
-    reading are no edges themselves; the image's border is none either.
+    Readings beside a hole count because holes of real sensors open where surfaces end (on Kinect frames they float
+    before another view's surface five times as often as other readings, pixels at jumps fourteen times). Pixels without
+    a reading are no edges themselves; the image's border is none either.
     """
     valid = has_reading(depth)
     readings = np.where(valid, depth, np.nan)
@@ -116,10 +124,10 @@ def depth_edges(depth: np.ndarray, rel_tol: float = 0.04, abs_tol: float = 0.03)
 def surface_normals(depth: np.ndarray, camera: Camera) -> np.ndarray:
     """(H, W, 3) float32 unit normals in the camera frame, pointing towards the camera; zero where unknown.
 
-    The cross product of the central differences along rows and columns, one-sided at a depth edge, a hole or the border:
-    exact on planes. Needs a reading and, in both directions, one neighbour on the same surface.
+    The cross product of the central differences along rows and columns, one-sided at a jump in depth, a hole or the
+    border: exact on planes. Needs a reading and, in both directions, one neighbour on the same surface.
     """
-    _check_size(depth, camera)
+    check_size(depth, camera)
     valid = has_reading(depth)
     z = np.where(valid, depth, 0).astype(np.float32)
     col = ((np.arange(camera.width) - camera.cx) / camera.fx).astype(np.float32)
@@ -134,11 +142,6 @@ def surface_normals(depth: np.ndarray, camera: Camera) -> np.ndarray:
     towards = np.where((normals * xyz).sum(axis=-1) > 0, -1, 1)
     scale = np.divide(towards, length, out=np.zeros_like(length), where=known)
     return (normals * scale[..., None]).astype(np.float32)
-
-
-def _check_size(depth: np.ndarray, camera: Camera) -> None:
-    if depth.shape != (camera.height, camera.width):
-        raise ValueError(f"depth {depth.shape} does not fit the camera's image {(camera.height, camera.width)}")
 
 
 def _widened(mask: np.ndarray) -> np.ndarray:
@@ -169,7 +172,9 @@ def _jumps(
     tolerance = np.maximum(abs_tol, rel_tol * np.minimum(readings[rows, cols], readings[rows + dr, cols + dc]))
     first_known, first_fits = _extrapolates(readings, rows, cols, -dr, -dc, tolerance)
     second_known, second_fits = _extrapolates(readings, rows + dr, cols + dc, dr, dc, tolerance)
-    slope = (first_fits | ~first_known) & (second_fits | ~second_known) & (first_known | second_known)
+    slope = (first_fits | ~first_known) & (second_fits | ~second_known)
+    if dr == 0 or dc == 0:  # a diagonal without neighbours, in a corner, leaves the word to the rows and columns
+        slope &= first_known | second_known
     return rows[~slope], cols[~slope]
 
 

@@ -1,4 +1,4 @@
-"""Resizing depth and colour images in step with ``Camera.scaled``: the image spans [-0.5, width - 0.5] before and after."""
+"""Resizing depth and colour images in step with ``Camera.scaled``: the image spans [-0.5, width - 0.5] throughout."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ _SPREAD_ABS, _SPREAD_REL = 0.03, 0.02  # readings of one surface: within 3 cm or
 def resize_depth(depth: np.ndarray, height: int, width: int) -> np.ndarray:
     """``depth`` (H, W) metres as (height, width) float32; 0 = no reading, also for what was not finite.
 
-    Shrunk by whole factors, a pixel is the mean of its block's readings when they lie within max(3 cm, 2 %) of each other,
-    else the reading nearest to the block's centre: never an average across a jump, which would be a surface in mid-air.
-    Other sizes take the reading nearest to the new pixel's centre.
+    Shrunk by whole factors, a pixel is the mean of its block's readings when they lie within max(3 cm, 2 %) of each
+    other, else the reading nearest to the block's centre: never an average across a jump, a surface in mid-air. Other
+    sizes take the reading nearest to the new pixel's centre.
     """
-    if height < 1 or width < 1:
-        raise ValueError(f"image size must be positive, got {height} x {width}")
+    _check_positive(height, width)
     depth = np.where(has_reading(depth), depth, 0).astype(np.float32, copy=False)
     if depth.shape == (height, width):
         return depth
@@ -31,12 +30,18 @@ def resize_depth(depth: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def resize_color(color: np.ndarray, height: int, width: int) -> np.ndarray:
     """``color`` (H, W, 3) uint8 as (height, width, 3) uint8, averaged where it shrinks, without a shift."""
+    _check_positive(height, width)
     if color.shape[:2] == (height, width):
         return color
     whole = color.shape[0] % height == 0 and color.shape[1] % width == 0
-    # a box over a fraction of pixels would shift by parts of a pixel; PIL's triangle widens with the factor and does not
+    # a box that cuts pixels in parts shifts by parts of a pixel; PIL's triangle, widened by the factor, does not
     method = Image.Resampling.BOX if whole else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(color).resize((width, height), method))
+
+
+def _check_positive(height: int, width: int) -> None:
+    if height < 1 or width < 1:
+        raise ValueError(f"image size must be positive, got {height} x {width}")
 
 
 def _shrink_blocks(depth: np.ndarray, rows: int, cols: int) -> np.ndarray:

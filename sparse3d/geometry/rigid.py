@@ -21,8 +21,8 @@ def is_rigid(T: np.ndarray, tol: float = 1e-2) -> bool:
 def invert_rigid(T: np.ndarray) -> np.ndarray:
     """The inverse motion (4, 4) float64 of ``T`` (4, 4); raises ValueError unless :func:`is_rigid`.
 
-    The rotation is inverted rather than transposed: recorded poses are orthonormal to a few digits only, and going there and
-    back must end where it began.
+    The rotation is inverted rather than transposed: recorded poses are orthonormal to a few digits only, and going
+    there and back must end where it began.
     """
     T = np.asarray(T, dtype=np.float64)
     if not is_rigid(T):
@@ -64,7 +64,10 @@ def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def rotation_from_quaternion(qx: float, qy: float, qz: float, qw: float) -> np.ndarray:
-    """The rotation (3, 3) float64 of a quaternion of any length, scalar last; raises ValueError when it is zero or not finite."""
+    """The rotation (3, 3) float64 of a quaternion of any length, scalar last.
+
+    Raises ValueError when it is zero or not finite.
+    """
     q = np.array((qx, qy, qz, qw), dtype=np.float64)
     length = np.linalg.norm(q)
     if not np.isfinite(length) or length < 1e-12:
