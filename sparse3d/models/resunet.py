@@ -1,7 +1,7 @@
 """SR-UNet: the sparse residual U-Net family Res16UNet, from one table of specifications.
 
-Names and shapes of the parameters are those of MinkowskiEngine's example networks (``conv0p1s1``, ``bn0``, ``conv1p1s2``, ...,
-``block8``, ``final``), so that public Res16UNet weights load by name.
+Names and shapes of the parameters are those of MinkowskiEngine's example networks (``conv0p1s1``, ``bn0``,
+``conv1p1s2``, ..., ``block8``, ``final``), so that public Res16UNet weights load by name.
 Source: Choy, Gwak, Savarese, "4D Spatio-Temporal ConvNets: Minkowski Convolutional Neural Networks" (CVPR 2019).
 """
 

@@ -1,7 +1,7 @@
 """The MinkowskiEngine backend: its coordinate maps and convolution functions under our layers and parameters.
 
 Only MinkowskiEngine's functional layer is called, so a network's modules, parameters and state dict do not depend on
-the backend. What its convolutions mean (kernel order, strided coordinates, transposed maps) is the meaning of this package.
+the backend. What its convolutions mean (kernel order, strided coordinates, transposed maps) is what this package means.
 """
 
 from __future__ import annotations
