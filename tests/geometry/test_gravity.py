@@ -73,6 +73,12 @@ def test_without_depth_up_is_the_mean_of_the_cameras_up(camera: Camera) -> None:
     assert degrees_between(up, TURNED[:3, :3] @ UP) == pytest.approx(10, abs=0.1)
 
 
+def test_a_ceiling_says_as_much_as_a_floor() -> None:
+    depths, cameras, poses = recording(CAMERA, np.eye(4), -25)
+    ceiling = [room_depth(CAMERA, T, ROOM[1:]) for T in poses]
+    assert degrees_between(estimate_up(ceiling, cameras, poses), UP) < 0.5
+
+
 def test_walls_alone_do_not_pull_up_away() -> None:
     depths, cameras, poses = recording(CAMERA, np.eye(4), 5)
     wall = [room_depth(CAMERA, T, [((0, 0, 1), 4.0)]) for T in poses]
