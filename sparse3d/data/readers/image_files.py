@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from sparse3d.data.readers.base import Entry, FrameSource, Size
 from sparse3d.data.readers.manifest import Dropped
@@ -221,5 +221,8 @@ def checked_camera(path: Path | str, values: tuple[float, float, float, float], 
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's text on one line; its type where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """An exception's text on one line, without the file's name; its type where it has none."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no known image format"
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return " ".join(text.split()) or type(error).__name__

@@ -51,9 +51,8 @@ def open_frames(
             20 frames, or "auto": as it is where the format's world is z up already, else estimated.
         first, last: only the frames whose number lies between them, both included.
         step: only every ``step``-th of these frames.
-        on_fault: "error" raises at the first look when a frame cannot be used; "drop" leaves such frames out. Either
-            way ``manifest`` accounts for each. Frames without a valid pose are normal in ScanNet and never an error
-            there.
+        on_fault: "error" raises when a frame cannot be used; "drop" leaves such frames out. Either way ``manifest``
+            accounts for each. Frames without a valid pose are normal in ScanNet and never an error there.
         check_images: decode every image now, so that nothing can fail later; also leaves out empty depth.
         depth_scale: units of the depth images a metre, where they are not the format's.
 
@@ -96,8 +95,6 @@ def _scenes(path: Path, format: str) -> list[tuple[Path, type[FrameSource]]]:
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
     found = list(_search(path, candidates, DEEPEST))
-    if not found and format != "auto":
-        return [(path, candidates[format])]  # the reader itself says what it misses
     if not found:
         wanted = "; ".join(f"{name}: {reader.looks_for}" for name, reader in candidates.items())
         raise InputError(f"{path}: no RGB-D recording found there; looked for {wanted}")
