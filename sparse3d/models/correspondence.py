@@ -1,0 +1,80 @@
+"""Modules that tell, for a cell of one view, where it lies in another."""
+
+from __future__ import annotations
+
+import gin
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparse3d.models.student import MaskedConv2d, masked_pool
+
+
+@gin.configurable
+class MatchingHead(nn.Module):
+    """A projection shared by all views, to unit vectors whose scalar products are compared.
+
+    Args:
+        in_channels: of the projected maps.
+        dim: of the embedding.
+        temperature: the softmax's, at the start; learned in log space when ``learn_temperature``.
+    """
+
+    def __init__(
+        self, in_channels: int, dim: int = 64, temperature: float = 0.07, learn_temperature: bool = False
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Linear(in_channels, dim)
+        log_scale = torch.log(torch.tensor(1.0 / temperature))
+        self.log_scale = nn.Parameter(log_scale, requires_grad=learn_temperature)
+
+    @property
+    def scale(self) -> Tensor:
+        """One over the temperature, a scalar, at most 100."""
+        return self.log_scale.clamp(max=4.6052).exp()
+
+    def forward(self, feats: Tensor) -> Tensor:
+        """(..., C) -> (..., dim), unit length; zero rows give finite gradients."""
+        return F.normalize(self.embed(feats), dim=-1, eps=1e-6)
+
+
+@gin.configurable
+class RegressionHead(nn.Module):
+    """Convolutions on both views' maps that predict where each cell of the first lies in the second.
+
+    The concatenated maps are brought to a coarse grid, where a few dilated convolutions see the whole image, and back.
+
+    Args:
+        in_channels: of one projected map.
+        hidden: width.
+        coarse: factor between the map and the coarse grid.
+    """
+
+    def __init__(self, in_channels: int, hidden: int = 96, coarse: int = 4) -> None:
+        super().__init__()
+        self.coarse = coarse
+        self.local = MaskedConv2d(2 * in_channels, hidden)
+        self.context = nn.ModuleList(
+            nn.Conv2d(hidden + 2 if k == 0 else hidden, hidden, 3, padding=2**k, dilation=2**k) for k in range(3)
+        )
+        self.out = nn.Conv2d(2 * hidden + 2, 2, 1)
+
+    def forward(self, source: Tensor, source_mask: Tensor, target: Tensor, target_mask: Tensor) -> Tensor:
+        """Maps (N, C, h, w) and masks (N, h, w) -> (N, 2, h, w): (row, col) in the target image, divided by its size."""
+        grid = _unit_grid(source)
+        either = source_mask | target_mask
+        local = F.relu(self.local(torch.cat([source * source_mask[:, None], target * target_mask[:, None]], 1), either))
+        coarse, _ = masked_pool(torch.cat([local, grid], dim=1), either, self.coarse)
+        for conv in self.context:
+            coarse = F.relu(conv(coarse))
+        context = F.interpolate(coarse, size=source.shape[-2:], mode="bilinear", align_corners=False)
+        # The cell's own place is the first guess: views overlap.
+        return grid + self.out(torch.cat([local, context, grid], dim=1))
+
+
+def _unit_grid(maps: Tensor) -> Tensor:
+    """(N, 2, h, w): each cell's centre (row, col) divided by the map's size."""
+    n, _, h, w = maps.shape
+    rows = (torch.arange(h, device=maps.device, dtype=maps.dtype) + 0.5) / h
+    cols = (torch.arange(w, device=maps.device, dtype=maps.dtype) + 0.5) / w
+    return torch.stack(torch.meshgrid(rows, cols, indexing="ij")).expand(n, 2, h, w)

@@ -1,0 +1,130 @@
+"""The network that is pre-trained: backbone, mask token, 2D student and correspondence head; no losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sparse3d.models.correspondence import MatchingHead, RegressionHead
+from sparse3d.models.projection import project_features
+from sparse3d.models.resunet import SRUNet
+from sparse3d.models.student import Student2D
+from sparse3d.sparse import SparseTensor
+from sparse3d.types import ViewBatch, VoxelBatch
+
+
+@dataclass
+class ProjectedViews:
+    """Features of B x V views on the projected maps' grid."""
+
+    maps: Tensor  # (B, V, C, h, w) float32
+    mask: Tensor  # (B, V, h, w) bool
+    xyz: Tensor  # (B, V, 3, h, w) float32, metres, mean world position of a cell's voxels
+
+
+@dataclass
+class PretrainOutput:
+    """What the losses need; the parts that the configuration leaves out are None."""
+
+    taught: ProjectedViews  # what the student reads: from the shared cloud where there is one
+    compared: ProjectedViews  # what views are compared by: from separate clouds where there are such
+    predictions: list[tuple[Tensor, Tensor]] | None  # a tap: (B * V, C_l, h_l, w_l) and mask (B * V, h_l, w_l)
+    embeddings: Tensor | None  # (B, V, h, w, d), unit length
+    match_scale: Tensor | None  # scalar, one over the softmax's temperature
+    places: dict[tuple[int, int], Tensor] | None  # (view i, view j): (B, 2, h, w), (row, col) in j over the image size
+
+
+class PretrainNet(nn.Module):
+    """Encodes every cloud of a batch in one pass, projects, and applies the heads that are there.
+
+    Args:
+        backbone: the network to pre-train.
+        map_stride: pixels a cell of the projected maps.
+        student: the 2D student, or None without knowledge transfer.
+        matching: head of the matching form of the consistency loss and of point InfoNCE, or None.
+        regression: head of the regression form, or None.
+    """
+
+    def __init__(
+        self,
+        backbone: SRUNet,
+        map_stride: int,
+        student: Student2D | None = None,
+        matching: MatchingHead | None = None,
+        regression: RegressionHead | None = None,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.student = backbone, student
+        self.matching, self.regression = matching, regression
+        self.map_stride = map_stride
+        self.mask_token = nn.Parameter(torch.zeros(in_channels))
+
+    def encode(self, voxels: VoxelBatch) -> Tensor:
+        """Backbone features (V, C) of every voxel; masked voxels enter with the learned token."""
+        feats = voxels.feats
+        if voxels.masked is not None:
+            feats = torch.where(voxels.masked[:, None], self.mask_token, feats)
+        return self.backbone(SparseTensor.from_coords(voxels.coords, feats, voxels.batch_size)).feats
+
+    def forward(self, batch: ViewBatch) -> PretrainOutput:
+        given = [cloud for cloud in (batch.views, batch.shared) if cloud is not None]
+        feats = self.encode(_joined(given)).split([len(cloud.coords) for cloud in given])
+        projected = []
+        pixel_maps = [p for p in (batch.view_pixel2voxel, batch.shared_pixel2voxel) if p is not None]
+        for cloud, cloud_feats, pixel2voxel in zip(given, feats, pixel_maps, strict=True):
+            projected.append(self._project(cloud_feats, cloud, pixel2voxel))
+        compared, taught = projected[0], projected[-1]  # one and the same where there is one cloud only
+        return PretrainOutput(
+            taught=taught,
+            compared=compared,
+            predictions=self._student_predictions(taught),
+            embeddings=self.matching(compared.maps.movedim(2, -1)) if self.matching is not None else None,
+            match_scale=self.matching.scale if self.matching is not None else None,
+            places=self._regressed_places(compared),
+        )
+
+    def _project(self, feats: Tensor, cloud: VoxelBatch, pixel2voxel: Tensor) -> ProjectedViews:
+        b, v = pixel2voxel.shape[:2]
+        both = torch.cat([feats.float(), cloud.xyz], dim=1)
+        maps, mask = project_features(both, pixel2voxel.flatten(0, 1), self.map_stride)
+        maps, mask = maps.unflatten(0, (b, v)), mask.unflatten(0, (b, v))
+        return ProjectedViews(maps[:, :, :-3], mask, maps[:, :, -3:].detach())
+
+    def _student_predictions(self, views: ProjectedViews) -> list[tuple[Tensor, Tensor]] | None:
+        if self.student is None:
+            return None
+        return self.student(views.maps.flatten(0, 1), views.mask.flatten(0, 1))
+
+    def _regressed_places(self, views: ProjectedViews) -> dict[tuple[int, int], Tensor] | None:
+        if self.regression is None:
+            return None
+        count = views.maps.shape[1]
+        return {
+            (i, j): self.regression(views.maps[:, i], views.mask[:, i], views.maps[:, j], views.mask[:, j])
+            for i in range(count)
+            for j in range(count)
+            if i != j
+        }
+
+
+def _joined(clouds: list[VoxelBatch]) -> VoxelBatch:
+    """Voxel batches as one, the second's clouds behind the first's."""
+    if len(clouds) == 1:
+        return clouds[0]
+    coords, offset = [], 0
+    for cloud in clouds:
+        moved = cloud.coords.clone()
+        moved[:, 0] += offset
+        coords.append(moved)
+        offset += cloud.batch_size
+    masked = [torch.zeros(len(c.coords), dtype=torch.bool, device=c.coords.device) if c.masked is None else c.masked for c in clouds]
+    return VoxelBatch(
+        coords=torch.cat(coords),
+        feats=torch.cat([c.feats for c in clouds]),
+        xyz=torch.cat([c.xyz for c in clouds]),
+        batch_size=offset,
+        masked=torch.cat(masked),
+    )

@@ -1,0 +1,84 @@
+"""The 2D student: from projected 3D features to what the teacher says at each of its taps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gin
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class MaskedConv2d(nn.Module):
+    """3x3 convolution over the cells that exist: missing ones count zero, and the sum is scaled up for them.
+
+    Source: the partial convolution of Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions" (ECCV 2018),
+    with the mask left as it is instead of growing.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(N, C, h, w) with mask (N, h, w) bool -> (N, C', h, w), zero outside the mask."""
+        known = mask[:, None].to(x.dtype)
+        present = F.avg_pool2d(known, 3, stride=1, padding=1) * 9
+        out = self.conv(x * known) * (9 / present.clamp_min(1)) + self.bias[:, None, None]
+        return out * known
+
+
+def masked_pool(x: Tensor, mask: Tensor, factor: int) -> tuple[Tensor, Tensor]:
+    """Mean over the existing cells of ``factor`` x ``factor`` blocks; edges that do not fill a block count too."""
+    if factor == 1:
+        return x, mask
+    known = mask[:, None].to(x.dtype)
+    share = F.avg_pool2d(known, factor, ceil_mode=True, count_include_pad=False)
+    mean = F.avg_pool2d(x * known, factor, ceil_mode=True, count_include_pad=False)
+    return mean / share.clamp_min(1e-6), share[:, 0] > 0
+
+
+@gin.configurable
+class Student2D(nn.Module):
+    """A few mask-respecting convolutions, then one linear map a teacher tap at the tap's own stride.
+
+    It is kept small on purpose: what the teacher knows should end up in the 3D network, not here.
+
+    Args:
+        in_channels: of the projected map.
+        channels: of the teacher's taps.
+        strides: of the teacher's taps, pixels.
+        map_stride: of the projected map, pixels.
+        hidden: width of the convolutions.
+        depth: number of convolutions; 0 leaves a linear map a tap.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        map_stride: int,
+        hidden: int = 128,
+        depth: int = 1,
+    ) -> None:
+        super().__init__()
+        if any(s % map_stride for s in strides):
+            raise ValueError(f"teacher strides {tuple(strides)} must be multiples of the projected map's {map_stride}")
+        self.factors = [s // map_stride for s in strides]
+        widths = [in_channels] + [hidden] * depth
+        self.trunk = nn.ModuleList(MaskedConv2d(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.heads = nn.ModuleList(nn.Conv2d(widths[-1], c, 1) for c in channels)
+
+    def forward(self, maps: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """(N, C, h, w) and mask (N, h, w) -> per tap its prediction (N, C_l, h_l, w_l) and mask (N, h_l, w_l)."""
+        x = maps
+        for conv in self.trunk:
+            x = F.relu(conv(x, mask))
+        outputs = []
+        for factor, head in zip(self.factors, self.heads, strict=True):
+            pooled, pooled_mask = masked_pool(x, mask, factor)
+            outputs.append((head(pooled), pooled_mask))
+        return outputs

@@ -1,0 +1,294 @@
+"""The pre-training task: multi-view knowledge transfer and consistency on RGB-D view sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import gin
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sparse3d.data.matching_pairs import MatchingPairs
+from sparse3d.data.view_sets import ViewSets, collate_views
+from sparse3d.errors import InputError
+from sparse3d.losses.consistency import coordinate_regression_loss, info_nce_loss, matching_loss
+from sparse3d.losses.knowledge_transfer import RunningMean, knowledge_transfer_loss
+from sparse3d.models.correspondence import MatchingHead, RegressionHead
+from sparse3d.models.pretrain_net import PretrainNet, PretrainOutput
+from sparse3d.models.resunet import SRUNet
+from sparse3d.models.student import Student2D
+from sparse3d.models.teachers.base import Teacher, sample_teacher
+from sparse3d.models.teachers.cache import TeacherCache
+from sparse3d.training.task import StepOutput
+from sparse3d.types import ViewBatch
+
+CONSISTENCY = ("matching", "regression", "info_nce")
+
+
+@gin.configurable
+class PretrainTask:
+    """MVNet's pre-training and the baselines that share its code.
+
+    Parts are given as constructors (``@SRUNet``, not ``@SRUNet()``), so that each is built when it is needed: the networks after
+    seeding, the teacher and the training frames only for training.
+
+    Args:
+        data: the training view sets.
+        backbone: the network to pre-train.
+        teacher: the frozen 2D network of the knowledge transfer.
+        student: the 2D student between projected features and teacher.
+        val: frame pairs to measure on; None measures nothing while training.
+        matching, regression: heads of the consistency loss.
+        kt_weight: weight of the knowledge transfer loss; 0 leaves teacher and student out.
+        mv_weight: weight of the consistency loss; 0 leaves its head out.
+        consistency: form of the consistency loss: ``matching``, ``regression``, or ``info_nce`` (the PointContrast baseline).
+        kt_kind: ``cosine`` or ``smooth_l1``.
+        level_weights: of the teacher's taps; None weighs them equally, summing to 1.
+        map_stride: pixels a cell of the projected maps.
+        max_queries: source cells a view pair and direction in the consistency loss.
+        near: target cells closer than this to the true one are no wrong answer, metres; 0 counts them all.
+        coordinate_weight: of the expected coordinate's Huber term in the matching form.
+        teacher_cache: folder of cached teacher features; None keeps them in memory only.
+        cache_items: teacher features kept in memory, images.
+    """
+
+    name = "pretrain"
+
+    def __init__(
+        self,
+        data: Callable[..., ViewSets] = gin.REQUIRED,
+        backbone: Callable[..., SRUNet] = SRUNet,
+        teacher: Callable[..., Teacher] | None = None,
+        student: Callable[..., Student2D] = Student2D,
+        val: Callable[..., MatchingPairs] | None = None,
+        matching: Callable[..., MatchingHead] = MatchingHead,
+        regression: Callable[..., RegressionHead] = RegressionHead,
+        kt_weight: float = 1.0,
+        mv_weight: float = 1.0,
+        consistency: str = "matching",
+        kt_kind: str = "cosine",
+        level_weights: Sequence[float] | None = None,
+        map_stride: int = 4,
+        max_queries: int = 512,
+        near: float = 0.1,
+        coordinate_weight: float = 1.0,
+        teacher_cache: str | None = None,
+        cache_items: int = 1024,
+    ) -> None:
+        if consistency not in CONSISTENCY:
+            raise InputError(f"PretrainTask.consistency = {consistency!r} is unknown: choose one of {', '.join(CONSISTENCY)}")
+        if kt_weight > 0 and teacher is None:
+            raise InputError("PretrainTask.kt_weight is positive but there is no teacher: bind PretrainTask.teacher")
+        if kt_weight <= 0 and mv_weight <= 0:
+            raise InputError("PretrainTask.kt_weight and mv_weight are both 0: there is nothing to learn")
+        self._make = dict(data=data, backbone=backbone, student=student, val=val, matching=matching, regression=regression)
+        self._make_teacher = teacher
+        self.kt_weight, self.mv_weight = kt_weight, mv_weight
+        self.consistency, self.kt_kind = consistency, kt_kind
+        self.level_weights = level_weights
+        self.map_stride, self.max_queries, self.near = map_stride, max_queries, near
+        self.coordinate_weight = coordinate_weight
+        self.teacher_cache, self.cache_items = teacher_cache, cache_items
+        self.device = torch.device("cpu")
+        self._teacher: Teacher | None = None
+        self._features: TeacherCache | None = None
+        self._means: list[RunningMean] | None = None
+        self._val: MatchingPairs | None = None
+
+    # What the loop asks for -------------------------------------------------------------------------------
+
+    def build_model(self) -> nn.Module:
+        """The network with random weights."""
+        backbone = self._make["backbone"]()
+        width = backbone.out_channels
+        student = matching = regression = None
+        if self.kt_weight > 0:
+            teacher = self.teacher
+            student = self._make["student"](width, teacher.channels, teacher.strides, self.map_stride)
+        if self.mv_weight > 0 and self.consistency == "regression":
+            regression = self._make["regression"](width)
+        elif self.mv_weight > 0:
+            matching = self._make["matching"](width)
+        return PretrainNet(backbone, self.map_stride, student, matching, regression)
+
+    def train_dataset(self) -> ViewSets:
+        """The training view sets."""
+        return self._make["data"]()
+
+    def collate(self, items: list[Any]) -> ViewBatch:
+        """Items of :class:`ViewSets` as one batch."""
+        return collate_views(items)
+
+    def to(self, device: torch.device) -> PretrainTask:
+        """Moves the teacher."""
+        self.device = device
+        if self._teacher is not None:
+            self._teacher.to(device)
+        return self
+
+    def state_dict(self) -> dict[str, Any]:
+        """The running means of the teacher's features."""
+        return {"means": [mean.state_dict() for mean in self._means or ()]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes back what :meth:`state_dict` gave."""
+        if state["means"]:
+            self._means = [RunningMean(len(s["mean"])) for s in state["means"]]
+            for mean, s in zip(self._means, state["means"], strict=True):
+                mean.load_state_dict(s)
+
+    def training_step(self, model: nn.Module, batch: ViewBatch, step: int) -> StepOutput:
+        """Both losses, weighted; each part is logged."""
+        output = model(batch)
+        voxels = batch.views if batch.views is not None else batch.shared
+        assert voxels is not None
+        scalars: dict[str, float | Tensor] = {
+            "data/voxels": float(sum(len(c.coords) for c in (batch.views, batch.shared) if c is not None)),
+            "data/matches_per_pair": len(batch.matches.item) / max(1, _pair_count(batch) * 2),
+            "data/pairs_without_matches": float(batch.pairs_without_matches),
+        }
+        total = torch.zeros((), device=output.taught.maps.device)
+        if self.kt_weight > 0:
+            loss, parts = self._knowledge_transfer(output, batch)
+            total = total + self.kt_weight * loss
+            scalars |= {"loss/knowledge_transfer": loss.detach(), **parts}
+        if self.mv_weight > 0:
+            loss, parts = self._consistency(output, batch)
+            total = total + self.mv_weight * loss
+            scalars |= {"loss/consistency": loss.detach(), **parts}
+        return StepOutput(total, scalars, items=len(batch.images))
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
+        """Matching recall under both protocols, and the agreement with the teacher beside that of shuffled views."""
+        from sparse3d.tasks.pretrain_evaluation import matching_recalls, teacher_agreement
+
+        pairs = self.val_pairs
+        if pairs is None:
+            return
+        for protocol, value in matching_recalls(model, pairs, device).items():
+            yield f"val/recall_{protocol}", value
+        if self.kt_weight > 0:
+            for name, value in teacher_agreement(self, model, pairs, device).items():
+                yield f"val/{name}", value
+
+    def pictures(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, np.ndarray]]:
+        """What the network sees in a fixed validation pair."""
+        from sparse3d.tasks.pretrain_evaluation import validation_pictures
+
+        if self.val_pairs is not None:
+            yield from validation_pictures(self, model, self.val_pairs, device)
+
+    def text(self) -> Iterator[tuple[str, str]]:
+        """The validation frames that were kept."""
+        if self.val_pairs is not None:
+            for source in self.val_pairs.sources:
+                yield f"val/{source.scene}", source.manifest.summary()
+
+    # Parts, built when first needed -------------------------------------------------------------------------
+
+    @property
+    def teacher(self) -> Teacher:
+        """The frozen teacher."""
+        if self._teacher is None:
+            assert self._make_teacher is not None
+            self._teacher = self._make_teacher().to(self.device)
+        return self._teacher
+
+    @property
+    def val_pairs(self) -> MatchingPairs | None:
+        """The validation pairs, opened at the first call."""
+        if self._val is None and self._make["val"] is not None:
+            self._val = self._make["val"]()
+        return self._val
+
+    def teacher_targets(self, images: Tensor, update_mean: bool) -> list[Tensor]:
+        """Mean-centred teacher features on the student's grids.
+
+        Args:
+            images: (N, H, W, 3) uint8.
+            update_mean: take the batch into the running means (training only).
+
+        Returns:
+            Per tap (N, C_l, h_l, w_l) float32.
+        """
+        teacher = self.teacher
+        if self._features is None:
+            self._features = TeacherCache(self.teacher_cache, teacher, max_items=self.cache_items)
+        height, width = images.shape[1:3]
+        maps = [m.to(images.device) for m in self._features.features(images)]
+        if self._means is None:
+            self._means = [RunningMean(c) for c in teacher.channels]
+        targets = []
+        for level, centers in zip(range(len(maps)), teacher.cell_centers(height, width), strict=True):
+            stride = teacher.strides[level]
+            if update_mean:
+                self._means[level].update(maps[level])
+            centered = self._means[level].center(maps[level])
+            targets.append(sample_teacher(centered, centers, -(-height // stride), -(-width // stride), stride))
+        return targets
+
+    # Losses ------------------------------------------------------------------------------------------------------
+
+    def _knowledge_transfer(self, output: PretrainOutput, batch: ViewBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        assert output.predictions is not None
+        targets = self.teacher_targets(batch.images.flatten(0, 1), update_mean=True)
+        weights = self.level_weights or [1 / len(targets)] * len(targets)
+        total, parts = torch.zeros((), device=targets[0].device), {}
+        for level, ((predicted, mask), target, weight) in enumerate(zip(output.predictions, targets, weights, strict=True)):
+            loss = knowledge_transfer_loss(predicted, target, mask, self.kt_kind)
+            parts[f"loss/knowledge_transfer_stride{self.teacher.strides[level]}"] = loss.detach()
+            total = total + weight * loss
+        return total, parts
+
+    def _consistency(self, output: PretrainOutput, batch: ViewBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean over the items and the ordered pairs of views; a pair without a match counts zero."""
+        items, views = batch.images.shape[:2]
+        losses, shares = [], []
+        for item in range(items):
+            for i in range(views):
+                for j in range(views):
+                    if i != j:
+                        loss, share = self._pair_loss(output, batch, item, i, j)
+                        losses.append(loss)
+                        shares.append(share)
+        parts = {} if shares[0] is None else {"train/match_share": torch.stack(shares).mean()}
+        return torch.stack(losses).mean(), parts
+
+    def _pair_loss(
+        self, output: PretrainOutput, batch: ViewBatch, item: int, i: int, j: int
+    ) -> tuple[Tensor, Tensor | None]:
+        m = batch.matches
+        rows = torch.nonzero((m.item == item) & (m.source_view == i) & (m.target_view == j))[: self.max_queries, 0]
+        size = torch.tensor(batch.images.shape[2:4], device=rows.device)
+        source_cell, target_cell = m.source_pixel[rows] // self.map_stride, m.target_pixel[rows] // self.map_stride
+        true_place = (m.target_pixel[rows] + 0.5) / size
+        views = output.compared
+        # A cell can be without voxels where the mask took them away, or where readings lie beyond the range.
+        known = views.mask[item, i][source_cell.unbind(1)] & views.mask[item, j][target_cell.unbind(1)]
+        source_cell, target_cell, true_place = source_cell[known], target_cell[known], true_place[known]
+        if output.places is not None:
+            predicted = output.places[i, j][item][:, source_cell[:, 0], source_cell[:, 1]].t()
+            return coordinate_regression_loss(predicted, true_place), None
+        assert output.embeddings is not None and output.match_scale is not None
+        queries = output.embeddings[item, i][source_cell.unbind(1)]
+        target_embeddings = output.embeddings[item, j]
+        xyz = views.xyz[item, j].movedim(0, -1)
+        if self.consistency == "info_nce":
+            keys = target_embeddings[target_cell.unbind(1)]
+            return info_nce_loss(queries, keys, xyz[target_cell.unbind(1)], self.near, float(1 / output.match_scale)), None
+        valid = views.mask[item, j]
+        cell2key = torch.cumsum(valid.flatten(), 0).view_as(valid) - 1
+        key_place = (torch.nonzero(valid) + 0.5) * self.map_stride / size
+        true_key = cell2key[target_cell.unbind(1)]
+        key_xyz = xyz[valid]
+        near = torch.cdist(key_xyz[true_key], key_xyz) < self.near if self.near > 0 else None
+        return matching_loss(
+            queries, target_embeddings[valid], true_key, true_place, key_place, output.match_scale, near, self.coordinate_weight
+        )
+
+
+def _pair_count(batch: ViewBatch) -> int:
+    items, views = batch.images.shape[:2]
+    return items * views * (views - 1) // 2

@@ -1,0 +1,118 @@
+"""Measures and pictures of pre-trained features on fixed frame pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from sparse3d.data.clouds import VoxelCloud, batch_clouds
+from sparse3d.data.matching_pairs import PROTOCOLS, MatchingPair, MatchingPairs
+from sparse3d.metrics.matching import MatchingRecall, matching_recall, unit_rows
+from sparse3d.models.pretrain_net import PretrainNet
+from sparse3d.types import VoxelBatch
+
+if TYPE_CHECKING:
+    from sparse3d.tasks.pretrain import PretrainTask
+
+Encoder = Callable[[VoxelBatch], Tensor]  # voxels -> features (V, C), compared by Euclidean distance
+
+
+def color_features(voxels: VoxelBatch) -> Tensor:
+    """The voxels' mean colour: the baseline that needs no network."""
+    return voxels.feats
+
+
+def network_features(net: PretrainNet) -> Encoder:
+    """The backbone's output, rows of unit length; nothing of the pre-training heads."""
+    return lambda voxels: unit_rows(net.encode(voxels))
+
+
+def unwrapped(model: nn.Module) -> PretrainNet:
+    """The network inside a wrapper for several processes."""
+    inner = getattr(model, "module", model)
+    assert isinstance(inner, PretrainNet)
+    return inner
+
+
+@torch.no_grad()
+def recalls_by_encoder(
+    encoders: dict[str, Encoder], pairs: MatchingPairs, device: torch.device, progress: Callable[..., Iterator[int]] = iter
+) -> dict[str, float]:
+    """Matching recall of several encoders on the same pairs, keys ``<protocol>_<encoder>``."""
+    recalls = {f"{protocol}_{name}": MatchingRecall.empty() for protocol in PROTOCOLS for name in encoders}
+    for index in progress(range(len(pairs))):
+        pair = pairs[index]
+        for protocol in PROTOCOLS:
+            views = pair.views[protocol]
+            batch, starts = _batched([v.cloud for v in views], device)
+            for name, encode in encoders.items():
+                source, target = encode(batch).split([len(v.cloud.coords) for v in views])
+                recalls[f"{protocol}_{name}"].update(pair_hits(pair, protocol, source, target))
+    return {key: recall.compute() for key, recall in recalls.items()}
+
+
+def pair_hits(pair: MatchingPair, protocol: str, source: Tensor, target: Tensor) -> Tensor:
+    """Which of the pair's correspondences the features (V, C) of its two views find, (M,) bool."""
+    first, second = pair.views[protocol]
+    query = torch.from_numpy(first.pixel2voxel[pair.source_pixels[:, 0], pair.source_pixels[:, 1]])
+    target_xyz = torch.from_numpy(second.cloud.xyz)
+    hits = matching_recall(source.cpu(), target.cpu(), target_xyz, query, torch.from_numpy(pair.true_xyz))
+    return hits
+
+
+def matching_recalls(model: nn.Module, pairs: MatchingPairs, device: torch.device) -> dict[str, float]:
+    """Recall by protocol of the network's features."""
+    net = unwrapped(model).eval()
+    found = recalls_by_encoder({"net": network_features(net)}, pairs, device)
+    return {protocol: found[f"{protocol}_net"] for protocol in PROTOCOLS}
+
+
+def _batched(clouds: list[VoxelCloud], device: torch.device) -> tuple[VoxelBatch, object]:
+    batch, starts = batch_clouds(clouds)
+    return batch.to(device), starts
+
+
+@torch.no_grad()
+def teacher_agreement(task: PretrainTask, model: nn.Module, pairs: MatchingPairs, device: torch.device) -> dict[str, float]:
+    """Cosine of predicted and teacher features, averaged over taps and views.
+
+    ``teacher_cosine`` compares a view's prediction with the teacher on that view, ``teacher_cosine_shuffled`` with the teacher on the
+    view half the set further: what agreement needs no knowledge of the view.
+    """
+    net = unwrapped(model).eval()
+    assert net.student is not None
+    predictions: list[list[Tensor]] = []
+    targets: list[list[Tensor]] = []
+    masks: list[list[Tensor]] = []
+    seen: set[str] = set()
+    for index in range(len(pairs)):
+        pair = pairs[index]
+        for frame, view in zip(pair.frames, pair.views["aligned"], strict=True):
+            if frame.name in seen:
+                continue
+            seen.add(frame.name)
+            voxels, _ = _batched([view.cloud], device)
+            projected = net._project(net.encode(voxels), voxels, torch.from_numpy(view.pixel2voxel)[None, None].to(device))
+            taps = net._student_predictions(projected) or []
+            predictions.append([p.cpu() for p, _ in taps])
+            masks.append([m.cpu() for _, m in taps])
+            image = torch.from_numpy(frame.color)[None].to(device)
+            targets.append([t.cpu() for t in task.teacher_targets(image, update_mean=False)])
+    shift = max(1, len(targets) // 2)
+    shuffled = targets[shift:] + targets[:shift]
+    return {
+        "teacher_cosine": _mean_cosine(predictions, targets, masks),
+        "teacher_cosine_shuffled": _mean_cosine(predictions, shuffled, masks),
+    }
+
+
+def _mean_cosine(predictions: list[list[Tensor]], targets: list[list[Tensor]], masks: list[list[Tensor]]) -> float:
+    values = []
+    for predicted, target, mask in zip(predictions, targets, masks, strict=True):
+        for p, t, m in zip(predicted, target, mask, strict=True):
+            if m.any():
+                values.append(float(torch.cosine_similarity(p, t, dim=1)[m].mean()))
+    return sum(values) / max(1, len(values))
