@@ -13,7 +13,9 @@ from sparse3d.errors import InputError
 def tool_parser(docstring: str | None) -> argparse.ArgumentParser:
     """A parser whose help is the tool's module docstring as it is written, example included."""
     text = (docstring or "").strip()
-    return argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    return argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
 
 
 def run_tool(main: Callable[[], int | None]) -> None:

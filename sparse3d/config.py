@@ -3,10 +3,10 @@
 Three rules, and each breach is an :class:`InputError` that names the place, the binding and the nearest valid name:
 
 1. While reading: every configurable, parameter, reference and macro exists; nothing is left at ``%gin.REQUIRED``.
-2. :func:`check_all_used`, for every file: each macro is referred to by some binding, and each scope occurs in some reference
-   (or was entered by the program).
+2. :func:`check_all_used`, for every file: each macro is referred to by some binding, and each scope occurs in some
+   reference (or was entered by the program).
 3. :func:`check_all_used`, for what the user wrote, that is the files named on the command line and ``--set``: the bound
-   configurable takes part in the run. Files brought in by ``include`` hold documented defaults, which a run need not all use.
+   configurable takes part in the run. Files brought in by ``include`` hold documented defaults; no run uses them all.
 
 "Takes part" means: it has been called by then, or references lead to it from one that has been called, or from a root
 (:data:`ROOTS`). So a binding that only evaluation will use is no error. For ``--set`` only the effective bindings
@@ -42,7 +42,7 @@ _bindings: list[Binding] = []  # every binding read, in order, overridden ones t
 def import_all() -> None:
     """Imports every module that may register configurables, so that a new loss is one new file.
 
-    A module whose own third-party dependency is not installed is left out; it must not register names that shipped files use.
+    A module that needs a third-party package which is not installed is left out, and its names with it.
     """
     import sparse3d
 
@@ -118,7 +118,7 @@ def configured_calls() -> Iterator[None]:
         raise
 
 
-# -- reading -------------------------------------------------------------------------------------------------------------
+# Reading
 
 
 def _begin() -> None:
@@ -148,7 +148,9 @@ def _look_up(selector: str, mark: str = "") -> Any:
         return gin_config._REGISTRY[matches[0]]
     if matches:
         raise InputError(f"{mark}{selector} is ambiguous; write one of {', '.join(sorted(matches))}")
-    names = sorted({registered_name(found) for found, _ in gin_config._REGISTRY.items() if not found.startswith("gin.")})
+    names = sorted(
+        {registered_name(found) for found, _ in gin_config._REGISTRY.items() if not found.startswith("gin.")}
+    )
     raise InputError(f"{mark}{selector} is not a configurable{nearest(selector.split('.')[-1], names, mark)}")
 
 

@@ -106,7 +106,12 @@ def find_unused(
     for_files = reachable(bindings, start)
     for_sets = reachable(effective.values(), start)
     referred = {name for binding in bindings for name in macros_in(binding.value)}
-    scopes = {"/".join(r.scopes) for b in bindings for r in references(b.value) if r.configurable.selector not in (MACRO, CONSTANT)}
+    scopes = {
+        "/".join(r.scopes)
+        for b in bindings
+        for r in references(b.value)
+        if r.configurable.selector not in (MACRO, CONSTANT)
+    }
     scopes |= {scope for scope, _ in called if scope} | {b.scope for b in bindings if b.selector == MACRO}
     for binding in bindings:
         problem = _misnamed(binding, referred, scopes)
@@ -142,9 +147,11 @@ def _without_effect(binding: Binding, reached: set[Node], called: Mapping[Node, 
         return None  # referred to by a default; whether that default is used, rule 3 leaves open
     nodes = [node for node in reached if node[1] == binding.selector and _applies(binding.scope, node[0])]
     if not nodes:
-        return f"nothing in this run uses {binding.name}; leave it out, or refer to @{registered_name(binding.selector)}" if (
-            binding.selector != MACRO
-        ) else f"nothing in this run uses the macro {binding.name}; leave it out"
+        return (
+            f"nothing in this run uses {binding.name}; leave it out, or refer to @{registered_name(binding.selector)}"
+            if (binding.selector != MACRO)
+            else f"nothing in this run uses the macro {binding.name}; leave it out"
+        )
     if all(node in called and binding.argument not in called[node] for node in nodes) and binding.selector != MACRO:
         return f"{binding.name} has no effect: the program itself gives {binding.argument!r} in every call"
     return None

@@ -9,6 +9,7 @@ from typing import Any
 import gin
 
 from sparse3d import config
+from sparse3d.sparse.backend import configure
 from sparse3d.training.loop import train
 from sparse3d.training.random_state import seed_everything
 from sparse3d.training.settings import TrainSettings
@@ -34,6 +35,7 @@ def start(files: Sequence[str | Path], bindings: Sequence[str], out: str | Path,
     """Loads the config, builds the task and trains it; see :func:`sparse3d.training.loop.train`."""
     config.load_config(files, bindings)
     with config.configured_calls():
+        configure()
         settings = TrainSettings()
         seed_everything(settings.seed)
         train(build_task(), out, resume, settings, config.config_text(), config.check_all_used)

@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 
 def write_file(path: Path, write: Any) -> None:
-    """Writes through ``write(file)`` to a temporary name, syncs, and renames: readers see the old file or the new one."""
+    """Writes through ``write(file)`` to a temporary name, syncs, renames: readers see the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -113,7 +113,11 @@ def load_same_network(model: nn.Module, state: dict[str, torch.Tensor], source: 
 
 def remove_old_steps(folder: Path, keep: int) -> None:
     """Leaves the ``keep`` newest ``step-N.pt``."""
-    found = [(int(match[1]), path) for path in folder.glob("step-*.pt") if (match := re.fullmatch(r"step-(\d+)\.pt", path.name))]
+    found = [
+        (int(match[1]), path)
+        for path in folder.glob("step-*.pt")
+        if (match := re.fullmatch(r"step-(\d+)\.pt", path.name))
+    ]
     for _, path in sorted(found)[: max(0, len(found) - keep)]:
         path.unlink()
 

@@ -50,14 +50,6 @@ class Processes:
         dist.all_reduce(values, dist.ReduceOp.MAX)
         return [bool(v) for v in values.tolist()]
 
-    def largest(self, value: int) -> int:
-        """The largest of the processes' values."""
-        if self.world == 1:
-            return value
-        values = torch.tensor([value], dtype=torch.int64, device=self.device)
-        dist.all_reduce(values, dist.ReduceOp.MAX)
-        return int(values.item())
-
     def gather(self, value: Any) -> list[Any]:
         """Every process's value, by rank, in every process; plain Python values and CPU tensors only."""
         if self.world == 1:
@@ -70,8 +62,8 @@ class Processes:
         """The model with averaged gradients; every parameter must take part in every forward pass."""
         if self.world == 1:
             return model
+        # Batch statistics over all processes are the network's own affair: it is built of layers that synchronise.
         if self.device.type == "cuda":
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
             return DistributedDataParallel(model, device_ids=[self.device.index])
         return DistributedDataParallel(model)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +37,22 @@ class _GuardedDataset(Dataset[Any]):
             return self.dataset[key]
         except InputError as error:
             return _Refused(str(error))
+        except Exception as error:
+            if not _can_travel(type(error)):
+                raise RuntimeError(f"{type(error).__name__}: {error}") from error
+            raise
+
+
+def _can_travel(kind: type) -> bool:
+    """Whether a worker can send an exception of this class.
+
+    gin re-raises under a class made on the spot, which cannot be pickled; the main process would wait for ever.
+    """
+    try:
+        pickle.dumps(kind)
+    except (pickle.PicklingError, AttributeError):
+        return False
+    return True
 
 
 class _GuardedCollate:
@@ -71,7 +88,9 @@ def _start_method(requested: str) -> str:
     if requested == "auto":
         return "fork" if "fork" in methods else methods[0]
     if requested not in methods:
-        raise InputError(f"train.worker_start = {requested!r} is not known here; choose auto or one of {', '.join(methods)}")
+        raise InputError(
+            f"train.worker_start = {requested!r} is not known here; choose auto or one of {', '.join(methods)}"
+        )
     return requested
 
 
@@ -93,12 +112,12 @@ class BatchLoader:
             options = {"prefetch_factor": prefetch, "multiprocessing_context": _start_method(worker_start)}
         self._loader: DataLoader[Any] = DataLoader(
             _GuardedDataset(dataset),
-            batch_sampler=sampler,  # type: ignore[arg-type]  # any iterable of keys will do
+            batch_sampler=sampler,
             num_workers=workers,
             collate_fn=_GuardedCollate(collate),
             worker_init_fn=_start_worker if workers > 0 else None,
             pin_memory=pin_memory,
-            # A generator of its own: else starting the loader would draw from the global one, and resuming would differ.
+            # A generator of its own: else starting the loader would draw from the global one, and a resumed run differ.
             generator=torch.Generator().manual_seed(0),
             **options,
         )

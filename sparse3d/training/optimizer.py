@@ -14,7 +14,8 @@ OPTIMIZERS = ("adamw", "sgd")
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two groups: kernels with weight decay; biases, norms and single tokens (one axis at most) without."""
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

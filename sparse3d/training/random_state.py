@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ def seed_everything(seed: int) -> None:
 
 def random_state() -> dict[str, Any]:
     """The states of Python's, numpy's and torch's global generators (CUDA's too where there is one)."""
-    algorithm, keys, place, has_gauss, gauss = np.random.get_state()  # type: ignore[misc]
+    algorithm, keys, place, has_gauss, gauss = cast("tuple[Any, ...]", np.random.get_state(legacy=True))
     version, words, gauss_next = random.getstate()
     return {
         "python": [version, torch.tensor(words, dtype=torch.int64), gauss_next],
@@ -49,3 +49,18 @@ def preserved_random_state() -> Iterator[None]:
         yield
     finally:
         set_random_state(state)
+
+
+@contextmanager
+def deterministic_algorithms() -> Iterator[None]:
+    """Asks torch for algorithms that give the same bits each time; it only warns where it has none."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    options = cast(Any, torch.utils.deterministic)
+    fill = options.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    options.fill_uninitialized_memory = False  # costs time, and changes no defined result
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        options.fill_uninitialized_memory = fill

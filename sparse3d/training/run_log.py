@@ -18,21 +18,19 @@ from sparse3d.training.checkpoint import write_file
 METRICS = "metrics.jsonl"
 
 
-def jsonable(value: float) -> float | str:
-    """The number itself; JSON has no way to write nan and inf, so those become text instead of vanishing."""
-    return value if math.isfinite(value) else str(value)
-
-
 class RunLog:
-    """The first process's log; the other processes have a silent one (``out`` None)."""
+    """The first process's log; the other processes have one that only speaks up for itself (``out`` None).
+
+    A record of kind "train" carries the number of the step that it ends with, counted from 0; one of kind "val" the
+    number of steps done before it.
+    """
 
     def __init__(self, out: Path | None, steps: int, first_step: int = 0, tensorboard: bool = True) -> None:
         self._started = time.perf_counter()
         self._file: Any = None
         self._writer: Any = None
-        self._bar: tqdm[Any] | None = None
-        self._steps = steps
-        self._silent = out is None
+        self._bar: Any = None
+        self._steps, self._done = steps, first_step
         if out is None:
             return
         _drop_later_lines(out / METRICS, first_step)
@@ -45,57 +43,65 @@ class RunLog:
             self._bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
 
     def scalars(self, step: int, kind: str, values: Mapping[str, float]) -> None:
-        """One line of ``metrics.jsonl`` and one point a curve."""
-        if self._silent:
+        """One line of ``metrics.jsonl``, and one point a curve; names are ``kind/name``, save for ``time/...``."""
+        if self._file is None:
             return
         seconds = round(time.perf_counter() - self._started, 3)
         record = {"step": step, "kind": kind, "seconds": seconds}
-        record.update({name: jsonable(float(value)) for name, value in values.items()})
+        # JSON has no way to write nan and inf: they become text instead of vanishing.
+        record.update({name: float(v) if math.isfinite(v) else str(float(v)) for name, v in values.items()})
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
         if self._writer is not None:
             for name, value in values.items():
-                self._writer.add_scalar(name if "/" in name else f"{kind}/{name}", value, step)
+                self._writer.add_scalar(name if name.startswith("time/") else f"{kind}/{name}", value, step)
+            self._writer.flush()
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
-        """An image (H, W, 3) uint8."""
+        """An image (H, W, 3) uint8, to TensorBoard."""
         if self._writer is not None:
             self._writer.add_image(name, image, step, dataformats="HWC")
 
     def text(self, step: int, name: str, text: str) -> None:
-        """A text, shown as it is (indented by four for TensorBoard's Markdown)."""
+        """A text, shown letter by letter (indented by four, for TensorBoard's Markdown)."""
         if self._writer is not None:
             self._writer.add_text(name, "".join(f"    {line}\n" for line in text.splitlines()), step)
 
-    def advance(self, summary: str | None) -> None:
-        """One step done; ``summary`` refreshes the bar's text."""
+    def advance(self, summary: str | None = None, seconds: float = 0.0) -> None:
+        """One step done; a summary, with ``seconds`` a step, is the bar's new text, or a line where there is no bar."""
+        self._done += 1
         if self._bar is not None:
             if summary is not None:
                 self._bar.set_postfix_str(summary, refresh=False)
             self._bar.update()
+        elif summary is not None and self._file is not None:
+            left = _clock(seconds * (self._steps - self._done))
+            self.say(f"step {self._done}/{self._steps}  {summary}  left {left}")
 
     def say(self, message: str) -> None:
         """A line for the user, on stderr, that does not tear the bar."""
-        if self._silent:
-            return
         if self._bar is not None:
             self._bar.write(message, file=sys.stderr)
         else:
             print(message, file=sys.stderr, flush=True)
 
-    @property
-    def has_bar(self) -> bool:
-        """Whether the terminal shows a bar, so that no line a log step is needed."""
-        return self._bar is not None
-
     def close(self) -> None:
         """Flushes and closes everything."""
-        if self._bar is not None:
-            self._bar.close()
-        if self._writer is not None:
-            self._writer.close()
-        if self._file is not None:
-            self._file.close()
+        for part in (self._bar, self._writer, self._file):
+            if part is not None:
+                part.close()
+
+
+def step_summary(means: Mapping[str, float]) -> str:
+    """Losses, rate and speed on one line."""
+    parts = [f"{name} {value:.4g}" for name, value in means.items() if "loss" in name]
+    share = means["time/data_s"] / (means["time/data_s"] + means["time/step_s"])
+    return "  ".join([*parts, f"lr {means['lr']:.3g}", f"{means['time/items_per_s']:.3g} items/s", f"data {share:.0%}"])
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
 def _drop_later_lines(path: Path, first_step: int) -> None:
@@ -108,7 +114,6 @@ def _drop_later_lines(path: Path, first_step: int) -> None:
             record = json.loads(line)
         except json.JSONDecodeError:
             continue
-        # Training records name the step they ran, evaluations the number of steps done before them.
         if record["step"] < first_step + (record["kind"] != "train"):
             kept.append(line + "\n")
     write_file(path, lambda file: file.write("".join(kept).encode()))

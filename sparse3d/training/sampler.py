@@ -1,7 +1,7 @@
 """The order of training items, as a pure function of (seed, position).
 
-Position ``t`` counts items over all epochs and processes. Its epoch ``t // length`` fixes a permutation, its place in it the
-index, and ``(seed, t)`` the item's own seed. So resuming needs only the position, the number of data workers
+Position ``t`` counts items over all epochs and processes. Its epoch ``t // length`` fixes a permutation, its place in
+it the index, and ``(seed, t)`` the item's own seed. So resuming needs only the position, the number of data workers
 changes nothing, and several processes split one stream by taking every ``world``-th position.
 """
 

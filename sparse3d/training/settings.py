@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import gin
 
@@ -51,6 +52,8 @@ class TrainSettings:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
+        for option in fields(self):
+            self._check_type(option.name, str(option.type))
         for name in ("steps", "batch_size", "accumulate", "prefetch", "log_every", "max_skipped"):
             self._require(name, "at least 1", getattr(self, name) >= 1)
         for name in ("warmup", "workers", "eval_every", "picture_every", "checkpoint_every", "keep", "seed"):
@@ -62,6 +65,17 @@ class TrainSettings:
         self._require("optimizer", f"one of {', '.join(OPTIMIZERS)}", self.optimizer in OPTIMIZERS)
         self._require("schedule", f"one of {', '.join(SCHEDULES)}", self.schedule in SCHEDULES)
         self._require("best_is", "highest or lowest", self.best_is in ("highest", "lowest"))
+
+    def _check_type(self, name: str, kind: str) -> None:
+        value = getattr(self, name)
+        if kind.startswith("tuple"):
+            fits = isinstance(value, (tuple, list)) and all(isinstance(entry, (int, float)) for entry in value)
+        elif value is None:
+            fits = "None" in kind
+        else:
+            accepted: Any = {"int": int, "float": (int, float), "bool": bool, "str": str}[kind.split(" | ")[0]]
+            fits = isinstance(value, accepted) and isinstance(value, bool) == (kind == "bool")
+        self._require(name, f"of type {kind}", fits)
 
     def _require(self, name: str, wanted: str, holds: bool) -> None:
         if not holds:

@@ -35,11 +35,11 @@ class Task(Protocol):
         ...
 
     def train_dataset(self) -> Any:
-        """A map-style data set: ``len(d)`` items, ``d[(index, item_seed)]`` gives one, drawn from ``item_seed`` alone."""
+        """A map-style data set of ``len(d)`` items; ``d[(index, item_seed)]`` draws from ``item_seed`` alone."""
         ...
 
     def collate(self, items: list[Any]) -> Any:
-        """One batch with ``.to(device, non_blocking)``; ``.names``, if it has it, is printed when its loss is not finite."""
+        """One batch with ``.to(device, non_blocking)``; ``.names``, if there, is printed if its loss is not finite."""
         ...
 
     def training_step(self, model: nn.Module, batch: Any, step: int) -> StepOutput:

@@ -33,7 +33,9 @@ def _some(names: list[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
-def load_weights(model: nn.Module, state_dict: dict[str, Tensor], source: str, min_fraction: float = 1.0) -> WeightReport:
+def load_weights(
+    model: nn.Module, state_dict: dict[str, Tensor], source: str, min_fraction: float = 1.0
+) -> WeightReport:
     """Copies the tensors of equal name and shape into the model.
 
     Args:

@@ -45,13 +45,19 @@ class ToyTask:
 
     name = "toy"
 
-    def __init__(self, width: int = 8, length: int = 12, dropout: float = 0.1, nan_from: int = -1, root: str = "") -> None:
+    def __init__(
+        self, width: int = 8, length: int = 12, dropout: float = 0.1, nan_from: int = -1, root: str = ""
+    ) -> None:
         self.width, self.length, self.dropout, self.nan_from, self.root = width, length, dropout, nan_from, root
         self.seen = 0  # state that is not the model's
 
     def build_model(self) -> nn.Module:
         return nn.Sequential(
-            nn.Linear(6, self.width), nn.LayerNorm(self.width), nn.ReLU(), nn.Dropout(self.dropout), nn.Linear(self.width, 2)
+            nn.Linear(6, self.width),
+            nn.LayerNorm(self.width),
+            nn.ReLU(),
+            nn.Dropout(self.dropout),
+            nn.Linear(self.width, 2),
         )
 
     def train_dataset(self) -> ToyDataset:

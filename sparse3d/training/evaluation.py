@@ -1,0 +1,68 @@
+"""Validation figures and pictures: made by the first process, while the others wait."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from sparse3d.config_names import nearest
+from sparse3d.errors import InputError
+from sparse3d.training.distribution import Processes, unwrapped
+from sparse3d.training.interrupt import StopRequest
+from sparse3d.training.random_state import preserved_random_state
+from sparse3d.training.run_log import RunLog
+from sparse3d.training.settings import TrainSettings
+from sparse3d.training.task import Task
+
+
+class Evaluator:
+    """Evaluates the whole validation set in one process, so the figures are those of a run with one process.
+
+    Whatever it draws from the global generators is given back: how often one looks does not change the training.
+    """
+
+    def __init__(self, task: Task, settings: TrainSettings, group: Processes, log: RunLog, stop: StopRequest) -> None:
+        self.task, self.settings, self.group, self.log, self.stop = task, settings, group, log, stop
+        self.best: float | None = None
+
+    def figures(self, model: nn.Module, step: int) -> bool:
+        """Logs the task's figures after ``step`` steps; returns, in every process, whether the best metric improved."""
+        is_best = False
+        if self.group.is_first:
+            found: dict[str, float] = {}
+            with preserved_random_state(), torch.no_grad():
+                for name, value in self.task.evaluate(unwrapped(model).eval(), self.group.device):
+                    found[name] = float(value)
+                    if self.stop:
+                        break
+            if self.stop:
+                self.log.say("evaluation broken off by the signal: its figures are left out")
+            else:
+                self.log.scalars(step, "val", found)
+                self.log.say(f"step {step}  " + "  ".join(f"{name} {value:.4g}" for name, value in found.items()))
+                is_best = self._is_best(found)
+        return self.group.any(is_best)[0]
+
+    def pictures(self, model: nn.Module, step: int) -> None:
+        """Logs the task's pictures after ``step`` steps."""
+        if self.group.is_first and self.settings.tensorboard:
+            with preserved_random_state(), torch.no_grad():
+                for name, image in self.task.pictures(unwrapped(model).eval(), self.group.device):
+                    self.log.picture(step, name, image)
+                    if self.stop:
+                        break
+        self.group.barrier()
+
+    def _is_best(self, found: dict[str, float]) -> bool:
+        metric = self.settings.best_metric
+        if metric is None:
+            return False
+        if metric not in found:
+            raise InputError(f"train.best_metric = {metric!r} is no validation figure{nearest(metric, sorted(found))}")
+        value, sign = found[metric], 1 if self.settings.best_is == "highest" else -1
+        if math.isnan(value) or (self.best is not None and sign * value <= sign * self.best):
+            return False
+        self.best = value
+        return True
