@@ -17,7 +17,6 @@ Pixel centres lie at integer coordinates everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -108,7 +107,7 @@ class Teacher(nn.Module):
                 f"{type(self).__name__} is a frozen teacher and cannot be put in training mode; "
                 "hold it outside the module that is trained (for instance in a tuple)"
             )
-        return cast(Teacher, super().train(False))
+        return super().train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Teacher:
         """Refuse ``requires_grad_(True)``.
@@ -118,7 +117,7 @@ class Teacher(nn.Module):
         """
         if requires_grad:
             raise RuntimeError(f"{type(self).__name__} is a frozen teacher: its parameters get no gradient")
-        return cast(Teacher, super().requires_grad_(False))
+        return super().requires_grad_(False)
 
 
 def sample_teacher(maps: Tensor, centers: Centers, target_height: int, target_width: int, stride: int) -> Tensor:

@@ -177,7 +177,7 @@ class EfficientNetLite0Teacher(Teacher):
                 _load_weights(self.network, find_weights())
             else:
                 _randomize(self.network)
-        self.network.to(memory_format=torch.channels_last)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         origin = WEIGHTS_SHA256[:8] if pretrained else f"random{seed}"
         self.name = f"efficientnet_lite0-{origin}-taps{'+'.join(map(str, taps))}"
         self.freeze()
