@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import tempfile
 import zlib
 from pathlib import Path
 from types import TracebackType
@@ -68,10 +67,11 @@ class SensWriter:
 
     def __enter__(self) -> SensWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, self._temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        self._file = os.fdopen(handle, "wb")
-        self._file.write(self._header())
         self.frames = 0
+        header = self._header()
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        self._file = self._temporary.open("wb")
+        self._file.write(header)
         return self
 
     def __exit__(
@@ -83,8 +83,7 @@ class SensWriter:
         finally:
             self._file.close()
             self._file = None
-            if os.path.exists(self._temporary):
-                os.unlink(self._temporary)
+            self._temporary.unlink(missing_ok=True)
 
     def write(
         self, color: np.ndarray, depth: np.ndarray, T_world_cam: np.ndarray, timestamp: int | None = None
@@ -125,9 +124,6 @@ class SensWriter:
         self._file.write(self._header())  # now with the number of frames
         self._file.flush()
         os.fsync(self._file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(self._temporary, 0o666 & ~mask)  # mkstemp's files are private, this one is like any other
         os.replace(self._temporary, self.path)
 
     def _encode_color(self, color: np.ndarray) -> bytes:

@@ -140,6 +140,8 @@ def test_gravity_is_found_and_splits_share_one_world(tmp_path: Path) -> None:
     assert up[2] > np.cos(np.radians(2))
     np.testing.assert_array_equal(train.T_zup_native, whole.T_zup_native)
     np.testing.assert_array_equal(val.T_zup_native, whole.T_zup_native)
+    named = open_frames(write_scannet_sens(tmp_path, floor_frames(12, tilted)), up="estimate")
+    assert (named.T_zup_native @ tilted)[2, 2] > np.cos(np.radians(2))
     # a frame that cannot vote is replaced by another one and does not stop the others
     (path / "frame-000003.depth.png").write_bytes(b"\x89PNG nothing")
     assert open_frames(path, on_fault="drop").T_zup_native[2] @ tilted[:, 2] > np.cos(np.radians(2))
@@ -168,6 +170,12 @@ def test_default_cameras_follow_the_format_and_the_image_size(tmp_path: Path) ->
     path = write_tum(tmp_path / "rgbd_dataset_freiburg3_desk", make_frames(2, camera))
     (path / "camera-intrinsics.txt").unlink()
     assert open_frames(path, up="z").camera(0) == Camera(535.4, 539.2, 320.1, 247.6, 640, 480).scaled(64, 48)
+
+
+def test_a_camera_file_beside_the_sequences_holds_for_them(tmp_path: Path) -> None:
+    path = write_seven_scenes(tmp_path / "redkitchen" / "seq-01", make_frames(2))
+    (path / "camera-intrinsics.txt").rename(path.parent / "camera-intrinsics.txt")
+    np.testing.assert_allclose(open_frames(path, up="z").camera(0).K, CAMERA.K)
 
 
 def test_default_camera_is_refused_for_images_of_another_shape(tmp_path: Path) -> None:
@@ -211,6 +219,17 @@ def test_redwood_images_belong_to_poses_in_order(tmp_path: Path, folder: str, fi
     assert source.frame_number(0) == first
     for read, written in zip(source, frames, strict=True):
         assert_same(read, written)
+
+
+def test_image_names_may_begin_with_a_word(tmp_path: Path) -> None:
+    frames = make_frames(3)
+    path = write_redwood(tmp_path / "s", frames)
+    for folder, word in (("color", "frame_"), ("depth", "depth-image_")):
+        for image in list((path / folder).iterdir()):
+            image.rename(image.with_name(word + image.name))
+    source = open_frames(path, up="z")
+    assert source.name(1) == "frame_00001" and source.frame_number(1) == 1
+    assert_same(source[2], frames[2])
 
 
 def test_tum_depth_scale_is_5000_and_can_be_told(tmp_path: Path) -> None:
@@ -295,6 +314,13 @@ def test_color_of_scannets_size_is_plainly_resized_when_the_cameras_agree(tmp_pa
     read = open_frames(path)[0]
     assert (read.depth > 0).all()
     assert np.abs(read.color.astype(int) - ramp(depth_camera)).max() <= 2
+
+
+def test_sampling_through_the_same_camera_changes_nothing() -> None:
+    image = make_frames(1)[0].color
+    sampled, seen = sample_color(image, CAMERA, CAMERA)
+    np.testing.assert_array_equal(sampled, image)
+    assert seen.all() and not cameras_disagree(CAMERA, CAMERA)
 
 
 def test_mirrored_cameras_are_refused() -> None:

@@ -54,7 +54,7 @@ class ReadOptions:
             raise InputError(f"depth_scale={self.depth_scale}: must be positive (depth units a metre)")
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """A frame as listed: where its parts lie. None for a part says that it is not there."""
 

@@ -65,11 +65,15 @@ class FolderSource(FrameSource):
         return depth.scaled(cw, ch), depth
 
     def _camera_file(self, size: Size) -> Camera | None:
-        for name in ("camera-intrinsics.txt", "calibration.txt", "intrinsic.json", "camera_intrinsic.json"):
-            path = self.path / name
-            if path.is_file():
-                return read_camera(path, size)
+        for folder in self._camera_folders():
+            for name in ("camera-intrinsics.txt", "calibration.txt", "intrinsic.json", "camera_intrinsic.json"):
+                if (folder / name).is_file():
+                    return read_camera(folder / name, size)
         return None
+
+    def _camera_folders(self) -> list[Path]:
+        """Where the file with the intrinsics may lie."""
+        return [self.path]
 
     def _default_camera(self, size: Size) -> Camera:
         if size[0] * 480 != size[1] * 640:
@@ -80,7 +84,7 @@ class FolderSource(FrameSource):
         return Camera(*self.default_K, 640, 480).scaled(*size)
 
 
-def numbered_files(folder: Path, suffixes: Iterable[str], pattern: str = r"(\d+)[^.]*") -> dict[int, str]:
+def numbered_files(folder: Path, suffixes: Iterable[str], pattern: str = r"\D*?(\d+)[^.]*") -> dict[int, str]:
     """Number -> path of the files in ``folder`` whose name up to the suffix matches ``pattern``, its group the number.
 
     Of two suffixes for one number the one named first in ``suffixes`` counts; two spellings of one number

@@ -79,7 +79,9 @@ def open_scenes(path: str | Path, *, format: str = "auto", **options: object) ->
     names = [source.scene for source in sources]
     for source in sources:
         if names.count(source.scene) > 1:
-            source.scene = source.manifest.scene = source.path.relative_to(path).with_suffix("").as_posix()
+            below = source.path.relative_to(path)
+            source.scene = (below.with_suffix("") if source.path.is_file() else below).as_posix()
+            source.manifest.scene = source.scene
     return sources
 
 
@@ -94,7 +96,10 @@ def _scenes(path: Path, format: str) -> list[tuple[Path, type[FrameSource]]]:
         candidates = {format: candidates[format]}
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
-    found = list(_search(path, candidates, DEEPEST))
+    try:
+        found = list(_search(path, candidates, DEEPEST))
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: cannot be searched ({error.strerror})") from error
     if not found:
         wanted = "; ".join(f"{name}: {reader.looks_for}" for name, reader in candidates.items())
         raise InputError(f"{path}: no RGB-D recording found there; looked for {wanted}")

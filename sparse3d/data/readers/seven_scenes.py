@@ -1,8 +1,9 @@
 """7-Scenes: ``frame-000000.color.png`` (or ``.jpg``), ``frame-000000.depth.png``, ``frame-000000.pose.txt``.
 
-Depth in millimetres, with 0 and 65535 for "no reading"; the pose is camera to world. One folder is one scene;
-the ``seq-01``, ``seq-02``... folders of the original download are scenes of their own. The camera comes from
-``camera-intrinsics.txt`` where there is one, else it is the data set's 585 585 320 240.
+Depth in millimetres, with 0 and 65535 for "no reading"; the pose is camera to world. One folder is one scene; the
+``seq-01``, ``seq-02``... folders of the original download are scenes of their own. The camera comes from
+``camera-intrinsics.txt`` there or beside the ``seq-01`` folders (3DMatch's way), else it is the data set's 585 585
+320 240.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ class SevenScenesSource(FolderSource):
     @classmethod
     def recognise(cls, path: Path) -> bool:
         return path.is_dir() and any(True for _ in path.glob("frame-*.*.*"))
+
+    def _camera_folders(self) -> list[Path]:
+        sequence = self.path.resolve()
+        return [self.path, sequence.parent] if sequence.name.startswith("seq-") else [self.path]
 
     def _list(self) -> list[Entry]:
         frame = r"frame-(\d+)"
