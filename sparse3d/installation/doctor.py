@@ -64,7 +64,8 @@ class Diagnosis:
         lines = [f"{name:<18}{value}" for name, value in self.versions.items()]
         lines += ["", f"{'backend':<18}{self.backend or 'none'}: {self.reason}"]
         for test in self.selftests:
-            outcome = f"ok on {test.device}, {test.milliseconds:.0f} ms a convolution" if test.usable else f"FAILED: {test.error}"
+            passed = f"ok on {test.device}, {test.milliseconds:.0f} ms a convolution"
+            outcome = passed if test.usable else f"FAILED: {test.error}"
             lines.append(f"{'self-test':<18}{test.backend}: {outcome}")
         for item in self.missing:
             lines += ["", f"missing: {item.what} ({item.costs})", f"  mend it: {item.remedy}"]

@@ -226,8 +226,13 @@ def ensure() -> str:
     raise failure
 
 
+def installed_key_file() -> Path:
+    """Where the environment remembers the key of the wheel that was installed into it."""
+    return Path(sysconfig.get_path("purelib")) / "minkowski_wheel_key.txt"
+
+
 def _ensure_device(key: WheelKey) -> str:
-    marker = Path(sysconfig.get_path("purelib")) / "minkowski_wheel_key.txt"
+    marker = installed_key_file()
     if marker.is_file() and marker.read_text() == str(key) and works_here():
         return f"MinkowskiEngine {VERSION} ({key.device}) is installed"
     wheel, source = cached_wheel(key), "the cache"
