@@ -198,8 +198,9 @@ class FrameSource(ABC):
         low, high = -np.inf if first is None else first, np.inf if last is None else last
         chosen = [entry for entry in listed if low <= entry.number <= high][:: self.options.step]
         if not chosen:
+            wanted = f"first={first}, last={last}"
             numbers = f"{listed[0].number} to {listed[-1].number}"
-            raise InputError(f"{self.path}: no frame from {first} to {last}; the recording's frames go from {numbers}")
+            raise InputError(f"{self.path}: no frame within {wanted}: the recording's are numbered {numbers}")
         return chosen
 
     def _drop_faulty(self, chosen: list[Entry]) -> list[tuple[Entry, np.ndarray]]:
