@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "sparse3d"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# Folder -> the parts of the package that it may import besides itself; `errors` and `config_names` (near names) are for everybody.
+# Folder -> the parts that it may import besides itself; `errors` and `config_names` (near names) are for everybody.
 MAY_IMPORT = {
     "geometry": {"types"},
     "sparse": set(),
