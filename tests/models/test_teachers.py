@@ -10,9 +10,11 @@ import hashlib
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from sparse3d.errors import InputError
@@ -265,6 +267,26 @@ def test_exchanging_a_patch_moves_the_features_around_its_own_place() -> None:
         col = (energy.sum(1) * cols).sum(1) / total
         error = (torch.stack([row, col], 1) - places - 7.5).mean(0)
         assert error.abs().max() < tolerance, f"{error.tolist()} pixels"
+
+
+@pytest.mark.needs_shared_data
+def test_the_maps_of_real_frames_and_of_their_mirror_images_agree_best_at_the_centers(shared_data: Path) -> None:
+    paths = sorted((shared_data / "redkitchen").glob("*.color.jpg"))[::50][:6]
+    frames = [Image.open(path).convert("RGB").resize((320, 240), Image.Resampling.BILINEAR) for path in paths]
+    images = torch.from_numpy(np.stack([np.asarray(frame) for frame in frames]))
+    teacher = EfficientNetLite0Teacher((16, 32))
+    zipped = zip(teacher(images), teacher(images.flip(2)), teacher.cell_centers(240, 320), teacher.strides, strict=True)
+    for level, mirrored, (rows, cols), stride in zipped:
+        mean = level.mean((0, 2, 3), keepdim=True)
+
+        def agreement(shift: float) -> float:
+            # both maps on one grid of 4 px, if the cells were centred ``shift`` pixels further right
+            one = sample_teacher(level - mean, (rows, cols + shift), 60, 80, 4)  # noqa: B023
+            other = sample_teacher(mirrored - mean, (rows, cols + shift), 60, 80, 4).flip(3)  # noqa: B023
+            return float(F.cosine_similarity(one, other, dim=1)[:, 8:-8, 16:-16].mean())
+
+        here, left, right = agreement(0.0), agreement(-stride / 4), agreement(stride / 4)
+        assert here > max(left, right), f"stride {stride}: {left:.3f} {here:.3f} {right:.3f}"
 
 
 def test_the_sampler_holds_the_border_value_outside_and_copies_at_the_centers() -> None:
