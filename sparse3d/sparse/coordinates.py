@@ -17,6 +17,7 @@ _COORD_BITS = 17
 _BATCH_BITS = 12
 _HALF = 1 << (_COORD_BITS - 1)
 _MARGIN = 1 << 10
+_TABLE_CELLS = 1 << 24  # of a look-up table over the bounding box: 64 MiB
 MAX_BATCH = 1 << _BATCH_BITS
 COORD_LIMIT = _HALF - _MARGIN
 
@@ -120,37 +121,68 @@ class KernelMap:
         return KernelMap(self.out_rows, self.in_rows, self.starts, self.out_size, self.in_size, self.identity_slot)
 
 
-def build_kernel_map(source: CoordinateSet, target: CoordinateSet, kernel_size: int, spacing: int) -> KernelMap:
+def build_kernel_map(
+    source: CoordinateSet, target: CoordinateSet, kernel_size: int, spacing: int, unit: int = 1
+) -> KernelMap:
     """Map with ``in = out + offset * spacing`` for every offset of the kernel.
 
     Args:
         source: the input voxels.
         target: the output voxels.
         spacing: dilation x tensor stride of the input.
+        unit: all coordinates and ``spacing`` are multiples of it (the input's tensor stride); it only saves memory.
     """
     offsets = kernel_offsets(kernel_size).to(target.coords.device) * spacing
-    reach = int(offsets.abs().max()) if len(offsets) else 0
+    slots = len(offsets)
+    reach = int(offsets.abs().max()) if slots else 0
     if reach >= _MARGIN:
         raise ValueError(
             f"a kernel reaches {reach} voxels, coordinates leave room for {_MARGIN - 1}: fewer levels or less dilation"
         )
-    weights = torch.tensor([1 << (2 * _COORD_BITS), 1 << _COORD_BITS, 1], device=offsets.device)
-    deltas = (offsets * weights).sum(dim=1)
-    slots = len(deltas)
     same = source is target and kernel_size % 2 == 1
-    if not same:
-        rows = source.find(pack(target.coords)[None, :] + deltas[:, None])
-    else:
+    if same:
         # On one set the map is symmetric: slot K-1-k holds slot k's pairs with the roles exchanged.
-        half = slots // 2
-        rows = source.find(pack(target.coords)[None, :] + deltas[:half, None])
+        offsets = offsets[: slots // 2]
+    rows = _neighbours_by_table(source, target, offsets, unit)
+    if rows is None:
+        rows = _neighbours_by_search(source, target, offsets)
     slot, out_rows = torch.nonzero(rows >= 0, as_tuple=True)
-    in_rows = rows[slot, out_rows]
+    in_rows = rows[slot, out_rows].to(torch.int64)
     counts = torch.bincount(slot, minlength=rows.shape[0])
     if same:
         in_rows, out_rows, counts = _complete_by_symmetry(in_rows, out_rows, counts, len(source))
     starts = [0, *torch.cumsum(counts, 0).tolist()]
     return KernelMap(in_rows, out_rows, starts, len(source), len(target), slots // 2 if same else None)
+
+
+def _neighbours_by_search(source: CoordinateSet, target: CoordinateSet, offsets: Tensor) -> Tensor:
+    """Source row at every target voxel plus every offset, (K, N_out), -1 = none; by binary search."""
+    weights = torch.tensor([1 << (2 * _COORD_BITS), 1 << _COORD_BITS, 1], device=offsets.device)
+    deltas = (offsets * weights).sum(dim=1)
+    return source.find(pack(target.coords)[None, :] + deltas[:, None])
+
+
+def _neighbours_by_table(source: CoordinateSet, target: CoordinateSet, offsets: Tensor, unit: int) -> Tensor | None:
+    """The same by a table over the bounding box, several times faster; None where the box is too large for one."""
+    if len(source) == 0 or len(target) == 0 or len(offsets) == 0:
+        return None
+    found, wanted = source.coords.to(torch.int64), target.coords.to(torch.int64)
+    reach = offsets.abs().amax(dim=0)
+    zero = reach.new_zeros(1)
+    low = torch.minimum(found.amin(dim=0), wanted.amin(dim=0)) - torch.cat([zero, reach])
+    high = torch.maximum(found.amax(dim=0), wanted.amax(dim=0)) + torch.cat([zero, reach])
+    scale = torch.tensor([1, unit, unit, unit], device=low.device)
+    extent = torch.div(high - low, scale, rounding_mode="floor") + 1
+    batches, nx, ny, nz = extent.tolist()
+    if batches * nx * ny * nz > _TABLE_CELLS:
+        return None
+    place = torch.tensor([nx * ny * nz, ny * nz, nz, 1], device=low.device)
+    table = torch.full((batches * nx * ny * nz,), -1, dtype=torch.int32, device=low.device)
+    rows = torch.arange(len(source), dtype=torch.int32, device=low.device)
+    table[(torch.div(found - low, scale, rounding_mode="floor") * place).sum(dim=1)] = rows
+    start = (torch.div(wanted - low, scale, rounding_mode="floor") * place).sum(dim=1)
+    steps = (torch.div(offsets, unit, rounding_mode="floor") * place[1:]).sum(dim=1)
+    return table[start[None, :] + steps[:, None]]
 
 
 def _complete_by_symmetry(

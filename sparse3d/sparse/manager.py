@@ -50,7 +50,7 @@ class CoordinateManager(ABC):
 
 
 class TorchCoordinateManager(CoordinateManager):
-    """The portable backend: kernel maps by binary search in sorted keys, products by torch."""
+    """The portable backend: kernel maps by table look-up or binary search, products by torch."""
 
     backend = "torch"
 
@@ -91,5 +91,7 @@ class TorchCoordinateManager(CoordinateManager):
     def _kernel_map(self, fine: int, coarse: int, kernel_size: int, dilation: int) -> KernelMap:
         key = (fine, coarse, kernel_size, dilation)
         if key not in self._maps:
-            self._maps[key] = build_kernel_map(self._sets[fine], self._sets[coarse], kernel_size, dilation * fine)
+            self._maps[key] = build_kernel_map(
+                self._sets[fine], self._sets[coarse], kernel_size, spacing=dilation * fine, unit=fine
+            )
         return self._maps[key]
