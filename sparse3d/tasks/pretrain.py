@@ -168,14 +168,14 @@ class PretrainTask:
         if pairs is None:
             return
         for protocol, value in matching_recalls(model, pairs, device).items():
-            yield f"val/recall_{protocol}", value
+            yield f"recall_{protocol}", value
         if self.kt_weight > 0:
             for name, value in teacher_agreement(self, model, pairs, device).items():
-                yield f"val/{name}", value
+                yield name, value
 
     def pictures(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, np.ndarray]]:
         """What the network sees in a fixed validation pair."""
-        from sparse3d.tasks.pretrain_evaluation import validation_pictures
+        from sparse3d.tasks.pretrain_pictures import validation_pictures
 
         if self.val_pairs is not None:
             yield from validation_pictures(self, model, self.val_pairs, device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,7 +39,7 @@ def unwrapped(model: nn.Module) -> PretrainNet:
 
 @torch.no_grad()
 def recalls_by_encoder(
-    encoders: dict[str, Encoder], pairs: MatchingPairs, device: torch.device, progress: Callable[..., Iterator[int]] = iter
+    encoders: dict[str, Encoder], pairs: MatchingPairs, device: torch.device, progress: Callable[[Iterable[int]], Iterator[int]] = iter
 ) -> dict[str, float]:
     """Matching recall of several encoders on the same pairs, keys ``<protocol>_<encoder>``."""
     recalls = {f"{protocol}_{name}": MatchingRecall.empty() for protocol in PROTOCOLS for name in encoders}
@@ -68,6 +68,19 @@ def matching_recalls(model: nn.Module, pairs: MatchingPairs, device: torch.devic
     net = unwrapped(model).eval()
     found = recalls_by_encoder({"net": network_features(net)}, pairs, device)
     return {protocol: found[f"{protocol}_net"] for protocol in PROTOCOLS}
+
+
+@torch.no_grad()
+def calibrate_batch_norm(net: PretrainNet, pairs: MatchingPairs, device: torch.device, batches: int = 8) -> None:
+    """Gives an untrained network the batch statistics of a few pairs, as training would have.
+
+    With the statistics it was made with (mean 0, variance 1) a deep random network is a worse baseline than it need be.
+    """
+    net.train()
+    for index in range(min(batches, len(pairs))):
+        voxels, _ = _batched([view.cloud for view in pairs[index].views["aligned"]], device)
+        net.encode(voxels)
+    net.eval()
 
 
 def _batched(clouds: list[VoxelCloud], device: torch.device) -> tuple[VoxelBatch, object]:

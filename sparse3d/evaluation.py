@@ -1,0 +1,113 @@
+"""Evaluates a checkpoint from the checkpoint alone: network and options come from the config inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gin
+import torch
+from torch import nn
+
+from sparse3d import config, run
+from sparse3d.data.matching_pairs import MatchingPairs
+from sparse3d.data.view_sets import FrameFolder
+from sparse3d.errors import InputError
+from sparse3d.models.pretrain_net import PretrainNet
+from sparse3d.sparse import configure
+from sparse3d.tasks.pretrain import PretrainTask
+from sparse3d.tasks.pretrain_evaluation import (
+    calibrate_batch_norm,
+    color_features,
+    network_features,
+    recalls_by_encoder,
+    teacher_agreement,
+)
+from sparse3d.training.checkpoint import load_checkpoint, load_same_network
+from sparse3d.training.random_state import seed_everything
+from sparse3d.training.settings import TrainSettings
+
+Progress = Callable[[Iterable[int]], Iterator[int]]
+
+
+def load_pretrained(checkpoint: str | Path, bindings: tuple[str, ...] = ()) -> tuple[PretrainTask, PretrainNet, PretrainNet]:
+    """The task of a pre-training checkpoint, its trained network, and the same network as it was at the start.
+
+    Raises:
+        InputError: the file is no checkpoint, or not one of a pre-training.
+    """
+    state = load_checkpoint(checkpoint)
+    if state["task_name"] != PretrainTask.name:
+        raise InputError(f"checkpoint {checkpoint} is of task {state['task_name']!r}, not of a pre-training")
+    config.load_config_text(state["config"], bindings, source=f"{checkpoint}'s config")
+    with config.configured_calls():
+        configure()
+        seed_everything(TrainSettings().seed)
+        task = run.build_task()
+        untrained, trained = task.build_model(), task.build_model()
+    load_same_network(trained, state["model"], checkpoint)
+    task.load_state_dict(state["task"])
+    return task, trained.eval(), untrained.eval()
+
+
+def evaluate_matching(
+    checkpoint: str | Path,
+    data: str | None = None,
+    split: str = "val",
+    pairs: int = 100,
+    frames: dict[str, Any] | None = None,
+    device: str = "cpu",
+    bindings: tuple[str, ...] = (),
+    progress: Progress = iter,
+) -> dict[str, float | int | str]:
+    """Matching recall of the checkpoint's network, beside colour and the untrained network, on frame pairs.
+
+    Args:
+        checkpoint: written by a pre-training run.
+        data: folder of frames; None takes the checkpoint's own.
+        split: ``"val"`` or ``"train"``: the config's choice of frames under that scope; ``"all"``: every frame.
+        pairs: frame pairs, evenly spaced over all that overlap enough.
+        frames: options of :class:`FrameFolder` that override the config's (``first``, ``last``, ``format``, ...).
+        device: where the networks run.
+
+    Returns:
+        ``recall_<protocol>_<colour|random|pretrained>``, ``pairs``, and with a teacher ``teacher_cosine`` and
+        ``teacher_cosine_shuffled``.
+
+    Raises:
+        InputError: a bad checkpoint, or no pairs to measure on.
+    """
+    where = torch.device(device)
+    root = tuple(bindings) if data is None else (*bindings, f"DATA_ROOT = {str(data)!r}")
+    task, trained, untrained = load_pretrained(checkpoint, root)
+    task.to(where)
+    options = dict(frames or {}) | ({} if data is None else {"root": data})
+    with config.configured_calls(), gin.config_scope(None if split == "all" else split):
+        folder = FrameFolder(**options)
+    with config.configured_calls():
+        chosen = MatchingPairs(frames=folder, max_pairs=pairs)
+    return measure_matching(task, trained.to(where), untrained.to(where), chosen, where, progress)
+
+
+def measure_matching(
+    task: PretrainTask,
+    trained: nn.Module,
+    untrained: nn.Module,
+    pairs: MatchingPairs,
+    device: torch.device,
+    progress: Progress = iter,
+) -> dict[str, float | int | str]:
+    """The figures of :func:`evaluate_matching` for networks at hand."""
+    assert isinstance(trained, PretrainNet) and isinstance(untrained, PretrainNet)
+    calibrate_batch_norm(untrained, pairs, device)
+    encoders = {
+        "colour": color_features,
+        "random": network_features(untrained.eval()),
+        "pretrained": network_features(trained.eval()),
+    }
+    recalls = recalls_by_encoder(encoders, pairs, device, progress)
+    figures: dict[str, float | int | str] = {f"recall_{key}": value for key, value in recalls.items()}
+    if task.kt_weight > 0:
+        figures |= teacher_agreement(task, trained, pairs, device)
+    return {**figures, "pairs": len(pairs), "frames": sum(len(source) for source in pairs.sources)}
