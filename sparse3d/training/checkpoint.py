@@ -7,6 +7,7 @@ import pickle
 import platform
 import re
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +79,17 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist; a run's lie in its folder checkpoints/")
+    if not zipfile.is_zipfile(path):  # its directory stands at the end, so a cut file is none
+        raise InputError(f"checkpoint {path} cannot be read: it is truncated, or not a checkpoint")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, OSError, pickle.UnpicklingError) as error:
         reason = str(error).split("\n", 1)[0][:120]
         raise InputError(f"checkpoint {path} cannot be read (truncated, or not a checkpoint): {reason}") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of sparse3d: it lacks the mark {FORMAT!r}")
-    if state["version"] > VERSION:
-        raise InputError(f"checkpoint {path} has format version {state['version']}, this is {VERSION}; update sparse3d")
+    if state.get("version", 0) > VERSION:
+        raise InputError(f"checkpoint {path} has format version {state['version']}, known is {VERSION}; update sparse3d")
     missing = [key for key in KEYS if key not in state]
     if missing:
         raise InputError(f"checkpoint {path} lacks {', '.join(missing)}; it was not written by a training run")

@@ -239,7 +239,7 @@ class Trainer:
             self.evaluator.figures(self.model, 0)
             self.evaluator.pictures(self.model, 0)
         while self.step < settings.steps:
-            result = self.optimize(self.step, bool(self.stop))
+            result = self.optimize(self.step, self.stop)
             self.means.add(result.scalars)
             self._log_step(result.rate)
             self.step += 1

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from sparse3d.errors import InputError
 from sparse3d.training.distribution import Processes
+from sparse3d.training.interrupt import StopRequest
 from sparse3d.training.loader import BatchLoader
 from sparse3d.training.schedule import schedule_factor, set_rate
 from sparse3d.training.settings import TrainSettings
@@ -56,8 +57,8 @@ class OptimizerStep:
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._buffers = list(model.buffers())
 
-    def __call__(self, step: int, stop: bool) -> StepResult:
-        """Runs step number ``step``; ``stop`` says whether this process was asked to stop.
+    def __call__(self, step: int, stop: StopRequest) -> StepResult:
+        """Runs step number ``step``; ``stop`` is asked at its end.
 
         Raises:
             InputError: unreadable data, or ``max_skipped`` steps in a row without a finite loss and gradient.
@@ -75,7 +76,7 @@ class OptimizerStep:
             self._forward_backward(step, passes, is_last=part == settings.accumulate - 1)
         limit = settings.clip_norm if settings.clip_norm is not None else float("inf")
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, limit)
-        bad_loss, bad_gradient, stopping = self.group.any(bool(passes.bad_batches), not bool(norm.isfinite()), stop)
+        bad_loss, bad_gradient, stopping = self.group.any(bool(passes.bad_batches), not bool(norm.isfinite()), bool(stop))
         scalars: dict[str, float | Tensor] = {}
         if bad_loss or bad_gradient:
             self._skip(step, kept_buffers, passes.bad_batches, "loss" if bad_loss else "gradient")
