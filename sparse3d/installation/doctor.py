@@ -125,7 +125,7 @@ def missing_minkowski(tests: list[selftest.SelfTest]) -> list[Missing]:
         minkowski_wheel.check_buildable()
     except minkowski_wheel.BuildImpossible as obstacle:
         remedy = f"{obstacle.remedy}, then {remedy}"
-    return [Missing(f"MinkowskiEngine: {failed.error}", minkowski_wheel.COST, remedy)]
+    return [Missing("MinkowskiEngine", f"{failed.error}; {minkowski_wheel.COST}", remedy)]
 
 
 def missing_cuda() -> list[Missing]:

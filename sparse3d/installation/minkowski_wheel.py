@@ -237,6 +237,7 @@ def _ensure_device(key: WheelKey) -> str:
         return f"MinkowskiEngine {VERSION} ({key.device}) is installed"
     wheel, source = cached_wheel(key), "the cache"
     if wheel is None:
+        check_buildable()
         print(f"building MinkowskiEngine {VERSION} ({key.device}) once, about 6 minutes on 2 cores ...", flush=True)
         wheel, source = build(key), "a new build"
     install(wheel)

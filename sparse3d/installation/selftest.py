@@ -28,7 +28,7 @@ class SelfTest:
     error: str
 
 
-def run_isolated(backend: str, timeout: float = 120.0) -> SelfTest:
+def run_isolated(backend: str, timeout: float = 300.0) -> SelfTest:
     """:func:`run` in a fresh process, so that even a crash of the backend is only a result."""
     command = [sys.executable, "-m", "sparse3d.installation.selftest", backend]
     try:
@@ -51,10 +51,12 @@ def run(backend: str) -> SelfTest:
     try:
         import torch
 
-        from sparse3d.sparse import BACKENDS
+        from sparse3d.sparse import BACKENDS, minkowski_import
 
         if backend not in BACKENDS:
             raise ValueError(f"no backend is named {backend!r}: choose one of {', '.join(BACKENDS)}")
+        if backend == "minkowski" and not minkowski_import.available():
+            raise ImportError(minkowski_import.why_not())
         device = "cuda" if torch.cuda.is_available() else "cpu"
         error = check_against_dense(backend, device)
         milliseconds = 0.0 if error else time_convolution(backend, device)
