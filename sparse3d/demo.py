@@ -1,0 +1,186 @@
+"""The demo: rooms are rendered, written as ``.sens``, read back, pre-trained on, and one unseen room is measured on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from sparse3d import run
+from sparse3d.data.demo_room import write_room
+from sparse3d.data.matching_pairs import PROTOCOLS
+from sparse3d.data.readers import open_scenes
+from sparse3d.errors import InputError
+from sparse3d.evaluation import evaluate_matching
+from sparse3d.training.run_folder import CHECKPOINTS, LAST
+from sparse3d.training.run_log import METRICS
+
+MARK = "demo.json"  # says that a folder is a demo's, to be replaced by the next one
+LOSSES = {"loss/knowledge_transfer": "knowledge transfer", "loss/consistency": "multi-view consistency"}
+ROWS = {"colour": "raw colour", "random": "random network", "pretrained": "pre-trained network"}
+_AVERAGED = 20  # steps whose mean loss counts as the start's, and as the end's
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What a demo is made of."""
+
+    out: Path  # holds data/ and run/ afterwards
+    steps: int | None = None  # of training; None leaves the config's
+    seed: int = 0  # of the rooms and of the training
+    rooms: int = 3  # to train on; one more is measured on
+    frames: int = 36  # of each room
+    size: tuple[int, int] = (320, 240)  # of the images (width, height)
+    pairs: int = 40  # frame pairs to measure on
+    bindings: tuple[str, ...] = ()  # gin's, over the demo's config
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What came out."""
+
+    steps: int
+    losses: dict[str, tuple[float, float]]  # by its name in metrics.jsonl: at the start, at the end
+    figures: dict[str, Any]  # of :func:`sparse3d.evaluation.evaluate_matching`
+    seconds: dict[str, float]  # by part
+    run: Path
+
+    def lost_to(self) -> list[str]:
+        """Where the pre-trained network is not the best, as ``recall_<protocol>_<row>``; empty when it won."""
+        return [
+            f"recall_{protocol}_{row}"
+            for protocol in PROTOCOLS
+            for row in ROWS
+            if row != "pretrained"
+            and not self.figures[f"recall_{protocol}_pretrained"] > self.figures[f"recall_{protocol}_{row}"]
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for machines."""
+        losses = {name.removeprefix("loss/"): {"start": a, "end": b} for name, (a, b) in self.losses.items()}
+        return {
+            "won": not self.lost_to(),
+            "steps": self.steps,
+            "losses": losses,
+            **self.figures,
+            "seconds": {part: round(seconds, 1) for part, seconds in self.seconds.items()},
+            "run": str(self.run),
+        }
+
+
+def run_demo(options: DemoOptions) -> DemoResult:
+    """The whole demo; its folder is replaced if it is a demo's own.
+
+    Raises:
+        InputError: ``options.out`` holds something else, or an option is out of its range.
+    """
+    _check(options)
+    _claim(options.out)
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+
+    def lap(part: str) -> None:
+        seconds[part] = time.perf_counter() - started - sum(seconds.values())
+
+    data, folder = options.out / "data", options.out / "run"
+    _render(options, data)
+    lap("render")
+    run.start(["pretrain/demo.gin"], _bindings(options, data), folder)
+    lap("train")
+    figures = evaluate_matching(folder / CHECKPOINTS / LAST, pairs=options.pairs, progress=_progress)
+    lap("evaluate")
+    steps, losses = _losses(folder / METRICS)
+    result = DemoResult(steps, losses, figures, seconds, folder)
+    (options.out / MARK).write_text(json.dumps(result.as_json(), indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def report(result: DemoResult) -> str:
+    """The result as tables, and where to look further."""
+    lines = [f"{'loss':24}{'start':>9}{'end':>9}"]
+    lines += [f"{LOSSES[name]:24}{a:9.3f}{b:9.3f}" for name, (a, b) in result.losses.items()]
+    figures, rooms = result.figures, f"{result.figures['pairs']} frame pairs of a room that was never trained on"
+    lines += ["", f"matching recall at 10 cm, {rooms}", f"{'features':24}" + "".join(f"{p:>9}" for p in PROTOCOLS)]
+    for row, title in ROWS.items():
+        lines.append(f"{title:24}" + "".join(f"{figures[f'recall_{p}_{row}']:9.3f}" for p in PROTOCOLS))
+    lines += ["  aligned: both views in the world's frame; rotated: each view turned by an angle of its own", ""]
+    if "teacher_cosine" in figures:
+        cosine, shuffled = figures["teacher_cosine"], figures["teacher_cosine_shuffled"]
+        lines += [f"agreement with the 2D teacher: cosine {cosine:.3f}; with the teacher on another view {shuffled:.3f}", ""]
+    spent = ", ".join(f"{part} {seconds:.0f} s" for part, seconds in result.seconds.items())
+    lines += [
+        f"time        {spent}",
+        f"frames      {result.run.parent / 'data'} (ScanNet .sens files)",
+        f"checkpoint  {result.run / CHECKPOINTS / LAST}",
+        f"curves and pictures: tensorboard --logdir {result.run / 'tensorboard'}",
+    ]
+    return "\n".join(lines)
+
+
+def _check(options: DemoOptions) -> None:
+    if options.steps is not None and options.steps < 1:
+        raise InputError(f"--steps {options.steps}: must be at least 1")
+    if options.seed < 0:
+        raise InputError(f"--seed {options.seed}: must not be negative")
+
+
+def _claim(out: Path) -> None:
+    """Empties the folder if it is a demo's, makes it, and leaves the mark."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file: name a folder")
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / MARK).is_file():
+            raise InputError(f"--out {out} holds something that is no earlier demo's: name another folder, or empty it")
+        for name in ("data", "run"):  # what a demo makes, and nothing that the user may have put beside it
+            shutil.rmtree(out / name, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).write_text("{}\n", encoding="utf-8")
+
+
+def _render(options: DemoOptions, data: Path) -> None:
+    """The rooms as ``.sens`` files below ``data/train`` and ``data/val``, opened once to see that they are whole."""
+    for room in tqdm(range(options.rooms + 1), desc="rendering rooms", unit="room"):
+        split = "train" if room < options.rooms else "val"
+        rng = np.random.default_rng((options.seed, room))
+        name = f"room{room}"
+        write_room(data / split / name / f"{name}.sens", rng, options.frames, options.size)
+    for split in ("train", "val"):
+        for source in open_scenes(data / split):
+            print(f"{split}: {source.manifest.summary()}")
+
+
+def _bindings(options: DemoOptions, data: Path) -> Sequence[str]:
+    steps = () if options.steps is None else (f"train.steps = {options.steps}",)
+    return [
+        f"DATA_ROOT = {str(data / 'train')!r}",
+        f"VAL_ROOT = {str(data / 'val')!r}",
+        f"FrameFolder.size = {options.size}",
+        f"train.seed = {options.seed}",
+        *steps,
+        *options.bindings,
+    ]
+
+
+def _progress(indices: Any) -> Any:
+    return iter(tqdm(list(indices), desc="measuring", unit="pair"))
+
+
+def _losses(metrics: Path) -> tuple[int, dict[str, tuple[float, float]]]:
+    """Steps done, and each loss at the start (its first record) and at the end (the mean of the last few)."""
+    records = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    trained = [record for record in records if record["kind"] == "train"]
+    last = trained[-1]["step"]
+    late = [record for record in trained if record["step"] > last - _AVERAGED]
+    found = {
+        name: (float(trained[0][name]), float(np.mean([float(record[name]) for record in late])))
+        for name in LOSSES
+        if name in trained[0]
+    }
+    return last + 1, found
