@@ -31,7 +31,9 @@ from sparse3d.training.settings import TrainSettings
 Progress = Callable[[Iterable[int]], Iterator[int]]
 
 
-def load_pretrained(checkpoint: str | Path, bindings: tuple[str, ...] = ()) -> tuple[PretrainTask, PretrainNet, PretrainNet]:
+def load_pretrained(
+    checkpoint: str | Path, bindings: tuple[str, ...] = ()
+) -> tuple[PretrainTask, PretrainNet, PretrainNet]:
     """The task of a pre-training checkpoint, its trained network, and the same network as it was at the start.
 
     Raises:

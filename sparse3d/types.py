@@ -60,9 +60,7 @@ class Camera:
         Pixel centres are integers, so the image spans [-0.5, width - 0.5] and cx' = (cx + 0.5) s - 0.5.
         """
         sx, sy = width / self.width, height / self.height
-        return Camera(
-            self.fx * sx, self.fy * sy, (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5, width, height
-        )
+        return Camera(self.fx * sx, self.fy * sy, (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5, width, height)
 
     def cropped(self, row: int, col: int, height: int, width: int) -> Camera:
         """The camera of the window that starts at pixel (``row``, ``col``); the window may leave the image."""
@@ -83,7 +81,8 @@ class Frame:
         size = (self.camera.height, self.camera.width)
         if self.color.shape != (*size, 3) or self.depth.shape != size:
             raise ValueError(
-                f"frame {self.name}: colour {self.color.shape} and depth {self.depth.shape} do not fit the camera {size}"
+                f"frame {self.name}: colour {self.color.shape} and depth {self.depth.shape} do not fit "
+                f"the camera's {size}"
             )
 
 

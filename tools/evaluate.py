@@ -4,10 +4,10 @@ example:
   python tools/evaluate.py runs/redkitchen/checkpoints/last.pt --data ../redkitchen --split val
   python tools/evaluate.py runs/redkitchen/checkpoints/last.pt --data ../livingroom --split all --json
 
-For true correspondences between overlapping frames, the nearest neighbour in feature space must lie within 10 cm of the
-truth. Each frame is encoded alone; "aligned" leaves both clouds in the world frame, "rotated" turns each by a yaw of its
-own. Beside the checkpoint stand voxel colour and the same network untrained. With a teacher: how well its features are
-predicted, and the same for shuffled views.
+For true correspondences between overlapping frames, the nearest neighbour in feature space must lie within 10 cm
+of the truth. Each frame is encoded alone; "aligned" leaves both clouds in the world frame, "rotated" turns each by a
+yaw of its own. Beside the checkpoint stand voxel colour and the same network untrained. With a teacher: how well its
+features are predicted, and the same for shuffled views.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def _main() -> None:
     parser = tool_parser(__doc__)
     parser.add_argument("checkpoint", help="a checkpoint of a pre-training run")
     parser.add_argument("--data", help="folder of RGB-D frames; by default the one that was trained on")
-    parser.add_argument("--split", default="val", choices=("val", "train", "all"), help="frames as the config splits them")
+    parser.add_argument(
+        "--split", default="val", choices=("val", "train", "all"), help="frames as the config splits them"
+    )
     parser.add_argument("--pairs", type=int, default=100, help="frame pairs, evenly spaced over those that qualify")
     parser.add_argument("--format", help="of the frames, by default as in the config")
     parser.add_argument("--first", type=int, help="first frame number")
@@ -54,14 +56,19 @@ def _main() -> None:
         progress=lambda indices: iter(tqdm(list(indices), desc="pairs", unit="pair", disable=None)),
     )
     if arguments.json:
-        print(json.dumps({"checkpoint": arguments.checkpoint, "data": arguments.data, "split": arguments.split, **figures}))
+        print(
+            json.dumps(
+                {"checkpoint": arguments.checkpoint, "data": arguments.data, "split": arguments.split, **figures}
+            )
+        )
         return
     print(f"matching recall at 10 cm over {figures['pairs']} pairs of {figures['frames']} frames")
     print(f"{'':12}" + "".join(f"{protocol:>10}" for protocol in PROTOCOLS))
     for row in ROWS:
         print(f"{row:12}" + "".join(f"{figures[f'recall_{protocol}_{row}']:10.3f}" for protocol in PROTOCOLS))
     if "teacher_cosine" in figures:
-        print(f"cosine with the teacher {figures['teacher_cosine']:.3f}, shuffled {figures['teacher_cosine_shuffled']:.3f}")
+        shuffled = figures["teacher_cosine_shuffled"]
+        print(f"cosine with the teacher {figures['teacher_cosine']:.3f}, shuffled {shuffled:.3f}")
 
 
 if __name__ == "__main__":

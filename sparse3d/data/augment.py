@@ -1,7 +1,7 @@
 """Augmentation of clouds. Points move and change colour; none is added, dropped or reordered, so index maps stay true.
 
-Each augmentation is a small callable ``(xyz, rgb, rng) -> (xyz, rgb)``; a new one is one more class here or in a file of its own,
-named in gin.
+Each augmentation is a small callable ``(xyz, rgb, rng) -> (xyz, rgb)``; a new one is one more class here or in
+a file of its own, named in gin.
 """
 
 from __future__ import annotations

@@ -72,7 +72,9 @@ class MatchingPairs:
             for i, j in scene_pairs(source, *overlap)[0]
         ]
         if not pairs:
-            raise InputError(f"{frames.root}: no two frames overlap by {overlap[0]} to {overlap[1]}: nothing to measure on")
+            raise InputError(
+                f"{frames.root}: no two frames overlap by {overlap[0]} to {overlap[1]}: nothing to measure on"
+            )
         chosen = np.unique(np.linspace(0, len(pairs) - 1, min(max_pairs, len(pairs))).round().astype(int))
         self.pairs = [pairs[k] for k in chosen]
 

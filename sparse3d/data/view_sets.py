@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import Any
 
 import gin
 import numpy as np
@@ -50,7 +51,7 @@ class FrameFolder:
         on_fault: str = "error",
     ) -> None:
         self.root = root
-        self.options = dict(
+        self.options: dict[str, Any] = dict(
             format=format, size=tuple(size), up=up, first=first, last=last, step=step, on_fault=on_fault
         )
 
@@ -63,7 +64,9 @@ class FrameFolder:
         return open_scenes(self.root, **self.options)
 
 
-def scene_pairs(source: FrameSource, low: float, high: float, voxel_size: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
+def scene_pairs(
+    source: FrameSource, low: float, high: float, voxel_size: float = 0.05
+) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of frames whose overlap lies in [low, high].
 
     Returns:
@@ -147,8 +150,8 @@ class ViewSets(Dataset):
         if len(self.pairs) == 0:
             raise InputError(
                 f"{frames.root}: no two frames overlap by {overlap[0]} to {overlap[1]} "
-                f"({sum(len(s) for s in self.sources)} frames in {len(self.sources)} scenes): widen ViewSets.overlap, or "
-                "check that the poses are camera-to-world in metres"
+                f"({sum(len(s) for s in self.sources)} frames in {len(self.sources)} scenes): "
+                "widen ViewSets.overlap, or check that the poses are camera-to-world in metres"
             )
         self._frames = _FrameCache(cache_frames)
 
@@ -181,15 +184,11 @@ class ViewSets(Dataset):
         images = np.stack([f.color for f in frames])
         return ViewItem(tuple(f.name for f in frames), images, matches, views, shared)
 
-    def collate(self, items: Sequence[ViewItem]) -> ViewBatch:
-        """Items as one batch of tensors."""
-        return collate_views(items)
-
     def _voxelize(self, points: list[FramePoints], rng: np.random.Generator) -> tuple[VoxelCloud, np.ndarray]:
         return voxelize_frames(points, self.voxel_size, self.augmentations, self.masking, rng)
 
     def _more_views(self, scene: int, first: int, second: int, rng: np.random.Generator) -> list[int]:
-        """Further frames that overlap ``first`` within the bounds; the two given are repeated where there are too few."""
+        """Further frames that overlap ``first`` within the bounds; where there are too few, the given two repeat."""
         missing = self.num_views - 2
         if missing == 0:
             return []

@@ -25,7 +25,9 @@ def voxelize(xyz: np.ndarray, voxel_size: float) -> tuple[np.ndarray, np.ndarray
     if not np.isfinite(scaled).all():
         raise ValueError("points have coordinates that are not finite")
     if len(scaled) and np.abs(scaled).max() >= _HALF:
-        raise ValueError(f"a point lies {np.abs(xyz).max():.4g} m out: more voxels of {voxel_size} m than fit; check the unit")
+        raise ValueError(
+            f"a point lies {np.abs(xyz).max():.4g} m out: more voxels of {voxel_size} m than fit; check the unit"
+        )
     cells = scaled.astype(np.int64) + _HALF
     keys = (cells[:, 0] << (2 * _BITS)) | (cells[:, 1] << _BITS) | cells[:, 2]
     unique, point2voxel = np.unique(keys, return_inverse=True)
@@ -38,7 +40,9 @@ def mean_by_voxel(values: np.ndarray, point2voxel: np.ndarray, num_voxels: int) 
     """Mean of ``values`` (N, C) over each voxel's points, (V, C) float32."""
     counts = np.maximum(np.bincount(point2voxel, minlength=num_voxels), 1)
     sums = [np.bincount(point2voxel, weights=column, minlength=num_voxels) for column in np.asarray(values).T]
-    return (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32) if sums else np.zeros((num_voxels, 0), np.float32)
+    return (
+        (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32) if sums else np.zeros((num_voxels, 0), np.float32)
+    )
 
 
 def majority_label(labels: np.ndarray, point2voxel: np.ndarray, num_voxels: int, ignore: int) -> np.ndarray:

@@ -30,7 +30,8 @@ def matching_loss(
         coordinate_weight: of the Huber term.
 
     Returns:
-        The loss, and the share of queries whose most similar cell is the true one or a near one; scalars, zero without queries.
+        The loss, and the share of queries whose most similar cell is the true one or a near one; scalars, zero
+        without queries.
     """
     if len(queries) == 0:
         zero = queries.sum() * 0 + keys.sum() * 0
@@ -53,7 +54,7 @@ def matching_loss(
 
 
 def coordinate_regression_loss(predicted: Tensor, true_place: Tensor, beta: float = 0.05) -> Tensor:
-    """Huber loss of predicted (M, 2) against true (M, 2) coordinates, both divided by the image size; zero without rows."""
+    """Huber loss of predicted against true coordinates (M, 2), divided by the image size; zero without rows."""
     if len(predicted) == 0:
         return predicted.sum() * 0
     return F.smooth_l1_loss(predicted.float(), true_place, beta=beta)
@@ -64,7 +65,8 @@ def info_nce_loss(
 ) -> Tensor:
     """Point InfoNCE over M true pairs; the other pairs' keys are the negatives.
 
-    Source: Xie et al., "PointContrast" (ECCV 2020), equation 3, with the negatives closer than ``exclude_within`` left out.
+    Source: Xie et al., "PointContrast" (ECCV 2020), equation 3, with the negatives closer than
+    ``exclude_within`` left out.
 
     Args:
         queries: (M, d) unit embeddings.

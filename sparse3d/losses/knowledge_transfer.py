@@ -13,7 +13,8 @@ def knowledge_transfer_loss(predicted: Tensor, target: Tensor, mask: Tensor, kin
     """Disagreement of one tap, averaged over each view's valid cells, then over the views.
 
     Both sides are normalised to unit length along the channels (the target is expected mean-centred already).
-    ``cosine``: 1 - cos. ``smooth_l1``: Huber loss of the unit vectors scaled by sqrt(C), so that a channel is of unit size.
+    ``cosine``: 1 - cos. ``smooth_l1``: Huber loss of the unit vectors scaled by sqrt(C), so that a channel is
+    of unit size.
 
     Args:
         predicted: (N, C, h, w).

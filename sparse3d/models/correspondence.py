@@ -60,7 +60,7 @@ class RegressionHead(nn.Module):
         self.out = nn.Conv2d(2 * hidden + 2, 2, 1)
 
     def forward(self, source: Tensor, source_mask: Tensor, target: Tensor, target_mask: Tensor) -> Tensor:
-        """Maps (N, C, h, w) and masks (N, h, w) -> (N, 2, h, w): (row, col) in the target image, divided by its size."""
+        """Maps (N, C, h, w), masks (N, h, w) -> (N, 2, h, w): (row, col) in the target image over its size."""
         grid = _unit_grid(source)
         either = source_mask | target_mask
         local = F.relu(self.local(torch.cat([source * source_mask[:, None], target * target_mask[:, None]], 1), either))

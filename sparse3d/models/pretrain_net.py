@@ -75,25 +75,27 @@ class PretrainNet(nn.Module):
         projected = []
         pixel_maps = [p for p in (batch.view_pixel2voxel, batch.shared_pixel2voxel) if p is not None]
         for cloud, cloud_feats, pixel2voxel in zip(given, feats, pixel_maps, strict=True):
-            projected.append(self._project(cloud_feats, cloud, pixel2voxel))
+            projected.append(self.project(cloud_feats, cloud, pixel2voxel))
         compared, taught = projected[0], projected[-1]  # one and the same where there is one cloud only
         return PretrainOutput(
             taught=taught,
             compared=compared,
-            predictions=self._student_predictions(taught),
+            predictions=self.predict_teacher(taught),
             embeddings=self.matching(compared.maps.movedim(2, -1)) if self.matching is not None else None,
             match_scale=self.matching.scale if self.matching is not None else None,
             places=self._regressed_places(compared),
         )
 
-    def _project(self, feats: Tensor, cloud: VoxelBatch, pixel2voxel: Tensor) -> ProjectedViews:
+    def project(self, feats: Tensor, cloud: VoxelBatch, pixel2voxel: Tensor) -> ProjectedViews:
+        """Voxel features (V, C) onto the maps' grid of the views with ``pixel2voxel`` (B, V, H, W)."""
         b, v = pixel2voxel.shape[:2]
         both = torch.cat([feats.float(), cloud.xyz], dim=1)
         maps, mask = project_features(both, pixel2voxel.flatten(0, 1), self.map_stride)
         maps, mask = maps.unflatten(0, (b, v)), mask.unflatten(0, (b, v))
         return ProjectedViews(maps[:, :, :-3], mask, maps[:, :, -3:].detach())
 
-    def _student_predictions(self, views: ProjectedViews) -> list[tuple[Tensor, Tensor]] | None:
+    def predict_teacher(self, views: ProjectedViews) -> list[tuple[Tensor, Tensor]] | None:
+        """The student's prediction and mask for every tap, views flattened; None without a student."""
         if self.student is None:
             return None
         return self.student(views.maps.flatten(0, 1), views.mask.flatten(0, 1))
@@ -120,7 +122,10 @@ def _joined(clouds: list[VoxelBatch]) -> VoxelBatch:
         moved[:, 0] += offset
         coords.append(moved)
         offset += cloud.batch_size
-    masked = [torch.zeros(len(c.coords), dtype=torch.bool, device=c.coords.device) if c.masked is None else c.masked for c in clouds]
+    masked = [
+        torch.zeros(len(c.coords), dtype=torch.bool, device=c.coords.device) if c.masked is None else c.masked
+        for c in clouds
+    ]
     return VoxelBatch(
         coords=torch.cat(coords),
         feats=torch.cat([c.feats for c in clouds]),

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 class MaskedConv2d(nn.Module):
     """3x3 convolution over the cells that exist: missing ones count zero, and the sum is scaled up for them.
 
-    Source: the partial convolution of Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions" (ECCV 2018),
-    with the mask left as it is instead of growing.
+    Source: the partial convolution of Liu et al., "Image Inpainting for Irregular Holes Using Partial
+    Convolutions" (ECCV 2018), with the mask left as it is instead of growing.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

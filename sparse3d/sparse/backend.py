@@ -47,6 +47,8 @@ def configure(backend: str = "auto") -> str:
 def resolve(device: torch.device, backend: str | None = None) -> tuple[str, str]:
     """The backend that will compute on ``device``, and why: (name, reason)."""
     name = backend or _configured
+    if name not in BACKENDS:
+        raise InputError(f"sparse backend {name!r} is unknown: choose one of {', '.join(BACKENDS)}")
     if name != "auto":
         return name, "as configured"
     if device.type == "cuda" and minkowski_import.available() and minkowski_import.has_cuda():

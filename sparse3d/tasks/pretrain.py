@@ -13,26 +13,24 @@ from torch import Tensor, nn
 from sparse3d.data.matching_pairs import MatchingPairs
 from sparse3d.data.view_sets import ViewSets, collate_views
 from sparse3d.errors import InputError
-from sparse3d.losses.consistency import coordinate_regression_loss, info_nce_loss, matching_loss
-from sparse3d.losses.knowledge_transfer import RunningMean, knowledge_transfer_loss
+from sparse3d.losses.knowledge_transfer import KINDS, RunningMean, knowledge_transfer_loss
 from sparse3d.models.correspondence import MatchingHead, RegressionHead
 from sparse3d.models.pretrain_net import PretrainNet, PretrainOutput
 from sparse3d.models.resunet import SRUNet
 from sparse3d.models.student import Student2D
 from sparse3d.models.teachers.base import Teacher, sample_teacher
 from sparse3d.models.teachers.cache import TeacherCache
+from sparse3d.tasks.view_consistency import FORMS, ViewConsistency
 from sparse3d.training.task import StepOutput
 from sparse3d.types import ViewBatch
-
-CONSISTENCY = ("matching", "regression", "info_nce")
 
 
 @gin.configurable
 class PretrainTask:
     """MVNet's pre-training and the baselines that share its code.
 
-    Parts are given as constructors (``@SRUNet``, not ``@SRUNet()``), so that each is built when it is needed: the networks after
-    seeding, the teacher and the training frames only for training.
+    Parts are given as constructors (``@SRUNet``, not ``@SRUNet()``), so that each is built when it is needed:
+    the networks after seeding, the teacher and the training frames only for training.
 
     Args:
         data: the training view sets.
@@ -43,7 +41,8 @@ class PretrainTask:
         matching, regression: heads of the consistency loss.
         kt_weight: weight of the knowledge transfer loss; 0 leaves teacher and student out.
         mv_weight: weight of the consistency loss; 0 leaves its head out.
-        consistency: form of the consistency loss: ``matching``, ``regression``, or ``info_nce`` (the PointContrast baseline).
+        consistency: form of the consistency loss: ``matching``, ``regression``, or ``info_nce`` (the
+            PointContrast baseline).
         kt_kind: ``cosine`` or ``smooth_l1``.
         level_weights: of the teacher's taps; None weighs them equally, summing to 1.
         map_stride: pixels a cell of the projected maps.
@@ -77,19 +76,20 @@ class PretrainTask:
         teacher_cache: str | None = None,
         cache_items: int = 1024,
     ) -> None:
-        if consistency not in CONSISTENCY:
-            raise InputError(f"PretrainTask.consistency = {consistency!r} is unknown: choose one of {', '.join(CONSISTENCY)}")
+        if consistency not in FORMS:
+            raise InputError(f"PretrainTask.consistency = {consistency!r} is unknown: choose one of {', '.join(FORMS)}")
+        if kt_kind not in KINDS:
+            raise InputError(f"PretrainTask.kt_kind = {kt_kind!r} is unknown: choose one of {', '.join(KINDS)}")
         if kt_weight > 0 and teacher is None:
             raise InputError("PretrainTask.kt_weight is positive but there is no teacher: bind PretrainTask.teacher")
         if kt_weight <= 0 and mv_weight <= 0:
             raise InputError("PretrainTask.kt_weight and mv_weight are both 0: there is nothing to learn")
-        self._make = dict(data=data, backbone=backbone, student=student, val=val, matching=matching, regression=regression)
-        self._make_teacher = teacher
-        self.kt_weight, self.mv_weight = kt_weight, mv_weight
-        self.consistency, self.kt_kind = consistency, kt_kind
-        self.level_weights = level_weights
-        self.map_stride, self.max_queries, self.near = map_stride, max_queries, near
-        self.coordinate_weight = coordinate_weight
+        self._make_data, self._make_backbone, self._make_teacher = data, backbone, teacher
+        self._make_student, self._make_val = student, val
+        self._make_matching, self._make_regression = matching, regression
+        self.kt_weight, self.mv_weight, self.kt_kind = kt_weight, mv_weight, kt_kind
+        self.consistency = ViewConsistency(consistency, map_stride, max_queries, near, coordinate_weight)
+        self.level_weights, self.map_stride = level_weights, map_stride
         self.teacher_cache, self.cache_items = teacher_cache, cache_items
         self.device = torch.device("cpu")
         self._teacher: Teacher | None = None
@@ -101,21 +101,21 @@ class PretrainTask:
 
     def build_model(self) -> nn.Module:
         """The network with random weights."""
-        backbone = self._make["backbone"]()
+        backbone = self._make_backbone()
         width = backbone.out_channels
         student = matching = regression = None
         if self.kt_weight > 0:
             teacher = self.teacher
-            student = self._make["student"](width, teacher.channels, teacher.strides, self.map_stride)
-        if self.mv_weight > 0 and self.consistency == "regression":
-            regression = self._make["regression"](width)
+            student = self._make_student(width, teacher.channels, teacher.strides, self.map_stride)
+        if self.mv_weight > 0 and self.consistency.form == "regression":
+            regression = self._make_regression(width)
         elif self.mv_weight > 0:
-            matching = self._make["matching"](width)
+            matching = self._make_matching(width)
         return PretrainNet(backbone, self.map_stride, student, matching, regression)
 
     def train_dataset(self) -> ViewSets:
         """The training view sets."""
-        return self._make["data"]()
+        return self._make_data()
 
     def collate(self, items: list[Any]) -> ViewBatch:
         """Items of :class:`ViewSets` as one batch."""
@@ -142,8 +142,6 @@ class PretrainTask:
     def training_step(self, model: nn.Module, batch: ViewBatch, step: int) -> StepOutput:
         """Both losses, weighted; each part is logged."""
         output = model(batch)
-        voxels = batch.views if batch.views is not None else batch.shared
-        assert voxels is not None
         scalars: dict[str, float | Tensor] = {
             "data/voxels": float(sum(len(c.coords) for c in (batch.views, batch.shared) if c is not None)),
             "data/matches_per_pair": len(batch.matches.item) / max(1, _pair_count(batch) * 2),
@@ -155,7 +153,7 @@ class PretrainTask:
             total = total + self.kt_weight * loss
             scalars |= {"loss/knowledge_transfer": loss.detach(), **parts}
         if self.mv_weight > 0:
-            loss, parts = self._consistency(output, batch)
+            loss, parts = self.consistency(output, batch)
             total = total + self.mv_weight * loss
             scalars |= {"loss/consistency": loss.detach(), **parts}
         return StepOutput(total, scalars, items=len(batch.images))
@@ -199,8 +197,8 @@ class PretrainTask:
     @property
     def val_pairs(self) -> MatchingPairs | None:
         """The validation pairs, opened at the first call."""
-        if self._val is None and self._make["val"] is not None:
-            self._val = self._make["val"]()
+        if self._val is None and self._make_val is not None:
+            self._val = self._make_val()
         return self._val
 
     def teacher_targets(self, images: Tensor, update_mean: bool) -> list[Tensor]:
@@ -236,57 +234,13 @@ class PretrainTask:
         targets = self.teacher_targets(batch.images.flatten(0, 1), update_mean=True)
         weights = self.level_weights or [1 / len(targets)] * len(targets)
         total, parts = torch.zeros((), device=targets[0].device), {}
-        for level, ((predicted, mask), target, weight) in enumerate(zip(output.predictions, targets, weights, strict=True)):
+        for level, ((predicted, mask), target, weight) in enumerate(
+            zip(output.predictions, targets, weights, strict=True)
+        ):
             loss = knowledge_transfer_loss(predicted, target, mask, self.kt_kind)
             parts[f"loss/knowledge_transfer_stride{self.teacher.strides[level]}"] = loss.detach()
             total = total + weight * loss
         return total, parts
-
-    def _consistency(self, output: PretrainOutput, batch: ViewBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean over the items and the ordered pairs of views; a pair without a match counts zero."""
-        items, views = batch.images.shape[:2]
-        losses, shares = [], []
-        for item in range(items):
-            for i in range(views):
-                for j in range(views):
-                    if i != j:
-                        loss, share = self._pair_loss(output, batch, item, i, j)
-                        losses.append(loss)
-                        shares.append(share)
-        parts = {} if shares[0] is None else {"train/match_share": torch.stack(shares).mean()}
-        return torch.stack(losses).mean(), parts
-
-    def _pair_loss(
-        self, output: PretrainOutput, batch: ViewBatch, item: int, i: int, j: int
-    ) -> tuple[Tensor, Tensor | None]:
-        m = batch.matches
-        rows = torch.nonzero((m.item == item) & (m.source_view == i) & (m.target_view == j))[: self.max_queries, 0]
-        size = torch.tensor(batch.images.shape[2:4], device=rows.device)
-        source_cell, target_cell = m.source_pixel[rows] // self.map_stride, m.target_pixel[rows] // self.map_stride
-        true_place = (m.target_pixel[rows] + 0.5) / size
-        views = output.compared
-        # A cell can be without voxels where the mask took them away, or where readings lie beyond the range.
-        known = views.mask[item, i][source_cell.unbind(1)] & views.mask[item, j][target_cell.unbind(1)]
-        source_cell, target_cell, true_place = source_cell[known], target_cell[known], true_place[known]
-        if output.places is not None:
-            predicted = output.places[i, j][item][:, source_cell[:, 0], source_cell[:, 1]].t()
-            return coordinate_regression_loss(predicted, true_place), None
-        assert output.embeddings is not None and output.match_scale is not None
-        queries = output.embeddings[item, i][source_cell.unbind(1)]
-        target_embeddings = output.embeddings[item, j]
-        xyz = views.xyz[item, j].movedim(0, -1)
-        if self.consistency == "info_nce":
-            keys = target_embeddings[target_cell.unbind(1)]
-            return info_nce_loss(queries, keys, xyz[target_cell.unbind(1)], self.near, float(1 / output.match_scale)), None
-        valid = views.mask[item, j]
-        cell2key = torch.cumsum(valid.flatten(), 0).view_as(valid) - 1
-        key_place = (torch.nonzero(valid) + 0.5) * self.map_stride / size
-        true_key = cell2key[target_cell.unbind(1)]
-        key_xyz = xyz[valid]
-        near = torch.cdist(key_xyz[true_key], key_xyz) < self.near if self.near > 0 else None
-        return matching_loss(
-            queries, target_embeddings[valid], true_key, true_place, key_place, output.match_scale, near, self.coordinate_weight
-        )
 
 
 def _pair_count(batch: ViewBatch) -> int:

@@ -39,7 +39,10 @@ def unwrapped(model: nn.Module) -> PretrainNet:
 
 @torch.no_grad()
 def recalls_by_encoder(
-    encoders: dict[str, Encoder], pairs: MatchingPairs, device: torch.device, progress: Callable[[Iterable[int]], Iterator[int]] = iter
+    encoders: dict[str, Encoder],
+    pairs: MatchingPairs,
+    device: torch.device,
+    progress: Callable[[Iterable[int]], Iterator[int]] = iter,
 ) -> dict[str, float]:
     """Matching recall of several encoders on the same pairs, keys ``<protocol>_<encoder>``."""
     recalls = {f"{protocol}_{name}": MatchingRecall.empty() for protocol in PROTOCOLS for name in encoders}
@@ -89,11 +92,13 @@ def _batched(clouds: list[VoxelCloud], device: torch.device) -> tuple[VoxelBatch
 
 
 @torch.no_grad()
-def teacher_agreement(task: PretrainTask, model: nn.Module, pairs: MatchingPairs, device: torch.device) -> dict[str, float]:
+def teacher_agreement(
+    task: PretrainTask, model: nn.Module, pairs: MatchingPairs, device: torch.device
+) -> dict[str, float]:
     """Cosine of predicted and teacher features, averaged over taps and views.
 
-    ``teacher_cosine`` compares a view's prediction with the teacher on that view, ``teacher_cosine_shuffled`` with the teacher on the
-    view half the set further: what agreement needs no knowledge of the view.
+    ``teacher_cosine`` compares a view's prediction with the teacher on that view, ``teacher_cosine_shuffled`` with the
+    teacher on the view half the set further: what agreement needs no knowledge of the view.
     """
     net = unwrapped(model).eval()
     assert net.student is not None
@@ -108,11 +113,13 @@ def teacher_agreement(task: PretrainTask, model: nn.Module, pairs: MatchingPairs
                 continue
             seen.add(frame.name)
             voxels, _ = _batched([view.cloud], device)
-            projected = net._project(net.encode(voxels), voxels, torch.from_numpy(view.pixel2voxel)[None, None].to(device))
-            taps = net._student_predictions(projected) or []
+            projected = net.project(
+                net.encode(voxels), voxels, torch.from_numpy(view.pixel2voxel)[None, None].to(device)
+            )
+            taps = net.predict_teacher(projected) or []
             predictions.append([p.cpu() for p, _ in taps])
             masks.append([m.cpu() for _, m in taps])
-            image = torch.from_numpy(frame.color)[None].to(device)
+            image = torch.tensor(frame.color)[None].to(device)
             targets.append([t.cpu() for t in task.teacher_targets(image, update_mean=False)])
     shift = max(1, len(targets) // 2)
     shuffled = targets[shift:] + targets[:shift]

@@ -41,8 +41,8 @@ def validation_pictures(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Tags and pictures (H, W, 3) uint8 of the first and the middle validation pair.
 
-    ``features``: of each view RGB, the projected 3D features, and where there is a teacher its features at every tap above
-    what the student predicts of them, in PCA colours that mean the same in both views (and in teacher and prediction).
+    ``features``: of each view RGB, the projected 3D features, and where there is a teacher its features at every tap
+    above what the student predicts of them, in PCA colours that mean the same in both views and in both rows.
     ``matches`` and ``match_error``: nearest neighbours in feature space under the rotated protocol against the truth.
     """
     net = unwrapped(model).eval()
@@ -65,9 +65,9 @@ def feature_picture(task: PretrainTask, net: PretrainNet, pair: MatchingPair, de
     for view in views:
         batch = batch_clouds([view.cloud])[0].to(device)
         pixels = torch.from_numpy(view.pixel2voxel)[None, None].to(device)
-        seen = net._project(net.encode(batch), batch, pixels)
+        seen = net.project(net.encode(batch), batch, pixels)
         projected.append((_unit(seen.maps[0, 0]), seen.mask[0, 0].cpu().numpy()))
-        taps.append([(_unit(p[0]), m[0].cpu().numpy()) for p, m in net._student_predictions(seen) or []])
+        taps.append([(_unit(p[0]), m[0].cpu().numpy()) for p, m in net.predict_teacher(seen) or []])
     columns = [[resized(f.color, *_tile_size(f)) for f in pair.frames]]
     lower = [_pictures(projected, pair, ColorSpace.fit(_known_rows(projected)))]
     labels, lower_labels = [f"{f.name}: colour" for f in pair.frames], ["3D features, projected"]
@@ -140,7 +140,7 @@ class FoundMatches:
 
 
 def find_matches(net: PretrainNet, pair: MatchingPair, device: torch.device) -> FoundMatches:
-    """Nearest neighbours in feature space of all true correspondences on the grid, as the matching recall takes them."""
+    """Nearest neighbours in feature space of the true correspondences on a grid, as the matching recall takes them."""
     first, second = pair.views[MATCHES]
     batch = batch_clouds([first.cloud, second.cloud])[0].to(device)
     feats = unit_rows(net.encode(batch))
@@ -169,7 +169,7 @@ def _world_points(frame: Frame, pixels: np.ndarray) -> np.ndarray:
 
 
 def voxel_pixels(frame: Frame, pixel2voxel: np.ndarray, xyz: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """A pixel (M, 2) of each of ``voxels`` (M,): of those that the voxel was seen by, the nearest to its centre's image.
+    """A pixel (M, 2) of each of ``voxels`` (M,): of those that saw the voxel, the nearest to its centre's image.
 
     Args:
         frame: the view.
@@ -191,12 +191,20 @@ def match_picture(pair: MatchingPair, found: FoundMatches, count: int = 40) -> n
     second = pair.views[MATCHES][1]
     predicted = voxel_pixels(pair.frames[1], second.pixel2voxel, second.cloud.xyz, found.predicted_voxel[chosen])
     correct = found.error[chosen] < TOLERANCE
-    images = [f.color for f in pair.frames]
+    first, second_frame = pair.frames
     picture = draw_matches(
-        *images, found.pixels[chosen], found.true_pixels[chosen], predicted, correct, count, 2 * TILE / images[0].shape[1]
+        first.color,
+        second_frame.color,
+        found.pixels[chosen],
+        found.true_pixels[chosen],
+        predicted,
+        correct,
+        count,
+        scale=2 * TILE / first.camera.width,
     )
-    text = f"{pair.frames[0].name} -> {pair.frames[1].name}, each turned at random: {int(correct.sum())} of {len(chosen)} "
-    return caption(picture, text + f"within {TOLERANCE * 100:g} cm (green); red: wrong, with the true place in blue")
+    found_text = f"{int(correct.sum())} of {len(chosen)} within {TOLERANCE * 100:g} cm (green)"
+    names = f"{first.name} to {second_frame.name}, both clouds turned at random"
+    return caption(picture, f"{names}: {found_text}; the others red, blue rings where the truth lies")
 
 
 def error_picture(pair: MatchingPair, found: FoundMatches) -> np.ndarray:
