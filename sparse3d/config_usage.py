@@ -131,7 +131,7 @@ def _misnamed(binding: Binding, referred: set[str], scopes: set[str]) -> str | N
         return f"nothing refers to the macro {binding.scope}{hint}"
     if any(_applies(binding.scope, scope) for scope in scopes) or not binding.scope:
         return None
-    return f"{binding.name}: nothing is called in the scope {binding.scope}/{nearest(binding.scope, sorted(scopes))}"
+    return f"{binding.name}: nothing is called in the scope {binding.scope!r}{nearest(binding.scope, sorted(scopes - {''}))}"
 
 
 def _with_parameter(name: str) -> list[str]:

@@ -89,7 +89,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of sparse3d: it lacks the mark {FORMAT!r}")
     if state.get("version", 0) > VERSION:
-        raise InputError(f"checkpoint {path} has format version {state['version']}, known is {VERSION}; update sparse3d")
+        raise InputError(
+            f"checkpoint {path} has format version {state['version']}, known is {VERSION}; update sparse3d"
+        )
     missing = [key for key in KEYS if key not in state]
     if missing:
         raise InputError(f"checkpoint {path} lacks {', '.join(missing)}; it was not written by a training run")

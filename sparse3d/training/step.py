@@ -76,7 +76,9 @@ class OptimizerStep:
             self._forward_backward(step, passes, is_last=part == settings.accumulate - 1)
         limit = settings.clip_norm if settings.clip_norm is not None else float("inf")
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, limit)
-        bad_loss, bad_gradient, stopping = self.group.any(bool(passes.bad_batches), not bool(norm.isfinite()), bool(stop))
+        bad_loss, bad_gradient, stopping = self.group.any(
+            bool(passes.bad_batches), not bool(norm.isfinite()), bool(stop)
+        )
         scalars: dict[str, float | Tensor] = {}
         if bad_loss or bad_gradient:
             self._skip(step, kept_buffers, passes.bad_batches, "loss" if bad_loss else "gradient")

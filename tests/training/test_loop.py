@@ -23,7 +23,9 @@ from sparse3d.training.settings import TrainSettings
 DEFAULTS: dict[str, Any] = {"steps": 20, "lr": 0.01, "log_every": 3, "device": "cpu", "tensorboard": False}
 
 
-def run(out: Path, resume: bool = False, toy: dict[str, Any] | None = None, config: str = "", **options: Any) -> ToyTask:
+def run(
+    out: Path, resume: bool = False, toy: dict[str, Any] | None = None, config: str = "", **options: Any
+) -> ToyTask:
     task = ToyTask(**(toy or {}))
     train(task, out, resume, TrainSettings(**{**DEFAULTS, **options}), config)
     return task
@@ -156,9 +158,7 @@ def test_a_run_that_ended_before_its_first_checkpoint_starts_again(tmp_path: Pat
     assert load_checkpoint(tmp_path / "checkpoints" / "last.pt")["step"] == 20
 
 
-def test_resuming_under_another_config_prints_the_difference(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_resuming_under_another_config_prints_the_difference(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, steps=2, config="a = 1\nb = 2\n")
     capfd.readouterr()
     run(tmp_path, resume=True, steps=3, config="a = 1\nb = 3\n")

@@ -22,7 +22,9 @@ def test_every_epoch_visits_every_item_once(length: int, seed: int, epoch: int) 
 
 
 @given(world=st.integers(1, 4), per_rank=st.integers(1, 3), length=st.integers(1, 20), start=st.integers(0, 5))
-def test_the_union_of_the_ranks_is_the_stream_of_one_process(world: int, per_rank: int, length: int, start: int) -> None:
+def test_the_union_of_the_ranks_is_the_stream_of_one_process(
+    world: int, per_rank: int, length: int, start: int
+) -> None:
     batch = world * per_rank
     alone = first(StreamSampler(length, batch, 5, start * batch), 6)
     ranks = [first(StreamSampler(length, batch, 5, start * batch, rank, world), 6) for rank in range(world)]

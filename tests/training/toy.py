@@ -73,7 +73,9 @@ class ToyTask:
 
     def build_model(self) -> nn.Module:
         norm = SynchronizedBatchNorm1d(self.width)
-        return nn.Sequential(nn.Linear(6, self.width), norm, nn.ReLU(), nn.Dropout(self.dropout), nn.Linear(self.width, 2))
+        return nn.Sequential(
+            nn.Linear(6, self.width), norm, nn.ReLU(), nn.Dropout(self.dropout), nn.Linear(self.width, 2)
+        )
 
     def train_dataset(self) -> ToyDataset:
         return ToyDataset(self.length, self.bad_item)
