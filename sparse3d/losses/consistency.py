@@ -34,9 +34,9 @@ def matching_loss(
         without queries.
     """
     if len(queries) == 0:
-        zero = queries.sum() * 0 + keys.sum() * 0
+        zero = _zero_of(queries, keys, scale)
         return zero, zero.detach()
-    logits = (queries.float() @ keys.float().t()) * scale
+    logits = _product(queries, keys.t()) * scale
     hits = logits.detach().argmax(dim=1)
     correct = hits == true_key
     if near is not None:
@@ -48,7 +48,7 @@ def matching_loss(
         contrast = logits
     loss = F.cross_entropy(contrast, true_key)
     if coordinate_weight > 0:
-        expected = logits.softmax(dim=1) @ key_place
+        expected = _product(logits.softmax(dim=1), key_place)
         loss = loss + coordinate_weight * F.smooth_l1_loss(expected, true_place, beta=0.1)
     return loss, correct.float().mean()
 
@@ -56,12 +56,12 @@ def matching_loss(
 def coordinate_regression_loss(predicted: Tensor, true_place: Tensor, beta: float = 0.05) -> Tensor:
     """Huber loss of predicted against true coordinates (M, 2), divided by the image size; zero without rows."""
     if len(predicted) == 0:
-        return predicted.sum() * 0
+        return _zero_of(predicted)
     return F.smooth_l1_loss(predicted.float(), true_place, beta=beta)
 
 
 def info_nce_loss(
-    queries: Tensor, keys: Tensor, xyz: Tensor, exclude_within: float = 0.1, temperature: float = 0.07
+    queries: Tensor, keys: Tensor, xyz: Tensor, exclude_within: float = 0.1, temperature: Tensor | float = 0.07
 ) -> Tensor:
     """Point InfoNCE over M true pairs; the other pairs' keys are the negatives.
 
@@ -74,8 +74,25 @@ def info_nce_loss(
         xyz: (M, 3) where the keys lie, metres.
     """
     if len(queries) == 0:
-        return queries.sum() * 0 + keys.sum() * 0
-    logits = queries.float() @ keys.float().t() / temperature
-    near = torch.cdist(xyz, xyz) < exclude_within
+        return _zero_of(queries, keys, temperature)
+    logits = _product(queries, keys.t()) / temperature
+    near = closer_than(xyz, xyz, exclude_within)
     near.fill_diagonal_(False)
     return F.cross_entropy(logits.masked_fill(near, float("-inf")), torch.arange(len(queries), device=queries.device))
+
+
+def closer_than(a: Tensor, b: Tensor, distance: float) -> Tensor:
+    """(N, M) bool: points ``a`` (N, 3) and ``b`` (M, 3) closer than ``distance``; exact far from the origin too."""
+    # Through matrix products, |a|^2 + |b|^2 - 2ab would lose centimetres some hundred metres from the origin.
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") < distance
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """Matrix product in float32 also under autocast, which would round it to bfloat16."""
+    with torch.autocast(a.device.type, enabled=False):
+        return a.float() @ b.float()
+
+
+def _zero_of(*parts: Tensor | float) -> Tensor:
+    """Zero that depends on every tensor: with several processes each parameter must take part in every step."""
+    return torch.stack([part.float().sum() * 0 for part in parts if isinstance(part, Tensor)]).sum()

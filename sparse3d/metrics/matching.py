@@ -36,17 +36,21 @@ def unit_rows(feats: Tensor) -> Tensor:
 
 @dataclass
 class MatchingRecall:
-    """Mean recall over frame pairs; each pair counts the same."""
+    """Mean recall over frame pairs; each pair counts the same, one without a true correspondence not at all."""
 
     pair_recalls: list[float]
+    without_matches: int = 0  # pairs that had nothing to find
 
     @classmethod
     def empty(cls) -> MatchingRecall:
         return cls([])
 
     def update(self, hits: Tensor) -> None:
-        """Take in one pair's hits (M,) bool, M > 0."""
-        self.pair_recalls.append(float(hits.float().mean()))
+        """Take in one pair's hits (M,) bool; with M = 0 the pair is only counted."""
+        if len(hits) == 0:
+            self.without_matches += 1
+        else:
+            self.pair_recalls.append(float(hits.float().mean()))
 
     def compute(self) -> float:
         """The mean, NaN without a pair."""

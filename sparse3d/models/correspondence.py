@@ -35,7 +35,8 @@ class MatchingHead(nn.Module):
 
     def forward(self, feats: Tensor) -> Tensor:
         """(..., C) -> (..., dim), unit length; zero rows give finite gradients."""
-        return F.normalize(self.embed(feats), dim=-1, eps=1e-6)
+        # In float32 under autocast too: unit length to three digits would show in the softmax.
+        return F.normalize(self.embed(feats).float(), dim=-1, eps=1e-6)
 
 
 @gin.configurable

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sparse3d.errors import InputError
+
 
 def project_features(feats: Tensor, pixel2voxel: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """2D feature maps: the mean of the voxel features of the pixels in each ``stride`` x ``stride`` cell.
@@ -19,13 +21,16 @@ def project_features(feats: Tensor, pixel2voxel: Tensor, stride: int) -> tuple[T
         maps (N, C, H / stride, W / stride), zero where a cell has no pixel, and mask (N, H / stride, W / stride) bool.
 
     Raises:
-        ValueError: the image size is not a multiple of ``stride``.
+        InputError: the image size is not a multiple of ``stride``.
     """
     n, height, width = pixel2voxel.shape
     if height % stride or width % stride:
-        raise ValueError(f"image size {width} x {height} is not a multiple of the projection's stride {stride}")
+        raise InputError(
+            f"images of {width} x {height} cannot be cut into cells of {stride} pixels: choose FrameFolder.size and "
+            "PretrainTask.map_stride so that width and height are multiples"
+        )
     rows, cols = height // stride, width // stride
-    cells = pixel2voxel.view(n, rows, stride, cols, stride).transpose(2, 3).reshape(n * rows * cols, stride * stride)
+    cells = pixel2voxel.reshape(n, rows, stride, cols, stride).transpose(2, 3).reshape(n * rows * cols, stride * stride)
     seen = cells >= 0
     counts = seen.sum(dim=1)
     # One more row of zeros serves the pixels without a voxel; padding_idx keeps it out of the mean.

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparse3d.errors import InputError
+
 
 class MaskedConv2d(nn.Module):
     """3x3 convolution over the cells that exist: missing ones count zero, and the sum is scaled up for them.
@@ -53,6 +55,9 @@ class Student2D(nn.Module):
         map_stride: of the projected map, pixels.
         hidden: width of the convolutions.
         depth: number of convolutions; 0 leaves a linear map a tap.
+
+    Raises:
+        InputError: a teacher's stride that is not a multiple of ``map_stride``.
     """
 
     def __init__(
@@ -66,7 +71,10 @@ class Student2D(nn.Module):
     ) -> None:
         super().__init__()
         if any(s % map_stride for s in strides):
-            raise ValueError(f"teacher strides {tuple(strides)} must be multiples of the projected map's {map_stride}")
+            raise InputError(
+                f"the teacher's strides {tuple(strides)} are not multiples of PretrainTask.map_stride = {map_stride}: "
+                "choose another map_stride or other taps"
+            )
         self.factors = [s // map_stride for s in strides]
         widths = [in_channels] + [hidden] * depth
         self.trunk = nn.ModuleList(MaskedConv2d(a, b) for a, b in zip(widths, widths[1:], strict=False))
