@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from sparse3d.sparse import coordinates
 from sparse3d.sparse.coordinates import (
     COORD_LIMIT,
     MAX_BATCH,
@@ -63,11 +64,25 @@ def test_every_triple_of_the_invariant_is_in_the_map_exactly_once(
         fine = fine.strided(tensor_stride)
     coarse = fine if stride == 1 else fine.strided(tensor_stride * stride)
     spacing = dilation * tensor_stride
-    kernel_map = build_kernel_map(fine, coarse, kernel_size, spacing)
-    triples = triples_of(kernel_map)
-    assert len(triples) == len(set(triples))
-    assert set(triples) == expected_triples(fine.coords, coarse.coords, kernel_size, spacing)
-    assert (kernel_map.in_size, kernel_map.out_size) == (len(fine), len(coarse))
+    expected = expected_triples(fine.coords, coarse.coords, kernel_size, spacing)
+    for unit in (1, tensor_stride):
+        kernel_map = build_kernel_map(fine, coarse, kernel_size, spacing, unit)
+        triples = triples_of(kernel_map)
+        assert len(triples) == len(set(triples))
+        assert set(triples) == expected
+        assert (kernel_map.in_size, kernel_map.out_size) == (len(fine), len(coarse))
+
+
+@settings(max_examples=40, deadline=None)
+@given(voxels, voxels, st.integers(1, 5), st.integers(1, 3))
+def test_the_table_and_the_search_find_the_same_neighbours(
+    source: list[tuple[int, ...]], target: list[tuple[int, ...]], kernel_size: int, stride: int
+) -> None:
+    here, there = (CoordinateSet.build(as_rows(v)).strided(stride) for v in (source, target))
+    offsets = kernel_offsets(kernel_size) * stride
+    table = coordinates._neighbours_by_table(here, there, offsets, stride)
+    assert table is not None
+    assert torch.equal(table.long(), coordinates._neighbours_by_search(here, there, offsets))
 
 
 @settings(max_examples=30, deadline=None)
