@@ -64,6 +64,11 @@ class MatchingPairs:
         max_depth: float = 5.0,
         seed: int = 0,
     ) -> None:
+        if voxel_size <= 0 or max_pairs < 1 or matches < 1:
+            raise InputError(
+                f"MatchingPairs: voxel_size = {voxel_size}, max_pairs = {max_pairs} and matches = {matches} must be "
+                "positive"
+            )
         self.voxel_size, self.matches, self.max_depth, self.seed = voxel_size, matches, max_depth, seed
         self.sources = frames.open()
         pairs = [

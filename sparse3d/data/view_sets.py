@@ -134,6 +134,10 @@ class ViewSets(Dataset):
             raise InputError(f"ViewSets.cloud = {cloud!r} is unknown: choose one of {', '.join(CLOUDS)}")
         if views < 2:
             raise InputError(f"ViewSets.views = {views}: a view set needs at least two views")
+        if voxel_size <= 0:
+            raise InputError(f"ViewSets.voxel_size = {voxel_size}: must be positive, in metres")
+        if not 0 <= mask_ratio < 1:
+            raise InputError(f"ViewSets.mask_ratio = {mask_ratio}: must lie in [0, 1), as a share of the voxels")
         self.voxel_size, self.num_views, self.cloud = voxel_size, views, cloud
         self.augmentations = list(augmentations)
         self.masking = Masking(mask_ratio, mask_block, mask_remove)

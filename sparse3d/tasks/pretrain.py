@@ -84,6 +84,8 @@ class PretrainTask:
             raise InputError("PretrainTask.kt_weight is positive but there is no teacher: bind PretrainTask.teacher")
         if kt_weight <= 0 and mv_weight <= 0:
             raise InputError("PretrainTask.kt_weight and mv_weight are both 0: there is nothing to learn")
+        if map_stride < 1 or max_queries < 1:
+            raise InputError(f"PretrainTask: map_stride = {map_stride}, max_queries = {max_queries}: at least 1 each")
         self._make_data, self._make_backbone, self._make_teacher = data, backbone, teacher
         self._make_student, self._make_val = student, val
         self._make_matching, self._make_regression = matching, regression
@@ -106,6 +108,11 @@ class PretrainTask:
         student = matching = regression = None
         if self.kt_weight > 0:
             teacher = self.teacher
+            if self.level_weights is not None and len(self.level_weights) != len(teacher.channels):
+                raise InputError(
+                    f"PretrainTask.level_weights = {tuple(self.level_weights)}: the teacher {teacher.name} has "
+                    f"{len(teacher.channels)} taps, give one weight each"
+                )
             student = self._make_student(width, teacher.channels, teacher.strides, self.map_stride)
         if self.mv_weight > 0 and self.consistency.form == "regression":
             regression = self._make_regression(width)

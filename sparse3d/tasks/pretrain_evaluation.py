@@ -48,6 +48,10 @@ def recalls_by_encoder(
     recalls = {f"{protocol}_{name}": MatchingRecall.empty() for protocol in PROTOCOLS for name in encoders}
     for index in progress(range(len(pairs))):
         pair = pairs[index]
+        if len(pair.source_pixels) == 0:  # overlapping voxels, but no surface that both views see
+            for recall in recalls.values():
+                recall.update(torch.zeros(0, dtype=torch.bool))
+            continue
         for protocol in PROTOCOLS:
             views = pair.views[protocol]
             batch, starts = _batched([v.cloud for v in views], device)
@@ -105,13 +109,13 @@ def teacher_agreement(
     predictions: list[list[Tensor]] = []
     targets: list[list[Tensor]] = []
     masks: list[list[Tensor]] = []
-    seen: set[str] = set()
+    seen: set[tuple[int, int]] = set()  # (scene, frame): names repeat from scene to scene
     for index in range(len(pairs)):
-        pair = pairs[index]
-        for frame, view in zip(pair.frames, pair.views["aligned"], strict=True):
-            if frame.name in seen:
+        pair, (scene, *numbers) = pairs[index], pairs.pairs[index]
+        for number, frame, view in zip(numbers, pair.frames, pair.views["aligned"], strict=True):
+            if (scene, number) in seen:
                 continue
-            seen.add(frame.name)
+            seen.add((scene, number))
             voxels, _ = _batched([view.cloud], device)
             projected = net.project(
                 net.encode(voxels), voxels, torch.from_numpy(view.pixel2voxel)[None, None].to(device)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparse3d.losses.consistency import coordinate_regression_loss, info_nce_loss, matching_loss
+from sparse3d.losses.consistency import closer_than, coordinate_regression_loss, info_nce_loss, matching_loss
 from sparse3d.models.pretrain_net import PretrainOutput
 from sparse3d.types import ViewBatch
 
@@ -61,13 +61,13 @@ class ViewConsistency:
         candidates, xyz = output.embeddings[item, j], output.compared.xyz[item, j].movedim(0, -1)
         if self.form == "info_nce":
             keys, key_xyz = candidates[cells.target.unbind(1)], xyz[cells.target.unbind(1)]
-            return info_nce_loss(queries, keys, key_xyz, self.near, float(1 / output.match_scale)), None
+            return info_nce_loss(queries, keys, key_xyz, self.near, 1 / output.match_scale), None
         valid = output.compared.mask[item, j]
         cell2key = torch.cumsum(valid.flatten(), 0).view_as(valid) - 1
         true_key = cell2key[cells.target.unbind(1)]
         key_place = (torch.nonzero(valid) + 0.5) * self.map_stride / cells.size
         key_xyz = xyz[valid]
-        near = torch.cdist(key_xyz[true_key], key_xyz) < self.near if self.near > 0 else None
+        near = closer_than(key_xyz[true_key], key_xyz, self.near) if self.near > 0 else None
         return matching_loss(
             queries,
             candidates[valid],
