@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from sparse3d.data.augment import Augmentation
 from sparse3d.data.clouds import FramePoints, Masking, VoxelCloud, batch_clouds, frame_points, voxelize_frames
-from sparse3d.data.readers import FrameSource, open_scenes
+from sparse3d.data.readers import FrameSource, open_frames, open_scenes
 from sparse3d.errors import InputError
 from sparse3d.geometry import match_pixels, select_pairs, transform_points, unproject_depth, view_overlaps
 from sparse3d.types import Frame, Matches, ViewBatch, VoxelBatch
@@ -37,6 +37,7 @@ class FrameFolder:
         first, last: frame numbers to keep, both inclusive; None for no bound.
         step: keep every ``step``-th frame.
         on_fault: ``"error"`` or ``"drop"``: what to do about a broken frame.
+        part: the stretch of every recording to keep, as shares of its frames: (0.0, 0.8) is all but the last fifth.
     """
 
     def __init__(
@@ -49,8 +50,11 @@ class FrameFolder:
         last: int | None = None,
         step: int = 1,
         on_fault: str = "error",
+        part: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        self.root = root
+        if not 0 <= part[0] < part[1] <= 1:
+            raise InputError(f"FrameFolder.part = {part}: two shares of a recording, rising from 0 to 1, are needed")
+        self.root, self.part = root, part
         self.options: dict[str, Any] = dict(
             format=format, size=tuple(size), up=up, first=first, last=last, step=step, on_fault=on_fault
         )
@@ -61,7 +65,15 @@ class FrameFolder:
         Raises:
             InputError: nothing usable there.
         """
-        return open_scenes(self.root, **self.options)
+        scenes = open_scenes(self.root, **self.options)
+        return scenes if tuple(self.part) == (0.0, 1.0) else [self._part_of(scene) for scene in scenes]
+
+    def _part_of(self, scene: FrameSource) -> FrameSource:
+        start, end = (round(share * len(scene)) for share in self.part)
+        if start == end:
+            raise InputError(f"{scene.path}: FrameFolder.part = {self.part} of {len(scene)} frames is none")
+        numbers = {"first": scene.frame_number(start), "last": scene.frame_number(end - 1)}
+        return open_frames(scene.path, **(self.options | {"format": scene.format} | numbers))
 
 
 def scene_pairs(
