@@ -131,7 +131,8 @@ def _misnamed(binding: Binding, referred: set[str], scopes: set[str]) -> str | N
         return f"nothing refers to the macro {binding.scope}{hint}"
     if any(_applies(binding.scope, scope) for scope in scopes) or not binding.scope:
         return None
-    return f"{binding.name}: nothing is called in the scope {binding.scope!r}{nearest(binding.scope, sorted(scopes - {''}))}"
+    hint = nearest(binding.scope, sorted(scope for scope in scopes if scope))
+    return f"{binding.name}: nothing is called in the scope {binding.scope!r}{hint}"
 
 
 def _with_parameter(name: str) -> list[str]:
@@ -146,12 +147,11 @@ def _without_effect(binding: Binding, reached: set[Node], called: Mapping[Node, 
     if binding.selector == MACRO and binding.is_file:
         return None  # referred to by a default; whether that default is used, rule 3 leaves open
     nodes = [node for node in reached if node[1] == binding.selector and _applies(binding.scope, node[0])]
+    if not nodes and binding.selector == MACRO:
+        return f"nothing in this run uses the macro {binding.name}; leave it out"
     if not nodes:
-        return (
-            f"nothing in this run uses {binding.name}; leave it out, or refer to @{registered_name(binding.selector)}"
-            if (binding.selector != MACRO)
-            else f"nothing in this run uses the macro {binding.name}; leave it out"
-        )
-    if all(node in called and binding.argument not in called[node] for node in nodes) and binding.selector != MACRO:
+        target = registered_name(binding.selector)
+        return f"nothing in this run uses {binding.name}; leave it out, or refer to @{target} where it shall be used"
+    if binding.selector != MACRO and all(node in called and binding.argument not in called[node] for node in nodes):
         return f"{binding.name} has no effect: the program itself gives {binding.argument!r} in every call"
     return None
