@@ -113,7 +113,8 @@ def report(result: DemoResult) -> str:
     lines += ["  aligned: both views in the world's frame; rotated: each view turned by an angle of its own", ""]
     if "teacher_cosine" in figures:
         cosine, shuffled = figures["teacher_cosine"], figures["teacher_cosine_shuffled"]
-        lines += [f"agreement with the 2D teacher: cosine {cosine:.3f}; with the teacher on another view {shuffled:.3f}", ""]
+        lines += [f"agreement with the 2D teacher: cosine {cosine:.3f}; with the teacher on other views {shuffled:.3f}"]
+        lines.append("")
     spent = ", ".join(f"{part} {seconds:.0f} s" for part, seconds in result.seconds.items())
     lines += [
         f"time        {spent}",

@@ -4,8 +4,8 @@ example:
   python tools/demo.py
   python tools/demo.py --steps 600 --out runs/longer --json
 
-Three rooms are rendered as ScanNet .sens files, read back and trained on with both losses; a fourth room, never seen, is
-measured on. Exit code 1 if the pre-trained network does not beat raw colour and the untrained network.
+Three rooms are rendered as ScanNet .sens files, read back and trained on with both losses; a fourth room, never seen,
+is measured on. Exit code 1 if the pre-trained network does not beat raw colour and the untrained network.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
 
 def _main() -> int:
     parser = tool_parser(__doc__)
-    parser.add_argument("--out", default="runs/demo", help="folder; an earlier demo there is replaced (default: runs/demo)")
+    parser.add_argument("--out", default="runs/demo", help="folder; an earlier demo there is replaced (%(default)s)")
     parser.add_argument("--steps", type=int, help="training steps (default: as in gin/pretrain/demo.gin)")
     parser.add_argument("--seed", type=int, default=0, help="of the rooms and of the training")
     parser.add_argument("--set", dest="bindings", action="append", default=[], metavar="BINDING", help="a gin binding")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,12 +42,16 @@ def furnish(size: np.ndarray, rng: np.random.Generator) -> list[Box]:
     return boxes + _on_the_walls(size, rng)
 
 
-# Placing --------------------------------------------------------------------------------------------------------------
+def turn(xyz: np.ndarray, yaw: float) -> np.ndarray:
+    """Points (..., 3) turned about the up axis through the origin, radians."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    return np.stack([c * xyz[..., 0] - s * xyz[..., 1], s * xyz[..., 0] + c * xyz[..., 1], xyz[..., 2]], axis=-1)
 
 
-def _against_a_wall(
-    piece: Piece, size: np.ndarray, taken: list[np.ndarray], rng: np.random.Generator
-) -> list[Box]:
+# Placing
+
+
+def _against_a_wall(piece: Piece, size: np.ndarray, taken: list[np.ndarray], rng: np.random.Generator) -> list[Box]:
     for _ in range(60):
         wall = int(rng.integers(4))
         x = rng.uniform(piece.width / 2, (size[1] if wall % 2 else size[0]) - piece.width / 2)
@@ -61,9 +64,7 @@ def _against_a_wall(
     return []
 
 
-def _in_the_middle(
-    piece: Piece, size: np.ndarray, taken: list[np.ndarray], rng: np.random.Generator
-) -> list[Box]:
+def _in_the_middle(piece: Piece, size: np.ndarray, taken: list[np.ndarray], rng: np.random.Generator) -> list[Box]:
     half = np.full(2, np.hypot(piece.width, piece.depth) / 2)
     for _ in range(60):
         place = rng.uniform(half + 0.7, size[:2] - half - 0.7)
@@ -81,19 +82,8 @@ def _take(place: np.ndarray, half: np.ndarray, taken: list[np.ndarray]) -> bool:
 
 
 def _placed(piece: Piece, place: tuple[float, ...], yaw: float) -> list[Box]:
-    c, s = np.cos(yaw), np.sin(yaw)
-    return [
-        replace(
-            box,
-            center=(
-                place[0] + c * box.center[0] - s * box.center[1],
-                place[1] + s * box.center[0] + c * box.center[1],
-                box.center[2],
-            ),
-            yaw=yaw,
-        )
-        for box in piece.boxes
-    ]
+    shift = np.array([*place, 0.0])
+    return [replace(box, center=tuple(turn(np.array(box.center), yaw) + shift), yaw=yaw) for box in piece.boxes]
 
 
 def _on_the_walls(size: np.ndarray, rng: np.random.Generator) -> list[Box]:
@@ -115,7 +105,7 @@ def _on_the_walls(size: np.ndarray, rng: np.random.Generator) -> list[Box]:
     return boxes
 
 
-# Pieces ---------------------------------------------------------------------------------------------------------------
+# Pieces
 
 
 def _box(
@@ -139,9 +129,8 @@ def _table(rng: np.random.Generator) -> Piece:
         _box(rng.uniform(-0.4, 0.4), rng.uniform(-0.2, 0.2), height, *rng.uniform(0.1, 0.28, 3), str(material))
         for material in rng.choice(["books", "carpet", "stripes", "picture"], 3)
     ]
-    return Piece(
-        width, depth, [_box(0, 0, height - 0.05, width, depth, 0.05, top), *_legs(width, depth, 0.69, 0.07, "wood"), *things]
-    )
+    board = _box(0, 0, height - 0.05, width, depth, 0.05, top)
+    return Piece(width, depth, [board, *_legs(width, depth, 0.69, 0.07, "wood"), *things])
 
 
 def _desk(rng: np.random.Generator) -> Piece:
@@ -186,9 +175,10 @@ def _sofa(rng: np.random.Generator) -> Piece:
 
 def _bed(rng: np.random.Generator) -> Piece:
     width, depth = 1.0, 2.0
+    cover = str(rng.choice(["checks", "carpet", "stripes"]))
     boxes = [
         _box(0, 0, 0.05, width, depth, 0.25, "wood"),
-        _box(0, 0.02, 0.3, width - 0.04, depth - 0.06, 0.2, "cloth", top=str(rng.choice(["checks", "carpet", "stripes"]))),
+        _box(0, 0.02, 0.3, width - 0.04, depth - 0.06, 0.2, "cloth", top=cover),
         _box(0, -depth / 2 + 0.03, 0.3, width, 0.06, 0.6, "wood"),
         _box(0.05, -depth / 2 + 0.3, 0.5, 0.7, 0.4, 0.12, "cloth"),
     ]
@@ -219,7 +209,8 @@ def _chest(rng: np.random.Generator) -> Piece:
 
 def _door(rng: np.random.Generator) -> Piece:
     frame = [_box(i * 0.46, 0, 0, 0.08, 0.08, 2.05, "wood") for i in (-1, 1)]
-    return Piece(1.0, 0.08, [*frame, _box(0, 0, 2.05, 1.0, 0.08, 0.08, "wood"), _box(0, -0.01, 0, 0.84, 0.05, 2.05, "panels")])
+    frame.append(_box(0, 0, 2.05, 1.0, 0.08, 0.08, "wood"))
+    return Piece(1.0, 0.08, [*frame, _box(0, -0.01, 0, 0.84, 0.05, 2.05, "panels")])
 
 
 def _chair(rng: np.random.Generator) -> Piece:
@@ -231,8 +222,3 @@ def _chair(rng: np.random.Generator) -> Piece:
 def _stool(rng: np.random.Generator) -> Piece:
     side = rng.uniform(0.35, 0.5)
     return Piece(side, side, [_box(0, 0, 0, side, side, rng.uniform(0.35, 0.5), "cloth", top="checks")])
-
-
-PIECES: tuple[Callable[[np.random.Generator], Piece], ...] = (
-    _door, _bookcase, _sofa, _cabinet, _desk, _wardrobe, _bed, _chest, _table, _chair, _stool,
-)  # fmt: skip
