@@ -117,6 +117,7 @@ def find_unused(
         problem = _misnamed(binding, referred, scopes)
         if problem is None and not binding.included:
             problem = _without_effect(binding, for_files if binding.is_file else for_sets, called)
+            problem = problem or _hidden(binding, bindings, for_files)
         if problem is not None:
             return f"{binding.where}: {problem}"
     return None
@@ -155,3 +156,21 @@ def _without_effect(binding: Binding, reached: set[Node], called: Mapping[Node, 
     if binding.selector != MACRO and all(node in called and binding.argument not in called[node] for node in nodes):
         return f"{binding.name} has no effect: the program itself gives {binding.argument!r} in every call"
     return None
+
+
+def _hidden(binding: Binding, bindings: Sequence[Binding], reached: set[Node]) -> str | None:
+    """A binding for all scopes is silent where each scope had one of its own before: gin takes the narrower one.
+
+    Bindings read later do not count: an override must not turn a shipped file into an error.
+    """
+    earlier = [
+        b
+        for b in bindings[: bindings.index(binding)]
+        if (b.selector, b.argument) == (binding.selector, binding.argument) and len(b.scope) > len(binding.scope)
+    ]
+    scopes = [scope for scope, selector in reached if selector == binding.selector and _applies(binding.scope, scope)]
+    hiding = [next((b for b in earlier if _applies(b.scope, scope)), None) for scope in scopes]
+    if binding.selector == MACRO or not scopes or None in hiding:
+        return None
+    names = sorted({b.name for b in hiding if b is not None})
+    return f"{binding.name} has no effect, as narrower bindings hide it; bind {' and '.join(names)} instead"

@@ -121,6 +121,14 @@ def test_a_binding_that_the_program_overrides_in_every_call_is_refused(tmp_path:
         check_all_used()
 
 
+def test_a_binding_hidden_by_narrower_ones_read_before_is_refused(tmp_path: Path) -> None:
+    text = LION + "Lion.prey = @calm/Zebra()\ncalm/Zebra.herd = 'a'\n"
+    assert "Zebra.herd has no effect, as narrower bindings hide it; bind calm/Zebra.herd" in message(
+        text, tmp_path, "Zebra.herd='b'"
+    )
+    used(text.replace("calm/Zebra.herd", "Zebra.herd"), tmp_path, ["calm/Zebra.herd='b'"])
+
+
 def used(text: str, tmp_path: Path, bindings: Sequence[str] = ()) -> Any:
     load_config([write(tmp_path, text)], bindings)
     task = build_task()

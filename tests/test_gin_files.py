@@ -1,0 +1,97 @@
+"""Every gin file that we ship trains: it is built as it stands, on a small room, and takes two steps."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import gin
+import pytest
+import torch
+from synthetic_room import room_frame, write_room
+
+from sparse3d import config, run
+from sparse3d.config_paths import packaged_gin_dir
+
+GIN = packaged_gin_dir()
+LEAVES = sorted(path.relative_to(GIN).as_posix() for path in GIN.rglob("*.gin") if path.parent != GIN / "base")
+MOST_LINES = 15
+# What makes a run small; each is given where the config has such a value. Everything else is as shipped.
+SMALL = {
+    "train.steps": "2",
+    "train.batch_size": "2",
+    "train.workers": "0",
+    "train.warmup": "0",
+    "train.log_every": "1",
+    "train.device": "'cpu'",
+    "train.tensorboard": "False",
+    "VOXEL_SIZE": "0.2",
+    "SRUNet.spec": "'SRUNet14-CPU'",
+    "FrameFolder.size": "(64, 48)",
+    "FrameFolder.step": "1",
+    "MatchingPairs.max_pairs": "2",
+    "MatchingPairs.matches": "50",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_config_stays() -> Iterator[None]:
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten frames on both sides of number 479; any few that follow each other overlap by about a half."""
+    folder = write_room(tmp_path_factory.mktemp("room"), [room_frame(k, 13) for k in (0, 3, 6, 9, 12, 1, 4, 7, 2, 8)])
+    for k in reversed(range(10)):
+        for path in folder.glob(f"frame-{k:06d}.*"):
+            path.rename(folder / path.name.replace(f"{k:06d}", f"{473 + k + (k > 5):06d}"))
+    return folder
+
+
+def text_of(name: str) -> str:
+    """A gin file with all that it includes."""
+    text = (GIN / name).read_text()
+    return text + "".join(text_of(included) for included in re.findall(r"""^include ['"](.+)['"]""", text, re.M))
+
+
+def required_roots(leaf: str, room: Path) -> list[str]:
+    """The data roots that the leaf leaves to the command line, all the same room."""
+    return [f"{name} = {str(room)!r}" for name in re.findall(r"^(\w+) = %gin.REQUIRED", text_of(leaf), re.M)]
+
+
+def test_there_are_gin_files() -> None:
+    assert "pretrain/redkitchen.gin" in LEAVES
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_a_leaf_is_short_and_says_what_it_is_for(leaf: str) -> None:
+    lines = [line for line in (GIN / leaf).read_text().splitlines() if line.strip()]
+    assert len(lines) <= MOST_LINES
+    header = " ".join(line for line in lines[: next(k for k, line in enumerate(lines) if line[0] != "#")]).lower()
+    assert "hardware: " in header
+    assert any(word in header for word in ("time", "minutes", "hours", "not run")), "how long does it take?"
+    assert any(word in header for word in ("score", "recall", "what came out", "not run")), "what comes out?"
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_it_trains(leaf: str, room: Path, tmp_path: Path) -> None:
+    roots = required_roots(leaf, room)
+    config.load_config([leaf], roots)
+    text = config.config_text()
+    small = [f"{name} = {value}" for name, value in SMALL.items() if f"\n{name} = " in f"\n{text}"]
+    measures = [f"{name} = 2" for name in ("train.eval_every", "train.picture_every") if f"\n{name} = 0" not in text]
+    run.start([leaf], [*roots, *small, *measures], tmp_path / "run")
+
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    trained = [line for line in lines if line["kind"] == "train"]
+    assert len(trained) == 2 and all(math.isfinite(line["loss"]) and line["skipped"] == 0 for line in trained)
+    measured = [line for line in lines if line["kind"] != "train"]
+    assert bool(measured) == bool(measures), "its validation was never run"
+    assert all(math.isfinite(value) for line in measured for value in line.values() if isinstance(value, float))
+    state = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)
+    assert state["step"] == 2
