@@ -1,0 +1,289 @@
+"""View sets: items are functions of (index, seed); index maps and matches are true whatever the augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from synthetic_room import CAMERA, OTHER_CAMERA, room_frame, write_room
+
+from sparse3d.data.augment import (
+    Augmentation,
+    ColorDrop,
+    ColorJitter,
+    RandomFlip,
+    RandomScale,
+    RandomShift,
+    RandomTilt,
+    RandomYaw,
+)
+from sparse3d.data.clouds import Masking, frame_points, voxelize_frames
+from sparse3d.data.view_sets import FrameFolder, ViewItem, ViewSets, collate_views, match_frames
+from sparse3d.errors import InputError
+from sparse3d.geometry import transform_points
+from sparse3d.geometry.projection import unproject_pixels
+from sparse3d.training.loader import BatchLoader
+from sparse3d.training.sampler import StreamSampler
+from sparse3d.types import Frame, ViewBatch
+
+ALL: list[Augmentation] = [
+    RandomYaw(),
+    RandomTilt(),
+    RandomFlip(),
+    RandomScale(),
+    RandomShift(),
+    ColorJitter(),
+    ColorDrop(0.5),
+]
+
+
+def folder_of(root: Path) -> FrameFolder:
+    return FrameFolder(str(root), size=(64, 48), up="z")
+
+
+@pytest.fixture(scope="module")
+def sets(room_folder: Path) -> ViewSets:
+    return ViewSets(folder_of(room_folder), voxel_size=0.1, augmentations=ALL, mask_ratio=0.3)
+
+
+def variant(sets: ViewSets, **changes: object) -> ViewSets:
+    """The same frames and overlaps with other options (opening them again would cost more than the test)."""
+    changed = object.__new__(ViewSets)
+    changed.__dict__.update(sets.__dict__)
+    changed.__dict__.update(changes)
+    return changed
+
+
+def same(a: ViewItem, b: ViewItem) -> bool:
+    parts = []
+    for item in (a, b):
+        clouds = [*(item.views or []), *([item.shared] if item.shared else [])]
+        arrays = [array for cloud, pixels in clouds for array in (cloud.coords, cloud.feats, cloud.masked, pixels)]
+        parts.append([item.images, *arrays, *(pixels for match in item.matches for pixels in match[2:])])
+    return len(parts[0]) == len(parts[1]) and all(np.array_equal(x, y) for x, y in zip(*parts, strict=True))
+
+
+def world(frame: Frame, pixels: np.ndarray) -> np.ndarray:
+    z = frame.depth[pixels[:, 0], pixels[:, 1]]
+    return transform_points(frame.T_world_cam, unproject_pixels(pixels, z, frame.camera))
+
+
+def test_an_item_is_a_function_of_index_and_seed(sets: ViewSets) -> None:
+    """Pitfall: a generator made in ``__init__`` is copied to every worker; two workers must differ, one seed repeat."""
+    first = sets[(1, 11)]
+    sets[(2, 5)]
+    np.random.seed(4)
+    assert same(first, sets[(1, 11)])
+    assert not same(first, sets[(1, 12)]) and not same(first, sets[(2, 11)])
+
+
+def test_the_stream_does_not_depend_on_the_number_of_workers(sets: ViewSets) -> None:
+    """Pitfall: workers that draw the same numbers, or an order that depends on who was quicker."""
+
+    def stream(workers: int) -> list[ViewBatch]:
+        loader = BatchLoader(sets, collate_views, StreamSampler(len(sets), 2, seed=3), workers=workers)
+        try:
+            return [next(loader) for _ in range(3)]
+        finally:
+            loader.close()
+
+    for alone, with_workers in zip(stream(0), stream(2), strict=True):
+        assert alone.names == with_workers.names and alone.views is not None and with_workers.views is not None
+        assert torch.equal(alone.views.coords, with_workers.views.coords)
+        assert torch.equal(alone.matches.target_pixel, with_workers.matches.target_pixel)
+
+
+@pytest.mark.parametrize("augment", [*ALL, None], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize("together", [True, False], ids=["shared", "per view"])
+def test_every_pixel_finds_the_voxel_of_its_own_point(
+    room_frames: list[Frame], augment: Augmentation | None, together: bool
+) -> None:
+    """Pitfall: a flipped image with unflipped pixel indices. The voxel's world place is the mean of its pixels'."""
+    frames = room_frames[:2] if together else room_frames[:1]
+    points = [frame_points(f) for f in frames]
+    cloud, pixel2voxel = voxelize_frames(points, 0.1, [augment] if augment else [], None, np.random.default_rng(2))
+    pixels = [np.argwhere(view >= 0) for view in pixel2voxel]
+    places = np.concatenate([world(f, p) for f, p in zip(frames, pixels, strict=True)])
+    rows = np.concatenate([view[p[:, 0], p[:, 1]] for view, p in zip(pixel2voxel, pixels, strict=True)])
+    assert set(rows.tolist()) == set(range(len(cloud.coords)))
+    for voxel in range(0, len(cloud.coords), 37):
+        np.testing.assert_allclose(places[rows == voxel].mean(axis=0), cloud.xyz[voxel], atol=1e-4)
+    spread = np.linalg.norm(places - cloud.xyz[rows], axis=1).max()
+    assert spread < 0.1 * np.sqrt(3) * 1.12  # within one voxel, of the cloud scaled by at most 1 / 0.9
+
+
+def test_matches_stay_true_under_every_augmentation(sets: ViewSets, room_frames: list[Frame]) -> None:
+    """Pitfall: correspondences that augmentation makes false. Both pixels show one place, in both directions."""
+    by_name = {f.name.split("-")[1].split(".")[0]: f for f in room_frames}
+    for seed in range(4):
+        item = sets[(seed, seed)]
+        assert [match[:2] for match in item.matches] == [(0, 1), (1, 0)]
+        frames = [by_name[name.split("-")[1].split(".")[0]] for name in item.names]
+        for source, target, source_pixels, target_pixels in item.matches:
+            apart = np.linalg.norm(
+                world(frames[source], source_pixels) - world(frames[target], target_pixels), axis=1
+            )
+            assert len(apart) > 100 and np.quantile(apart, 0.99) < 0.12  # a pixel covers 8 cm at 4 m
+            assert item.views is not None and item.shared is not None
+            for view, pixels in ((source, source_pixels), (target, target_pixels)):
+                assert (item.views[view][1][pixels[:, 0], pixels[:, 1]] >= 0).all()
+                assert (item.shared[1][view][pixels[:, 0], pixels[:, 1]] >= 0).all()
+
+
+def test_matches_do_not_depend_on_augmentation_or_masking(sets: ViewSets, room_frames: list[Frame]) -> None:
+    plain = variant(sets, augmentations=[], masking=Masking())
+    augmented, still = (s.make_item(room_frames[:2], np.random.default_rng(0)) for s in (sets, plain))
+    for a, b in zip(augmented.matches, still.matches, strict=True):
+        np.testing.assert_array_equal(a[2], b[2])
+        np.testing.assert_array_equal(a[3], b[3])
+
+
+def test_holes_give_no_point_and_no_match() -> None:
+    """Pitfall: "no depth" is 0, compared with -1; empty pixels unproject to the camera centre and match each other."""
+    a, b = room_frame(0, holes=0.2), room_frame(2, holes=0.2)
+    points = frame_points(a)
+    assert len(points.cloud) == (a.depth > 0).sum()
+    assert np.linalg.norm(points.cloud.xyz - a.T_world_cam[:3, 3], axis=1).min() > 0.3
+    _, pixel2voxel = voxelize_frames([points], 0.1)
+    np.testing.assert_array_equal(pixel2voxel[0] >= 0, a.depth > 0)
+    for source, target in ((a, b), (b, a)):
+        pixels, found = match_frames(source, target, 5.0)
+        assert len(pixels) > 100
+        assert (source.depth[pixels[:, 0], pixels[:, 1]] > 0).all()
+        assert (target.depth[found[:, 0], found[:, 1]] > 0).all()
+
+
+def test_readings_beyond_the_range_give_no_point_and_no_match() -> None:
+    a, b = room_frame(0), room_frame(1)
+    limit = float(np.median(a.depth))
+    assert frame_points(a, limit).cloud.xyz.shape[0] == (a.depth <= limit).sum()
+    pixels, found = match_frames(a, b, limit)
+    assert len(pixels) and a.depth[pixels[:, 0], pixels[:, 1]].max() <= limit
+    assert b.depth[found[:, 0], found[:, 1]].max() <= limit
+
+
+def test_depths_that_are_not_finite_are_no_readings() -> None:
+    frame = room_frame(0)
+    depth = frame.depth.copy()
+    depth[0, :3] = np.nan, np.inf, -1
+    points = frame_points(replace(frame, depth=depth))
+    assert len(points.cloud) == frame.depth.size - 3 and np.isfinite(points.cloud.xyz).all()
+
+
+def test_two_cameras_match_and_project_each_with_its_own_intrinsics(sets: ViewSets) -> None:
+    """Pitfall: one intrinsic matrix for all scenes."""
+    frames = [room_frame(1, camera=CAMERA), room_frame(3, camera=OTHER_CAMERA)]
+    item = sets.make_item(frames, np.random.default_rng(0))
+    for source, target, source_pixels, target_pixels in item.matches:
+        apart = world(frames[source], source_pixels) - world(frames[target], target_pixels)
+        assert len(apart) > 100 and np.quantile(np.linalg.norm(apart, axis=1), 0.99) < 0.12
+    assert collate_views([item]).images.shape == (1, 2, 48, 64, 3)
+
+
+def test_removed_voxels_leave_their_pixels_without_a_voxel(room_frames: list[Frame]) -> None:
+    points = [frame_points(f) for f in room_frames[:2]]
+    hidden, kept_map = voxelize_frames(points, 0.1, [], Masking(0.5, 0.3), np.random.default_rng(1))
+    cloud, pixel2voxel = voxelize_frames(points, 0.1, [], Masking(0.5, 0.3, remove=True), np.random.default_rng(1))
+    assert 0.3 < hidden.masked.mean() < 0.7
+    np.testing.assert_array_equal(cloud.coords, hidden.coords[~hidden.masked])
+    assert not cloud.masked.any()
+    gone = (kept_map >= 0) & hidden.masked[kept_map]
+    assert (pixel2voxel[gone] == -1).all() and (pixel2voxel[(kept_map >= 0) & ~gone] >= 0).all()
+    stays = pixel2voxel >= 0
+    np.testing.assert_array_equal(cloud.xyz[pixel2voxel[stays]], hidden.xyz[kept_map[stays]])
+
+
+def test_a_cloud_never_loses_its_last_voxel(room_frames: list[Frame]) -> None:
+    points = [frame_points(room_frames[0])]
+    cloud, pixel2voxel = voxelize_frames(points, 0.1, [], Masking(1.0, 9.0, remove=True), np.random.default_rng(0))
+    assert len(cloud.coords) and not cloud.masked.any() and (pixel2voxel >= 0).any()
+
+
+@pytest.mark.parametrize("cloud", ["shared", "per_view", "both"])
+def test_a_batch_holds_the_clouds_that_were_asked_for(sets: ViewSets, cloud: str) -> None:
+    """Pitfall: voxels of two batch items merged."""
+    chosen = variant(sets, cloud=cloud)
+    batch = collate_views([chosen[(0, 1)], chosen[(1, 2)], chosen[(0, 1)]])
+    assert (batch.views is not None) == (cloud != "shared") == (batch.view_pixel2voxel is not None)
+    assert (batch.shared is not None) == (cloud != "per_view") == (batch.shared_pixel2voxel is not None)
+    for voxels, pixel2voxel in ((batch.views, batch.view_pixel2voxel), (batch.shared, batch.shared_pixel2voxel)):
+        if voxels is None or pixel2voxel is None:
+            continue
+        assert pixel2voxel.shape == (3, 2, 48, 64)
+        assert len(torch.unique(voxels.coords, dim=0)) == len(voxels.coords)
+        for b in range(3):
+            for v in range(2):
+                rows = pixel2voxel[b, v][pixel2voxel[b, v] >= 0]
+                owner = b if voxels is batch.shared else b * 2 + v
+                assert (voxels.coords[rows, 0] == owner).all()
+
+
+def test_matches_of_a_batch_are_the_items(sets: ViewSets) -> None:
+    items = [sets[(k, k)] for k in range(3)]
+    matches = collate_views(items).matches
+    for b, item in enumerate(items):
+        for source, target, source_pixels, target_pixels in item.matches:
+            rows = (matches.item == b) & (matches.source_view == source) & (matches.target_view == target)
+            np.testing.assert_array_equal(matches.source_pixel[rows], source_pixels)
+            np.testing.assert_array_equal(matches.target_pixel[rows], target_pixels)
+
+
+def test_three_views_have_all_six_directions_and_overlap_the_first(sets: ViewSets) -> None:
+    three = variant(sets, num_views=3)
+    for seed in range(5):
+        item = three[(seed, seed)]
+        assert len(set(item.names)) == 3 and item.images.shape[0] == 3
+        assert sorted(match[:2] for match in item.matches) == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+    assert collate_views([three[(0, 0)]]).shared_pixel2voxel.shape == (1, 3, 48, 64)  # type: ignore[union-attr]
+
+
+def test_too_few_neighbours_repeat_the_given_frames(sets: ViewSets) -> None:
+    lonely = variant(sets, num_views=4, overlaps=[np.zeros((6, 6), np.float32)])
+    assert len(set(lonely[(0, 0)].names)) == 2 and len(lonely[(0, 0)].names) == 4
+
+
+def test_a_pair_without_matches_is_counted_and_nothing_is_made_up(sets: ViewSets) -> None:
+    """Pitfall: a pair without matches: infinite loop, fake match, or division by zero."""
+    blind = replace(room_frame(1), depth=np.zeros((48, 64), np.float32))
+    item = sets.make_item([room_frame(0), blind], np.random.default_rng(0))
+    batch = collate_views([item, sets[(0, 0)], item])
+    assert batch.pairs_without_matches == 2
+    assert set(batch.matches.item.tolist()) == {1}
+    assert collate_views([item]).matches.source_pixel.shape == (0, 2)
+
+
+def test_matches_are_capped_by_a_draw_not_by_their_order(sets: ViewSets, room_frames: list[Frame]) -> None:
+    few = variant(sets, max_matches=50)
+    draws = [few.make_item(room_frames[:2], np.random.default_rng(seed)).matches[0][2] for seed in range(2)]
+    assert all(len(d) == 50 for d in draws) and not np.array_equal(*draws)
+    assert all(np.ptp(d[:, 0]) > 24 for d in draws)  # from all over the image
+
+
+def test_pairs_overlap_within_the_bounds_and_scenes_do_not_mix(tmp_path: Path) -> None:
+    """Two scenes with two cameras: every pair stays in its scene."""
+    write_room(tmp_path / "a", [room_frame(k) for k in (0, 2, 5)])
+    write_room(tmp_path / "b", [room_frame(k, camera=OTHER_CAMERA) for k in (0, 3)])
+    sets = ViewSets(folder_of(tmp_path), voxel_size=0.1, overlap=(0.2, 0.9))
+    assert {scene for scene, _, _ in sets.pairs.tolist()} == {0, 1}
+    for scene, i, j in sets.pairs.tolist():
+        assert 0.2 <= sets.overlaps[scene][i, j] <= 0.9 and i < j < len(sets.sources[scene])
+
+
+def wrong_options() -> Sequence[tuple[dict[str, object], str]]:
+    return [
+        ({"cloud": "apart"}, "ViewSets.cloud"),
+        ({"views": 1}, "ViewSets.views"),
+        ({"voxel_size": 0.0}, "ViewSets.voxel_size"),
+        ({"mask_ratio": 1.5}, "ViewSets.mask_ratio"),
+        ({"overlap": (0.999, 1.0)}, "widen ViewSets.overlap"),
+    ]
+
+
+@pytest.mark.parametrize(("options", "named"), wrong_options())
+def test_wrong_options_are_named(room_folder: Path, options: dict[str, object], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        ViewSets(folder_of(room_folder), **options)  # type: ignore[arg-type]
