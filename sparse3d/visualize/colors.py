@@ -27,8 +27,8 @@ class ColorSpace:
     def fit(cls, features: np.ndarray, percentiles: tuple[float, float] = (2, 98)) -> ColorSpace:
         """Principal components of ``features`` (N, C); rows that are not finite are left out.
 
-        The components' signs make their scores' third moment positive. That is a property of the cloud of features alone,
-        so neither the order of the rows nor a rotation of the feature space changes the colours.
+        The components' signs make their scores' third moment positive. That is a property of the cloud of features
+        alone, so neither the order of the rows nor a rotation of the feature space changes the colours.
         """
         rows = np.asarray(features, dtype=np.float64)
         rows = rows[np.isfinite(rows).all(axis=1)]
