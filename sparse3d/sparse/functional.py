@@ -26,14 +26,18 @@ def sparse_convolution(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> 
         kernel_map: N_in to N_out rows.
 
     Returns:
-        (N_out, C_out), of the dtype of ``feats``.
+        (N_out, C_out), of the wider dtype of the two.
     """
     if len(feats) != kernel_map.in_size:
         raise ValueError(f"{len(feats)} feature rows for a kernel map over {kernel_map.in_size} voxels")
     if kernel.shape[0] != len(kernel_map.starts) - 1 or kernel.shape[1] != feats.shape[1]:
         slots = len(kernel_map.starts) - 1
         raise ValueError(f"kernel {tuple(kernel.shape)} does not fit {slots} slots and {feats.shape[1]} channels")
-    return _SparseConvolution.apply(feats, kernel, kernel_map)
+    # Not under autocast: the forward pass would be in bfloat16, one rounding a slot, and the backward pass, which runs
+    # outside of it, would meet two types.
+    common = torch.promote_types(feats.dtype, kernel.dtype)
+    with torch.autocast(feats.device.type, enabled=False):
+        return _SparseConvolution.apply(feats.to(common), kernel.to(common), kernel_map)
 
 
 class _SparseConvolution(torch.autograd.Function):
