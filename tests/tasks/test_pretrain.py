@@ -1,0 +1,231 @@
+"""The pre-training task: every form trains, batches are means, nothing frozen moves, many processes equal one."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from pretrain_parts import TinyTeacher, make_task
+from synthetic_room import room_frame
+from torch import nn
+
+from sparse3d.data.view_sets import ViewItem
+from sparse3d.errors import InputError
+from sparse3d.tasks.pretrain import PretrainTask
+from sparse3d.training.loop import train
+from sparse3d.training.settings import TrainSettings
+
+CPU = torch.device("cpu")
+FORMS: list[dict[str, Any]] = [
+    {"consistency": "matching", "kt_weight": 0.0},
+    {"consistency": "regression", "kt_weight": 0.0},
+    {"consistency": "info_nce", "kt_weight": 0.0, "cloud": "per_view"},
+    {"mv_weight": 0.0, "cloud": "shared"},
+    {"mv_weight": 0.0, "cloud": "per_view", "kt_kind": "smooth_l1"},
+    {"consistency": "matching", "views": 3},
+]
+
+
+def form_name(options: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in options.items())
+
+
+def model_of(task: PretrainTask, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return task.build_model()
+
+
+def run_steps(task: PretrainTask, model: nn.Module, batch: Any, count: int, amp: bool = False) -> list[float]:
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 5e-3)
+    losses = []
+    model.train()
+    for step in range(count):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=amp):
+            output = task.training_step(model, batch, step)
+        assert output.loss.dtype == torch.float32 and output.loss.ndim == 0
+        output.loss.backward()
+        optimizer.step()
+        losses.append(float(output.loss.detach()))
+    return losses
+
+
+@pytest.mark.parametrize("options", FORMS, ids=form_name)
+def test_every_form_trains_and_every_parameter_takes_part(room_folder: Path, options: dict[str, Any]) -> None:
+    task = make_task(room_folder, **options)
+    model, data = model_of(task), task.train_dataset()
+    batch = task.collate([data[(0, 0)]])
+    losses = run_steps(task, model, batch, 15)
+    assert losses[-1] < 0.9 * losses[0]
+    assert not [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+
+
+def test_losses_are_float32_and_finite_under_bfloat16(room_folder: Path) -> None:
+    task = make_task(room_folder)
+    batch = task.collate([task.train_dataset()[(0, 0)]])
+    losses = run_steps(task, model_of(task), batch, 3, amp=True)
+    plain = run_steps(task, model_of(task), batch, 3)
+    assert all(map(math.isfinite, losses)) and losses[0] == pytest.approx(plain[0], rel=0.05)
+
+
+@pytest.mark.parametrize("options", FORMS, ids=form_name)
+def test_a_batchs_loss_is_the_mean_of_its_items(room_folder: Path, options: dict[str, Any]) -> None:
+    """What equality of one process and two rests on."""
+    task = make_task(room_folder, **options)
+    model, data = model_of(task), task.train_dataset()
+    items = [data[(k, k)] for k in range(2)]
+    run_steps(task, model, task.collate(items), 2)  # batch statistics and the teacher's means
+    model.eval()
+    state = task.state_dict()
+    losses = []
+    for batch in (items, items[:1], items[1:]):
+        task.load_state_dict(state)
+        for mean in task._means or ():
+            mean.update = lambda maps: None  # type: ignore[method-assign]
+        with torch.no_grad():
+            losses.append(float(task.training_step(model, task.collate(batch), 0).loss))
+    assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("options", FORMS[:3], ids=form_name)
+def test_a_pair_without_matches_costs_zero_and_is_counted(room_folder: Path, options: dict[str, Any]) -> None:
+    """Pitfall: a pair without matches: infinite loop, fake match, or division by zero."""
+    task = make_task(room_folder, **options)
+    model, data = model_of(task), task.train_dataset()
+    blind = replace(room_frame(1), depth=np.zeros((48, 64), np.float32))
+    item: ViewItem = data.make_item([room_frame(0), blind], np.random.default_rng(0))
+    output = task.training_step(model, task.collate([item]), 0)
+    output.loss.backward()
+    assert float(output.loss.detach()) == 0 and output.scalars["data/pairs_without_matches"] == 1
+    missing = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not missing and all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+
+
+def test_the_teacher_stays_bit_equal_and_out_of_the_model(room_folder: Path) -> None:
+    """Pitfall: a teacher in train mode, its BatchNorm drifting."""
+    task = make_task(room_folder)
+    model = model_of(task)
+    before = {name: value.clone() for name, value in task.teacher.state_dict().items()}
+    run_steps(task, model, task.collate([task.train_dataset()[(0, 0)]]), 3)
+    list(task.evaluate(model, CPU))
+    assert all(torch.equal(before[name], value) for name, value in task.teacher.state_dict().items())
+    assert not task.teacher.training and not any("teacher" in name for name in model.state_dict())
+
+
+def test_two_evaluations_are_identical(room_folder: Path) -> None:
+    """Pitfall: augmentation left on in validation."""
+    task = make_task(room_folder)
+    model = model_of(task)
+    run_steps(task, model, task.collate([task.train_dataset()[(0, 0)]]), 2)
+    first = dict(task.evaluate(model, CPU))
+    np.random.seed(5)
+    torch.manual_seed(5)
+    again = dict(task.evaluate(model, CPU))
+    assert first == again and {"recall_aligned", "recall_rotated", "teacher_cosine"} <= set(first)
+    assert all(map(math.isfinite, first.values()))
+
+
+def test_a_validation_pair_without_matches_does_not_spoil_the_figures(room_folder: Path) -> None:
+    """Pitfall: a pair without matches; its empty mean made every recall NaN."""
+    task = make_task(room_folder)
+    pairs = task.val_pairs
+    assert pairs is not None
+    model, before = model_of(task), pairs.pairs
+    one = dict(task.evaluate(model, CPU))
+    blind = replace(room_frame(1), depth=np.zeros((48, 64), np.float32))
+    pairs.sources = [*pairs.sources, [room_frame(0), blind]]  # type: ignore[list-item]
+    pairs.pairs = [*before, (1, 0, 1)]
+    two = dict(task.evaluate(model, CPU))
+    assert two["recall_aligned"] == one["recall_aligned"] and two["recall_rotated"] == one["recall_rotated"]
+    assert all(map(math.isfinite, two.values()))
+
+
+def test_the_running_means_travel_with_the_checkpoint(room_folder: Path) -> None:
+    task, other = make_task(room_folder), make_task(room_folder)
+    model = model_of(task)
+    run_steps(task, model, task.collate([task.train_dataset()[(0, 0)]]), 2)
+    other.load_state_dict(task.state_dict())
+    assert dict(task.evaluate(model, CPU)) == dict(other.evaluate(model, CPU))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"consistency": "matchin"}, "PretrainTask.consistency"),
+        ({"kt_kind": "l2"}, "PretrainTask.kt_kind"),
+        ({"teacher": None}, "PretrainTask.teacher"),
+        ({"kt_weight": 0.0, "mv_weight": 0.0}, "nothing to learn"),
+        ({"map_stride": 0}, "map_stride = 0"),
+        ({"level_weights": (1.0,)}, "PretrainTask.level_weights"),
+        ({"map_stride": 3}, "map_stride"),
+    ],
+)
+def test_wrong_options_are_input_errors(room_folder: Path, options: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        make_task(room_folder, **options).build_model()
+
+
+def settings(workers: int = 0) -> TrainSettings:
+    return TrainSettings(
+        steps=2, batch_size=2, optimizer="sgd", lr=0.05, warmup=0, workers=workers, log_every=1, eval_every=2,
+        checkpoint_every=2, tensorboard=False, device="cpu",
+    )  # fmt: skip
+
+
+def train_in_one_of_many(rank: int, world: int, port: int, folder: str, out: str) -> None:
+    """One process of a run; must be importable by the processes that are spawned."""
+    torch.set_num_threads(1)
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
+    train(make_task(Path(folder)), out, settings=settings())
+
+
+def test_two_processes_equal_one(room_folder: Path, tmp_path: Path, free_port: int) -> None:
+    """Pitfall: the loss reduced in place before backward; means or batch statistics of one process only."""
+    train(make_task(room_folder), tmp_path / "one", settings=settings())
+    mp.spawn(train_in_one_of_many, (2, free_port, str(room_folder), str(tmp_path / "two")), nprocs=2)
+    one, two = (
+        torch.load(tmp_path / name / "checkpoints" / "last.pt", weights_only=True) for name in ("one", "two")
+    )
+    for name, value in one["model"].items():
+        torch.testing.assert_close(two["model"][name], value, rtol=1e-4, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
+    for a, b in zip(one["task"]["means"], two["task"]["means"], strict=True):
+        torch.testing.assert_close(a["mean"], b["mean"], rtol=1e-5, atol=1e-6)
+    figures = [
+        dict(make_task_with(room_folder, state).evaluate(network(room_folder, state), CPU)) for state in (one, two)
+    ]
+    assert figures[0] == pytest.approx(figures[1], abs=0.02)
+
+
+def make_task_with(folder: Path, state: dict[str, Any]) -> PretrainTask:
+    task = make_task(folder)
+    task.load_state_dict(state["task"])
+    return task
+
+
+def network(folder: Path, state: dict[str, Any]) -> nn.Module:
+    model = model_of(make_task(folder))
+    model.load_state_dict(state["model"])
+    return model.eval()
+
+
+@pytest.fixture
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_tiny_teacher_is_a_teacher() -> None:
+    maps = TinyTeacher()(torch.zeros(1, 48, 64, 3, dtype=torch.uint8))
+    assert [tuple(m.shape) for m in maps] == [(1, 4, 6, 8), (1, 6, 3, 4)]
