@@ -125,10 +125,11 @@ def _legs(width: float, depth: float, height: float, thick: float, material: str
 def _table(rng: np.random.Generator) -> Piece:
     width, depth, height = rng.uniform(1.1, 1.5), rng.uniform(0.7, 0.9), 0.74
     top = str(rng.choice(["wood", "checks", "cloth"]))
-    things = [
-        _box(rng.uniform(-0.4, 0.4), rng.uniform(-0.2, 0.2), height, *rng.uniform(0.1, 0.28, 3), str(material))
-        for material in rng.choice(["books", "carpet", "stripes", "picture"], 3)
-    ]
+    things = []
+    for material in rng.choice(["books", "carpet", "stripes", "picture"], 3):
+        x, y = rng.uniform(-0.4, 0.4), rng.uniform(-0.2, 0.2)
+        long, deep, high = rng.uniform(0.1, 0.28, 3)
+        things.append(_box(x, y, height, long, deep, high, str(material)))
     board = _box(0, 0, height - 0.05, width, depth, 0.05, top)
     return Piece(width, depth, [board, *_legs(width, depth, 0.69, 0.07, "wood"), *things])
 

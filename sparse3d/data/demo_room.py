@@ -43,9 +43,9 @@ class DemoRoom:
 
     def is_free(self, xyz: np.ndarray, clearance: float = 0.0) -> np.ndarray:
         """Which points (N, 3) are inside the room and ``clearance`` metres off everything in it; (N,) bool."""
-        free = ((xyz > clearance) & (xyz < self.size - clearance)).all(axis=1)
+        free = np.all((xyz > clearance) & (xyz < self.size - clearance), axis=1)
         for center, half, yaw in zip(self.centers[1:], self.halves[1:], self.yaws[1:], strict=True):
-            free &= (np.abs(turn(xyz - center, -yaw)) > half + clearance).any(axis=1)
+            free &= np.any(np.abs(turn(xyz - center, -yaw)) > half + clearance, axis=1)
         return free
 
     @cached_property
@@ -199,7 +199,7 @@ def _cast(
 
 def _enter(origin: np.ndarray, local: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where rays (3, h, w), in a box's frame, enter it: parameter and whether they do."""
-    entering, leaving = -np.inf, np.inf
+    entering, leaving = np.full(local.shape[1:], -np.inf), np.full(local.shape[1:], np.inf)
     for o, d, h in zip(origin, local, half, strict=True):
         one, other = (-h - o) / d, (h - o) / d
         entering, leaving = np.maximum(entering, np.minimum(one, other)), np.minimum(leaving, np.maximum(one, other))
@@ -208,7 +208,7 @@ def _enter(origin: np.ndarray, local: np.ndarray, half: np.ndarray) -> tuple[np.
 
 def _leave(origin: np.ndarray, local: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where rays that start in the room leave it."""
-    leaving = np.inf
+    leaving = np.full(local.shape[1:], np.inf)
     for o, d, h in zip(origin, local, half, strict=True):
         leaving = np.minimum(leaving, (np.copysign(h, d) - o) / d)
     return leaving, leaving > 0
