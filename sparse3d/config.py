@@ -2,7 +2,8 @@
 
 Three rules, and each breach is an :class:`InputError` that names the place, the binding and the nearest valid name:
 
-1. While reading: every configurable, parameter, reference and macro exists; nothing is left at ``%gin.REQUIRED``.
+1. While reading: every configurable, parameter, reference and macro exists; nothing is left at ``%gin.REQUIRED``; and
+   values are of the types that the parameters are annotated with.
 2. :func:`check_all_used`, for every file: each macro is referred to by some binding, and each scope occurs in some
    reference (or was entered by the program).
 3. :func:`check_all_used`, for what the user wrote, that is the files named on the command line and ``--set``: the bound
@@ -30,6 +31,7 @@ from gin import config as gin_config
 from gin import config_parser
 
 from sparse3d.config_names import in_words, nearest, parameter_names, registered_name
+from sparse3d.config_types import wrong_type
 from sparse3d.config_usage import Binding, constant_of, find_unused, macros_in
 from sparse3d.errors import InputError
 
@@ -130,7 +132,7 @@ def _begin() -> None:
 def _finish(bindings: Sequence[str]) -> None:
     for text in bindings:
         _read_text(text, f"--set '{text}'", included=False, folder=None, above=(), is_file=False)
-    _check_macros_and_required()
+    _check_values()
     gin.finalize()
 
 
@@ -238,7 +240,7 @@ def _take(statement: Any, where: str, included: bool, is_file: bool) -> None:
     _bindings.append(Binding(scope, configurable.selector, argument, value, where, included, is_file))
 
 
-def _check_macros_and_required() -> None:
+def _check_values() -> None:
     effective = {binding.key: binding for binding in _bindings}
     defined = {binding.scope for binding in effective.values() if binding.selector == "gin.macro"}
     for binding in effective.values():
@@ -250,3 +252,5 @@ def _check_macros_and_required() -> None:
                 f"{binding.where}: {binding.name} must be given on the command line: --set '{binding.name}=...' "
                 "(text in double quotes)"
             )
+        if (problem := wrong_type(binding, effective)) is not None:
+            raise InputError(problem)

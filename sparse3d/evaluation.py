@@ -25,6 +25,7 @@ from sparse3d.tasks.pretrain_evaluation import (
     teacher_agreement,
 )
 from sparse3d.training.checkpoint import load_checkpoint, load_same_network
+from sparse3d.training.distribution import choose_device
 from sparse3d.training.random_state import seed_everything
 from sparse3d.training.settings import TrainSettings
 
@@ -71,7 +72,7 @@ def evaluate_matching(
         split: ``"val"`` or ``"train"``: the config's choice of frames under that scope; ``"all"``: every frame.
         pairs: frame pairs, evenly spaced over all that overlap enough.
         frames: options of :class:`FrameFolder` that override the config's (``first``, ``last``, ``format``, ...).
-        device: where the networks run.
+        device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         ``recall_<protocol>_<colour|random|pretrained>``, ``pairs``, and with a teacher ``teacher_cosine`` and
@@ -80,7 +81,7 @@ def evaluate_matching(
     Raises:
         InputError: a bad checkpoint, or no pairs to measure on.
     """
-    where = torch.device(device)
+    where = choose_device(device, option="--device")
     root = tuple(bindings) if data is None else (*bindings, f"DATA_ROOT = {str(data)!r}")
     task, trained, untrained = load_pretrained(checkpoint, root)
     task.to(where)

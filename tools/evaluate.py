@@ -40,7 +40,7 @@ def _main() -> None:
     parser.add_argument("--first", type=int, help="first frame number")
     parser.add_argument("--last", type=int, help="last frame number")
     parser.add_argument("--on-fault", choices=("error", "drop"), help="what to do about a broken frame")
-    parser.add_argument("--device", default="cpu", help="where the network runs, cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="where the network runs: auto, cpu, cuda or cuda:N")
     parser.add_argument("--set", dest="bindings", action="append", default=[], metavar="BINDING", help="a gin binding")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     arguments = parser.parse_args()

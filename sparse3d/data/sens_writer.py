@@ -66,11 +66,14 @@ class SensWriter:
         self._file: Any = None
 
     def __enter__(self) -> SensWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.frames = 0
         header = self._header()
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
-        self._file = self._temporary.open("wb")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._temporary.open("wb")
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror}); name another file") from error
         self._file.write(header)
         return self
 

@@ -74,18 +74,23 @@ class Processes:
         return nullcontext()
 
 
-def choose_device(device: str, local_rank: int = 0) -> torch.device:
-    """``auto`` takes CUDA where there is one; anything else is taken by its torch name."""
+def choose_device(device: str, local_rank: int = 0, option: str = "train.device") -> torch.device:
+    """``auto`` takes CUDA where there is one; anything else is taken by its torch name.
+
+    Raises:
+        InputError: no such device here; the message calls it by ``option``.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise InputError(f"train.device = {device!r} is not a device; use auto, cpu, cuda or cuda:N") from None
+        raise InputError(f"{option} = {device!r} is not a device; use auto, cpu, cuda or cuda:N") from None
     if chosen.type == "cuda":
-        if not torch.cuda.is_available():
-            raise InputError(f"train.device = {device!r}, but torch sees no CUDA device; use auto or cpu")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         chosen = torch.device("cuda", local_rank if chosen.index is None else chosen.index)
+        if chosen.index >= count:
+            raise InputError(f"{option} = {device!r}, but torch sees {count or 'no'} CUDA devices; use auto or cpu")
         torch.cuda.set_device(chosen)
     return chosen
 

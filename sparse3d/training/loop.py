@@ -151,12 +151,13 @@ class Trainer:
         if not self.group.is_first:
             self.log = RunLog(None, self.settings.steps)
             return
+        texts = list(self.task.text())  # builds the validation data: its faults come before anything is written
         prepare_folder(self.out)
         write_run_files(self.out, self.config_text)
         write_operative_config(self.out)
         self.log = RunLog(self.out, self.settings.steps, self.step, self.settings.tensorboard)
         self.log.text(self.step, "config", self.config_text)
-        for name, text in self.task.text():
+        for name, text in texts:
             self.log.text(self.step, name, text)
         if state is not None:
             self.log.say(f"resumed {source} at step {self.step} of {self.settings.steps}")

@@ -39,8 +39,11 @@ def checkpoint_to_resume(out: Path, resume: bool) -> Path | None:
 
 
 def prepare_folder(out: Path) -> None:
-    """Makes the folder and clears what a killed process left half written."""
-    (out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    """Makes the folder and clears what a killed process left half written; InputError where it cannot be made."""
+    try:
+        (out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be made a folder ({error.strerror}); name another one") from error
     for folder in (out, out / CHECKPOINTS):
         remove_leftovers(folder)
 

@@ -1,0 +1,71 @@
+"""Values of the wrong type, found while a config is read by the annotations of the parameters they are bound to."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from gin import config as gin_config
+
+from sparse3d.config_usage import MACRO, Binding, references
+
+SCALARS = (bool, int, float, str)
+
+
+def wrong_type(binding: Binding, effective: Mapping[tuple[str, str, str], Binding]) -> str | None:
+    """What is wrong with the value that a binding gives, in one line, or None.
+
+    Only what the annotation leaves no doubt about counts: numbers, texts, truth values, None, and sequences of these.
+
+    Args:
+        binding: one statement.
+        effective: all that hold, by key; macros are looked up there.
+    """
+    value, where = binding.value, binding.where
+    for reference in references(value):
+        if value is reference and reference.configurable.selector == MACRO:
+            macro = effective.get(("/".join(reference.scopes), MACRO, "value"))
+            if macro is not None:
+                value, where = macro.value, macro.where
+    if any(True for _ in references(value)):
+        return None  # an object that is made later
+    wanted = _annotations(binding.selector).get(binding.argument, Any)
+    if _fits(value, wanted):
+        return None
+    return f"{where}: {binding.name} = {value!r}: must be of type {_in_words(wanted)}"
+
+
+@cache
+def _annotations(selector: str) -> dict[str, Any]:
+    if selector.startswith("gin."):
+        return {}
+    wrapped = gin_config._REGISTRY[selector].wrapped
+    function = wrapped.__init__ if isinstance(wrapped, type) else wrapped
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError):  # annotations of names that only type checkers import
+        return {}
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    origin, entries = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, each) for each in entries)
+    if wanted in (None, type(None)):
+        return value is None
+    if wanted in SCALARS:
+        accepted = (int, float) if wanted is float else wanted
+        return isinstance(value, accepted) and isinstance(value, bool) == (wanted is bool)
+    if origin is tuple and entries[-1:] != (...,):
+        several = isinstance(value, (tuple, list)) and len(value) == len(entries)
+        return several and all(_fits(one, each) for one, each in zip(value, entries, strict=True))
+    if origin in (list, tuple, Sequence):
+        return isinstance(value, (tuple, list)) and all(_fits(one, entries[0]) for one in value)
+    return True
+
+
+def _in_words(wanted: Any) -> str:
+    return wanted.__name__ if wanted in SCALARS else str(wanted).replace("collections.abc.", "")
