@@ -9,13 +9,13 @@ Frames keep their poses with z turned up, as the readers give them out, and are 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from sparse3d.cli import run_tool, tool_parser
 from sparse3d.data.readers import open_frames
 from sparse3d.data.sens_writer import write_sens
+from sparse3d.errors import InputError
 
 
 def main() -> None:
@@ -28,14 +28,15 @@ def _main() -> None:
     parser.add_argument("frames", help="folder of one recording, in any format that is read")
     parser.add_argument("sens", type=Path, help="the file to write; replaced only when it is complete")
     parser.add_argument("--format", default="auto", help="of the recording, when it is not recognised")
-    parser.add_argument("--size", type=_size, help="WIDTHxHEIGHT of the frames written; by default the depth's")
-    parser.add_argument("--on-fault", choices=("error", "drop"), default="error", help="what to do about a broken frame")
+    parser.add_argument("--size", help="WIDTHxHEIGHT of the frames written; by default the depth's")
+    parser.add_argument(
+        "--on-fault", choices=("error", "drop"), default="error", help="what to do about a broken frame"
+    )
     parser.add_argument("--color", choices=("jpeg", "png", "raw"), default="jpeg", help="compression of the colour")
     parser.add_argument("--depth", choices=("zlib", "raw"), default="zlib", help="compression of the depth")
     arguments = parser.parse_args()
-    source = open_frames(
-        arguments.frames, format=arguments.format, size=arguments.size, on_fault=arguments.on_fault
-    )
+    size = None if arguments.size is None else _size(arguments.size)
+    source = open_frames(arguments.frames, format=arguments.format, size=size, on_fault=arguments.on_fault)
     written = write_sens(
         source,
         arguments.sens,
@@ -43,13 +44,14 @@ def _main() -> None:
         color_compression=arguments.color,
         depth_compression=arguments.depth,
     )
-    print(f"{arguments.sens}: {written} frames, {arguments.sens.stat().st_size / 1e6:.1f} MB; {source.manifest.summary()}")
+    megabytes = arguments.sens.stat().st_size / 1e6
+    print(f"{arguments.sens}: {written} frames, {megabytes:.1f} MB; {source.manifest.summary()}")
 
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write for example 320x240")
+        raise InputError(f"--size {text} is no size; write for example 320x240")
     return int(width), int(height)
 
 
