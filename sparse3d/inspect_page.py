@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def inspect_folder(folder: str | Path, out: str | Path, options: PairOptions, **
     scenes, sections = [], []
     for source in sources:
         with tqdm(total=0, desc=source.scene, unit="pair", disable=None, leave=False) as bar:
-            inspected = inspect_scene(source, options, lambda pairs, bar=bar: _counted(pairs, bar))
+            inspected = inspect_scene(source, options, partial(_counted, bar))
         scenes.append(inspected.figures)
         sections.append(_section(inspected, options))
     settings = {**asdict(options), **{key: value for key, value in reading.items() if value is not None}}
@@ -89,7 +90,7 @@ def terminal_table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _counted(pairs: np.ndarray, bar: Any) -> Any:
+def _counted(bar: Any, pairs: np.ndarray) -> Any:
     bar.reset(total=len(pairs))
     for pair in pairs:
         yield pair

@@ -14,7 +14,7 @@ from PIL import Image
 from sparse3d.data.readers import open_frames
 from sparse3d.errors import InputError
 from sparse3d.inspect_page import PAGE, REPORT, inspect_folder, parse_size, terminal_table
-from sparse3d.inspect_pairs import SUSPICIOUS, PairOptions, depth_residuals, inspect_scene
+from sparse3d.inspect_pairs import SUSPICIOUS, PairOptions, depth_residuals, inspect_scene, measure_pair
 from sparse3d.types import Camera
 
 TOOL = Path(__file__).parents[1] / "tools" / "inspect_pairs.py"
@@ -184,3 +184,15 @@ def test_bad_options_and_an_out_that_is_a_file_are_input_errors(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="--out"):
         inspect_folder(write_room(tmp_path / "room", count=2), tmp_path / "file", OPTIONS)
+
+
+@pytest.mark.needs_shared_data
+@pytest.mark.parametrize("folder, gap, measured", [("redkitchen", 10, 0.0047), ("livingroom", 30, 0.0021)])
+def test_residuals_of_real_recordings_are_of_the_size_measured_before(
+    shared_data: Path, folder: str, gap: int, measured: float
+) -> None:
+    source = open_frames(shared_data / folder, size=(320, 240))
+    starts = range(0, len(source) - gap, max(1, len(source) // 12))
+    medians = [measure_pair(source, i, i + gap, 1.0, 5.0).residual_median for i in starts]
+    # Which pairs are taken and how pixels are rounded moves the figure within these bounds; wrong poses make it .06.
+    assert measured / 2 < float(np.median(np.array(medians, float))) < measured * 1.5

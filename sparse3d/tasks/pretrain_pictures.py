@@ -102,7 +102,7 @@ def _view_blocks(
 
 def _unit(maps: Tensor) -> np.ndarray:
     """(C, h, w) with unit length along C, as features are compared; float32 on the CPU."""
-    return F.normalize(maps.float(), dim=0, eps=1e-6).cpu().numpy()
+    return F.normalize(maps.detach().float(), dim=0, eps=1e-6).cpu().numpy()
 
 
 def _known_rows(maps: list[tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:

@@ -45,15 +45,25 @@ def histogram_picture(
             peak = base - max(1.0, float(count) / tallest * (base - top))
             draw.rectangle((start, peak, max(start, end - 1), base), fill=BAR if inside else PALE)
     draw.line((left, base + 1, right, base + 1), fill=FAINT)
-    for place in np.linspace(0, 1, 6):
-        value = edges[0] + place * (edges[-1] - edges[0])
-        text = f"{value:.3g}{unit and ' ' + unit}"
-        at = left + place * (right - left)
-        draw.line((at, base + 1, at, base + 4), fill=FAINT)
+
+    def write(at: float, row: float, text: str) -> None:
         wide = text_size(text, _TEXT)[0]
-        draw.text((min(max(at - wide / 2, 0), width - wide - 1), base + 5), text, fill=INK, font=font(_TEXT))
+        draw.text((min(max(at - wide / 2, 2), width - wide - 2), row), text, fill=INK, font=font(_TEXT))
+
+    for value in round_values(float(edges[0]), float(edges[-1])):
+        at = left + (value - edges[0]) / (edges[-1] - edges[0]) * (right - left)
+        draw.line((at, base + 1, at, base + 4), fill=FAINT)
+        write(at, base + 5, f"{value:.6g}{unit and ' ' + unit}")
     highest = int(counts.argmax())
-    text, peak = f"{counts[highest]:,.4g}", (x[highest] + x[highest + 1]) / 2
-    wide = text_size(text, _TEXT)[0]
-    draw.text((min(max(peak - wide / 2, 0), width - wide - 1), 1), text, fill=INK, font=font(_TEXT))
+    write((x[highest] + x[highest + 1]) / 2, 1, f"{counts[highest]:,}")
     return np.asarray(canvas)
+
+
+def round_values(low: float, high: float) -> np.ndarray:
+    """Three to eight multiples of 1, 2 or 5 times a power of ten from ``low`` to ``high``; none if they are equal."""
+    if not high > low:
+        return np.zeros(0)
+    raw = (high - low) / 6
+    power = 10.0 ** np.floor(np.log10(raw))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= raw)
+    return np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step

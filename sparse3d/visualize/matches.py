@@ -23,6 +23,7 @@ def spread_choice(pixels: np.ndarray, count: int) -> np.ndarray:
         return np.zeros(0, dtype=np.int64)
     chosen = [int(((places - places.mean(axis=0)) ** 2).sum(axis=1).argmin())]
     distance = ((places - places[chosen[0]]) ** 2).sum(axis=1)
+    distance[chosen] = -1  # never again, even where several pixels are one and the same
     while len(chosen) < min(count, len(places)):
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, ((places - places[chosen[-1]]) ** 2).sum(axis=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparse3d.visualize.charts import BAR, PALE, histogram_picture
+from sparse3d.visualize.charts import BAR, PALE, histogram_picture, round_values
 from sparse3d.visualize.colors import ColorSpace, ramp_colors
 from sparse3d.visualize.layout import GAP, caption, side_by_side, stacked, text_size
 from sparse3d.visualize.maps import EMPTY, error_heat_map, feature_map_picture, overlap_matrix_picture
@@ -121,8 +121,16 @@ def test_bars_are_as_high_as_their_counts_and_pale_outside_the_marked_range() ->
     counts, edges = np.array([10, 0, 5, 10]), np.linspace(0, 1, 5)
     picture = histogram_picture(counts, edges, marked=(0.5, 1.0), size=(120, 200))
     pale, dark = ((picture == color).all(axis=-1).sum(axis=0) for color in (PALE, BAR))
-    assert dark[:100].max() == 0 and pale[100:].max() == 0
+    assert dark[:96].max() == 0 and pale[98:].max() == 0
     assert abs(pale.max() - dark.max()) <= 1 and abs(dark[110] * 2 - dark.max()) <= 2
+
+
+@pytest.mark.parametrize("low, high", [(0, 1), (0, 1.41), (-1.59, 0.174), (0.0, 3e-5), (7, 9000)])
+def test_an_axis_has_a_few_round_labels_within_its_range(low: float, high: float) -> None:
+    values = round_values(low, high)
+    assert 3 <= len(values) <= 8
+    assert values.min() >= low - 1e-9 and values.max() <= high + 1e-9
+    assert all(len(f"{value:.6g}".lstrip("-")) <= 6 for value in values)
 
 
 def test_a_histogram_of_nothing_but_zeros_is_an_axis() -> None:

@@ -123,9 +123,10 @@ def test_the_teachers_colours_are_the_predictions() -> None:
 
     net, pair = network(True), wall_pair()
     target = torch.randn(2, 5, 3, 4)
-    task = SimpleNamespace(kt_weight=1.0, teacher=SimpleNamespace(strides=(16,)), teacher_targets=lambda *_, **__: [target])
+    task = task_with_teacher()
+    task.teacher_targets = lambda images, update_mean: [target]
     views = iter(target)
-    net._student_predictions = lambda projected: [(next(views)[None], torch.ones(1, 3, 4, dtype=torch.bool))]
+    net.predict_teacher = lambda projected: [(next(views)[None], torch.ones(1, 3, 4, dtype=torch.bool))]
     picture = feature_picture(task, net, pair, CPU)
     assert picture.shape[1] == 2 * 320 + 6
     tile, captioned = 240, (picture.shape[0] - 3 * 6) // 4
