@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ from sparse3d.visualize.matches import draw_matches, spread_choice
 
 if TYPE_CHECKING:
     from sparse3d.tasks.pretrain import PretrainTask
+
+MaskedMap = tuple[np.ndarray, np.ndarray | None]  # features (C, h, w) and where there are any (h, w), None: everywhere
 
 TILE = 320  # pixels, width of one picture among many
 MATCHES = "rotated"  # the protocol of the matches: a network that reads off positions cannot shine in it
@@ -105,7 +107,7 @@ def _unit(maps: Tensor) -> np.ndarray:
     return F.normalize(maps.detach().float(), dim=0, eps=1e-6).cpu().numpy()
 
 
-def _known_rows(maps: list[tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
+def _known_rows(maps: Sequence[MaskedMap]) -> np.ndarray:
     rows = []
     for values, mask in maps:
         flat = values.reshape(len(values), -1).T
@@ -114,7 +116,7 @@ def _known_rows(maps: list[tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
 
 
 def _pictures(
-    maps: list[tuple[np.ndarray, np.ndarray | None]], pair: MatchingPair, space: ColorSpace
+    maps: Sequence[MaskedMap], pair: MatchingPair, space: ColorSpace
 ) -> list[np.ndarray]:
     return [
         feature_map_picture(values, mask, _tile_size(frame), space)
