@@ -43,7 +43,7 @@ def _annotations(selector: str) -> dict[str, Any]:
     if selector.startswith("gin."):
         return {}
     wrapped = gin_config._REGISTRY[selector].wrapped
-    function = wrapped.__init__ if isinstance(wrapped, type) else wrapped
+    function = vars(wrapped).get("__init__", wrapped) if isinstance(wrapped, type) else wrapped
     try:
         return typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError):  # annotations of names that only type checkers import
