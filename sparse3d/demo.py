@@ -19,7 +19,7 @@ from sparse3d.data.matching_pairs import PROTOCOLS
 from sparse3d.data.readers import open_scenes
 from sparse3d.errors import InputError
 from sparse3d.evaluation import evaluate_matching
-from sparse3d.training.run_folder import CHECKPOINTS, LAST
+from sparse3d.training.run_folder import CHECKPOINTS, LAST, write_text
 from sparse3d.training.run_log import METRICS
 
 MARK = "demo.json"  # says that a folder is a demo's, to be replaced by the next one
@@ -38,7 +38,7 @@ class DemoOptions:
     rooms: int = 3  # to train on; one more is measured on
     frames: int = 36  # of each room
     size: tuple[int, int] = (320, 240)  # of the images (width, height)
-    pairs: int = 40  # frame pairs to measure on
+    pairs: int = 30  # frame pairs to measure on
     bindings: tuple[str, ...] = ()  # gin's, over the demo's config
 
 
@@ -92,13 +92,14 @@ def run_demo(options: DemoOptions) -> DemoResult:
     data, folder = options.out / "data", options.out / "run"
     _render(options, data)
     lap("render")
+    print(f"pre-training with both losses; watch it: tensorboard --logdir {folder / 'tensorboard'}", flush=True)
     run.start(["pretrain/demo.gin"], _bindings(options, data), folder)
     lap("train")
     figures = evaluate_matching(folder / CHECKPOINTS / LAST, pairs=options.pairs, progress=_progress)
     lap("evaluate")
     steps, losses = _losses(folder / METRICS)
     result = DemoResult(steps, losses, figures, seconds, folder)
-    (options.out / MARK).write_text(json.dumps(result.as_json(), indent=2) + "\n", encoding="utf-8")
+    write_text(options.out / MARK, json.dumps(result.as_json(), indent=2) + "\n")
     return result
 
 
@@ -142,7 +143,7 @@ def _claim(out: Path) -> None:
         for name in ("data", "run"):  # what a demo makes, and nothing that the user may have put beside it
             shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-    (out / MARK).write_text("{}\n", encoding="utf-8")
+    write_text(out / MARK, "{}\n")
 
 
 def _render(options: DemoOptions, data: Path) -> None:
@@ -154,7 +155,7 @@ def _render(options: DemoOptions, data: Path) -> None:
         write_room(data / split / name / f"{name}.sens", rng, options.frames, options.size)
     for split in ("train", "val"):
         for source in open_scenes(data / split):
-            print(f"{split}: {source.manifest.summary()}")
+            print(f"{split}: {source.manifest.summary()}", flush=True)
 
 
 def _bindings(options: DemoOptions, data: Path) -> Sequence[str]:
