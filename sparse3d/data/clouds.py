@@ -11,8 +11,11 @@ import torch
 from sparse3d.data.augment import Augmentation, apply_all
 from sparse3d.data.masking import draw_mask
 from sparse3d.data.voxelize import mean_by_voxel, voxelize
+from sparse3d.errors import InputError
 from sparse3d.geometry import transform_points, unproject_depth
 from sparse3d.types import Frame, PointCloud, VoxelBatch
+
+FARTHEST = 1000.0  # metres
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,21 @@ class Masking:
 
 
 def frame_points(frame: Frame, max_depth: float = 5.0) -> FramePoints:
-    """The points of every pixel with a reading up to ``max_depth`` metres, in the world frame, with their colour."""
+    """The points of every pixel with a reading up to ``max_depth`` metres, in the world frame, with their colour.
+
+    Raises:
+        InputError: a point lies so far from the origin that single precision and voxel coordinates give out.
+    """
     depth = np.where(frame.depth <= max_depth, frame.depth, 0)
     xyz, pixels = unproject_depth(depth, frame.camera)
     rgb = frame.color[pixels[:, 0], pixels[:, 1]].astype(np.float32) / 255
-    cloud = PointCloud(transform_points(frame.T_world_cam, xyz), rgb)
+    world = transform_points(frame.T_world_cam, xyz)
+    if len(world) and float(np.abs(world).max()) > FARTHEST:
+        raise InputError(
+            f"frame {frame.name}: its points lie {np.abs(world).max():.4g} m from the origin, more than "
+            f"{FARTHEST:.0f} m: poses must be in metres, and a map's large offset be taken off them"
+        )
+    cloud = PointCloud(world, rgb)
     return FramePoints(cloud, pixels, frame.camera.height, frame.camera.width)
 
 

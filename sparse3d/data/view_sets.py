@@ -190,6 +190,8 @@ class ViewSets(Dataset):
         matches = []
         for i in range(len(frames)):
             for j in range(i + 1, len(frames)):
+                if frames[i] is frames[j]:
+                    continue  # repeated for want of others: its matches with itself would be no task
                 matches += self._matches(i, j, frames, rng)
         views = shared = None
         if self.cloud != "shared":

@@ -113,7 +113,7 @@ class PretrainTask:
                     f"PretrainTask.level_weights = {tuple(self.level_weights)}: the teacher {teacher.name} has "
                     f"{len(teacher.channels)} taps, give one weight each"
                 )
-            student = self._make_student(width, teacher.channels, teacher.strides, self.map_stride)
+            student = self._make_student(width, teacher.channels, self.level_strides, self.map_stride)
         if self.mv_weight > 0 and self.consistency.form == "regression":
             regression = self._make_regression(width)
         elif self.mv_weight > 0:
@@ -202,6 +202,11 @@ class PretrainTask:
         return self._teacher
 
     @property
+    def level_strides(self) -> tuple[int, ...]:
+        """Stride of the student's grid at each tap: the teacher's, brought to a multiple of the projected map's."""
+        return tuple(self.map_stride * max(1, round(s / self.map_stride)) for s in self.teacher.strides)
+
+    @property
     def val_pairs(self) -> MatchingPairs | None:
         """The validation pairs, opened at the first call."""
         if self._val is None and self._make_val is not None:
@@ -227,7 +232,7 @@ class PretrainTask:
             self._means = [RunningMean(c) for c in teacher.channels]
         targets = []
         for level, centers in zip(range(len(maps)), teacher.cell_centers(height, width), strict=True):
-            stride = teacher.strides[level]
+            stride = self.level_strides[level]
             if update_mean:
                 self._means[level].update(maps[level])
             centered = self._means[level].center(maps[level])
@@ -245,7 +250,7 @@ class PretrainTask:
             zip(output.predictions, targets, weights, strict=True)
         ):
             loss = knowledge_transfer_loss(predicted, target, mask, self.kt_kind)
-            parts[f"loss/knowledge_transfer_stride{self.teacher.strides[level]}"] = loss.detach()
+            parts[f"loss/knowledge_transfer_stride{self.level_strides[level]}"] = loss.detach()
             total = total + weight * loss
         return total, parts
 

@@ -164,7 +164,6 @@ def test_the_running_means_travel_with_the_checkpoint(room_folder: Path) -> None
         ({"kt_weight": 0.0, "mv_weight": 0.0}, "nothing to learn"),
         ({"map_stride": 0}, "map_stride = 0"),
         ({"level_weights": (1.0,)}, "PretrainTask.level_weights"),
-        ({"map_stride": 3}, "map_stride"),
     ],
 )
 def test_wrong_options_are_input_errors(room_folder: Path, options: dict[str, Any], named: str) -> None:
