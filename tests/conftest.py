@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,3 +43,11 @@ def room_frames() -> list[Frame]:
 def room_folder(tmp_path_factory: pytest.TempPathFactory, room_frames: list[Frame]) -> Path:
     """The same frames as a recording on disk."""
     return write_room(tmp_path_factory.mktemp("recordings") / "room", room_frames)
+
+
+@pytest.fixture
+def free_port() -> int:
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

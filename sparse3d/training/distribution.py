@@ -7,6 +7,7 @@ the identity, so the loop has no second path.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ from sparse3d.errors import InputError
 
 # Other processes wait while the first one evaluates, which takes longer than the backends' default patience.
 PATIENCE = timedelta(hours=6)
+
+
+# Groups that were left, kept until the interpreter ends; see _leave.
+_left_groups: list[Any] = []
+_DRAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,20 @@ def processes(device: str) -> Iterator[Processes]:
         yield Processes(dist.get_rank(), dist.get_world_size(), chosen)
     finally:
         if mine:
-            dist.destroy_process_group()
+            _leave()
+
+
+def _leave() -> None:
+    """Leaves the group so that the process can end.
+
+    A worker thread of gloo that lets go of the last collective's tensors needs the interpreter's lock. Freeing the
+    group (its last owner can be DistributedDataParallel's reducer) joins that thread while holding the lock, and
+    ending the interpreter kills it: now and then a run that was over would hang for ever, or abort. So the group is
+    kept, and the workers get a moment without the lock first.
+    """
+    time.sleep(_DRAIN_SECONDS)
+    _left_groups.append(dist.group.WORLD)
+    dist.destroy_process_group()
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

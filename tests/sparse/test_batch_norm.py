@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from sparse3d.sparse import BatchNorm
 from sparse3d.sparse.batch_norm import SynchronizedBatchNorm1d
+from sparse3d.training.distribution import processes
 
 CHANNELS = 5
 SPLITS = [(9, 4), (13, 0)]  # rows of each process
@@ -47,20 +48,20 @@ def run_steps(norm: nn.BatchNorm1d, rank: int | None) -> list[Tensor]:
     return [*results, norm.running_mean, norm.running_var, norm.num_batches_tracked]
 
 
-def process(rank: int, folder: str) -> None:
+def process(rank: int, folder: str, port: int) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    norm = SynchronizedBatchNorm1d(CHANNELS)
-    set_affine(norm)
-    torch.save(run_steps(norm, rank), f"{folder}/{rank}.pt")
-    with pytest.raises(ValueError, match="two voxels over all processes"):
-        norm(torch.zeros(1 - rank, CHANNELS))
-    assert norm.eval()(torch.zeros(rank, CHANNELS)).shape == (rank, CHANNELS)  # evaluation waits for nobody
-    dist.destroy_process_group()
+    os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    with processes("cpu"):
+        norm = SynchronizedBatchNorm1d(CHANNELS)
+        set_affine(norm)
+        torch.save(run_steps(norm, rank), f"{folder}/{rank}.pt")
+        with pytest.raises(ValueError, match="two voxels over all processes"):
+            norm(torch.zeros(1 - rank, CHANNELS))
+        assert norm.eval()(torch.zeros(rank, CHANNELS)).shape == (rank, CHANNELS)  # evaluation waits for nobody
 
 
-def test_two_processes_of_unequal_rows_equal_one_process_with_all(tmp_path: Path) -> None:
-    mp.spawn(process, args=(str(tmp_path),), nprocs=2)
+def test_two_processes_of_unequal_rows_equal_one_process_with_all(tmp_path: Path, free_port: int) -> None:
+    mp.spawn(process, args=(str(tmp_path), free_port), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     norm = nn.BatchNorm1d(CHANNELS)
     set_affine(norm)

@@ -216,15 +216,6 @@ def network(folder: Path, state: dict[str, Any]) -> nn.Module:
     return model.eval()
 
 
-@pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_the_tiny_teacher_is_a_teacher() -> None:
     maps = TinyTeacher()(torch.zeros(1, 48, 64, 3, dtype=torch.uint8))
     assert [tuple(m.shape) for m in maps] == [(1, 4, 6, 8), (1, 6, 3, 4)]
