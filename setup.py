@@ -8,5 +8,9 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["sparse3d", "sparse3d.*"]), "sparse3d.configs", "sparse3d.tools"],
     package_dir={"sparse3d.configs": "gin", "sparse3d.tools": "tools"},
-    package_data={"sparse3d": ["py.typed"], "sparse3d.configs": ["*.gin", "**/*.gin"]},
+    package_data={
+        "sparse3d": ["py.typed"],
+        "sparse3d.sparse.native": ["*.cpp"],
+        "sparse3d.configs": ["*.gin", "**/*.gin"],
+    },
 )

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "sparse3d"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# Folder -> the parts that it may import besides itself; `errors` and `config_names` (near names) are for everybody.
+# Folder -> the parts that it may import besides itself; FOR_ALL is for everybody (`config_names` knows near names).
 MAY_IMPORT = {
     "geometry": {"types"},
     "sparse": set(),
@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "installation": {"sparse"},
     "tasks": {"types", "geometry", "sparse", "data", "models", "losses", "metrics", "visualize", "training.task"},
 }
-FOR_ALL = {"errors", "config_names", ""}
+FOR_ALL = {"errors", "config_names", "cache_folder", ""}
 
 
 def tree(path: Path) -> ast.Module:

@@ -24,12 +24,14 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from sparse3d.cache_folder import cache_root
+
 VERSION = "0.5.4"
 SDIST_SHA256 = "b1879c00d0b0b1d30ba622cce239886a7e3c78ee9da1064cdfe2f64c2ab15f94"
 # The BLAS functions that its C++ calls, which scipy-openblas32 exports as scipy_cblas_*.
 BLAS_FUNCTIONS = ("sgemm", "dgemm", "saxpy", "daxpy")
 BUILD_REQUIREMENTS = ("torch", "numpy", "setuptools", "wheel", "ninja", "scipy-openblas32")
-COST = "the portable torch backend computes, no slower on a CPU, but without MinkowskiEngine's CUDA kernels"
+COST = "our own backends compute, faster on a CPU, but without MinkowskiEngine's CUDA kernels"
 _IMPORT_CHECK = "from sparse3d.sparse import minkowski_import; minkowski_import.load()"
 
 
@@ -77,14 +79,6 @@ class WheelKey:
 
     def __str__(self) -> str:
         return f"minkowski{self.minkowski}-torch{self.torch}-{self.python}-{self.platform}-{self.device}"
-
-
-def cache_root() -> Path:
-    """The folder that outlives clones: ``SPARSE3D_CACHE``, or ``sparse3d`` in the user's cache folder."""
-    if named := os.environ.get("SPARSE3D_CACHE"):
-        return Path(named).expanduser()
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "sparse3d"
 
 
 def devices_to_try() -> list[str]:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from sparse3d.errors import InputError
-from sparse3d.sparse import minkowski_import
+from sparse3d.sparse import minkowski_import, native
 from sparse3d.sparse.manager import CoordinateManager, TorchCoordinateManager
+from sparse3d.sparse.native import NativeCoordinateManager
 
-BACKENDS = ("auto", "torch", "minkowski")
+BACKENDS = ("auto", "native", "torch", "minkowski")
 
 _log = logging.getLogger("sparse3d")
 _configured = os.environ.get("SPARSE3D_BACKEND", "auto")
@@ -25,7 +26,8 @@ def configure(backend: str = "auto") -> str:
     """Set the backend of every sparse tensor made from now on.
 
     Args:
-        backend: ``auto``, ``torch`` or ``minkowski``; ``auto`` also asks the environment variable ``SPARSE3D_BACKEND``.
+        backend: ``auto``, ``native``, ``torch`` or ``minkowski``; ``auto`` also asks the environment variable
+            ``SPARSE3D_BACKEND``.
 
     Returns:
         The name that was set.
@@ -40,6 +42,8 @@ def configure(backend: str = "auto") -> str:
         raise InputError(f"sparse.backend = {backend!r} is unknown: choose one of {', '.join(BACKENDS)}")
     if backend == "minkowski" and not minkowski_import.available():
         raise InputError(f"sparse.backend = 'minkowski': {minkowski_import.why_not()}")
+    if backend == "native" and not native.available():
+        raise InputError(f"sparse.backend = 'native': {native.why_not()}; sparse.backend = \"torch\" needs no compiler")
     _configured = backend
     return backend
 
@@ -55,7 +59,11 @@ def resolve(device: torch.device, backend: str | None = None) -> tuple[str, str]
         return "minkowski", "MinkowskiEngine is built for CUDA"
     if device.type == "cuda":
         return "torch", "MinkowskiEngine is not built for CUDA here"
-    return "torch", "on a CPU it is faster than MinkowskiEngine"
+    if device.type == "cpu" and native.available():
+        return "native", f"compiled for this CPU ({native.variant()}), the fastest there is on a CPU"
+    if device.type == "cpu":
+        return "torch", f"the compiled kernel, about twice as fast, is not available: {native.why_not()}"
+    return "torch", "it runs on every device"
 
 
 def make_manager(coords: Tensor, backend: str | None = None) -> CoordinateManager:
@@ -68,4 +76,4 @@ def make_manager(coords: Tensor, backend: str | None = None) -> CoordinateManage
         from sparse3d.sparse.minkowski import MinkowskiCoordinateManager
 
         return MinkowskiCoordinateManager(coords)
-    return TorchCoordinateManager(coords)
+    return NativeCoordinateManager(coords) if name == "native" else TorchCoordinateManager(coords)

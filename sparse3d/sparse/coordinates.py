@@ -7,6 +7,7 @@ triple appears exactly once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -115,6 +116,24 @@ class KernelMap:
     in_size: int
     out_size: int
     identity_slot: int | None  # the slot that maps every row to itself, in order
+
+    @cached_property
+    def table(self) -> Tensor:
+        """The map as a table (K^3, N_out) int32: the input row of each slot and output row, -1 = none."""
+        return self._as_table(self.in_rows, self.out_rows, self.out_size)
+
+    @cached_property
+    def inverse_table(self) -> Tensor:
+        """The other way round, (K^3, N_in) int32: the output row of each slot and input row, -1 = none."""
+        return self._as_table(self.out_rows, self.in_rows, self.in_size)
+
+    def _as_table(self, values: Tensor, at: Tensor, size: int) -> Tensor:
+        slots = len(self.starts) - 1
+        table = torch.full((slots, size), -1, dtype=torch.int32, device=values.device)
+        counts = torch.diff(torch.tensor(self.starts, device=values.device))
+        slot = torch.repeat_interleave(torch.arange(slots, device=values.device), counts)
+        table[slot, at] = values.to(torch.int32)
+        return table
 
     def transposed(self) -> KernelMap:
         """The map of the transposed convolution: same slots, inputs and outputs exchanged."""

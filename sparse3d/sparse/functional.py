@@ -28,16 +28,21 @@ def sparse_convolution(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> 
     Returns:
         (N_out, C_out), of the wider dtype of the two.
     """
-    if len(feats) != kernel_map.in_size:
-        raise ValueError(f"{len(feats)} feature rows for a kernel map over {kernel_map.in_size} voxels")
-    if kernel.shape[0] != len(kernel_map.starts) - 1 or kernel.shape[1] != feats.shape[1]:
-        slots = len(kernel_map.starts) - 1
-        raise ValueError(f"kernel {tuple(kernel.shape)} does not fit {slots} slots and {feats.shape[1]} channels")
+    check_fit(feats, kernel, kernel_map)
     # Not under autocast: the forward pass would be in bfloat16, one rounding a slot, and the backward pass, which runs
     # outside of it, would meet two types.
     common = torch.promote_types(feats.dtype, kernel.dtype)
     with torch.autocast(feats.device.type, enabled=False):
         return _SparseConvolution.apply(feats.to(common), kernel.to(common), kernel_map)
+
+
+def check_fit(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> None:
+    """Raises ValueError where features, kernel and map do not belong together."""
+    if len(feats) != kernel_map.in_size:
+        raise ValueError(f"{len(feats)} feature rows for a kernel map over {kernel_map.in_size} voxels")
+    slots = len(kernel_map.starts) - 1
+    if kernel.shape[0] != slots or kernel.shape[1] != feats.shape[1]:
+        raise ValueError(f"kernel {tuple(kernel.shape)} does not fit {slots} slots and {feats.shape[1]} channels")
 
 
 class _SparseConvolution(torch.autograd.Function):

@@ -57,6 +57,7 @@ class TorchCoordinateManager(CoordinateManager):
     def __init__(self, coords: Tensor) -> None:
         self._sets: dict[int, CoordinateSet] = {1: CoordinateSet.build(coords)}
         self._maps: dict[tuple[int, int, int, int], KernelMap] = {}
+        self._transposed: dict[tuple[int, int, int, int], KernelMap] = {}
 
     def coords(self, stride: int) -> Tensor:
         return self._sets[stride].coords
@@ -85,8 +86,17 @@ class TorchCoordinateManager(CoordinateManager):
                     f"no voxels of stride {stride_in}/{stride} to convolve back to: a transposed convolution "
                     "needs the coordinates that a strided one started from"
                 )
-            kernel_map = self._kernel_map(stride_out, stride_in, kernel_size, dilation).transposed()
-        return sparse_convolution(feats, kernel, kernel_map), stride_out
+            kernel_map = self._transposed_map(stride_out, stride_in, kernel_size, dilation)
+        return self._product(feats, kernel, kernel_map), stride_out
+
+    def _product(self, feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
+        return sparse_convolution(feats, kernel, kernel_map)
+
+    def _transposed_map(self, fine: int, coarse: int, kernel_size: int, dilation: int) -> KernelMap:
+        key = (fine, coarse, kernel_size, dilation)
+        if key not in self._transposed:
+            self._transposed[key] = self._kernel_map(*key).transposed()
+        return self._transposed[key]
 
     def _kernel_map(self, fine: int, coarse: int, kernel_size: int, dilation: int) -> KernelMap:
         key = (fine, coarse, kernel_size, dilation)

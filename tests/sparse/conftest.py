@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparse3d.sparse import minkowski_import
+from sparse3d.sparse import minkowski_import, native
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +25,13 @@ def minkowski() -> ModuleType:
     return minkowski_import.load()
 
 
-@pytest.fixture(params=["torch", "minkowski"])
+@pytest.fixture(params=["torch", "native", "minkowski"])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Either backend's name."""
+    """Every backend's name."""
     if request.param == "minkowski":
         request.getfixturevalue("minkowski")
+    if request.param == "native" and not native.available():
+        pytest.skip(native.why_not())
     return str(request.param)
 
 

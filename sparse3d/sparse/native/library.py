@@ -1,0 +1,116 @@
+"""The compiled library of the native backend: built on first use, in seconds, into the user's cache.
+
+Its file name holds a hash of the source, the flags and the compiler, so a stale library is never loaded; it is written
+under a temporary name and renamed, so processes that start at once at worst build it twice. The interface is plain C
+through ctypes: nothing of torch's headers is compiled, so one build takes seconds and serves every version of torch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from sparse3d.cache_folder import cache_root
+
+SOURCE = Path(__file__).with_name("convolution.cpp")
+FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
+# The instruction set that torch itself found on this machine (ATEN_CPU_CAPABILITY overrides it) decides the variant.
+VARIANTS = {"AVX512": ("-march=x86-64-v4",), "AVX2": ("-march=x86-64-v3",)}
+
+_pointer, _long, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+
+
+class NativeUnavailableError(RuntimeError):
+    """The library cannot be built or loaded here; the message is one line and says why."""
+
+
+def variant() -> str:
+    """Name of the variant for this machine: ``AVX512``, ``AVX2`` or ``portable``."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return capability if capability in VARIANTS else "portable"
+
+
+def available() -> bool:
+    """Whether the native backend can compute here; builds the library if need be."""
+    return why_not() == ""
+
+
+@cache
+def why_not() -> str:
+    """Why the native backend cannot compute here, in one line; empty when it can."""
+    try:
+        load()
+    except NativeUnavailableError as error:
+        return str(error)
+    return ""
+
+
+@cache
+def load() -> ctypes.CDLL:
+    """The library, built if it is not in the cache.
+
+    Raises:
+        NativeUnavailableError: no compiler, a failed build, or a library that does not load.
+    """
+    path = build(variant())
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise NativeUnavailableError(f"{path} does not load: {error}") from error
+    library.sparse3d_vector_width.restype = _int
+    library.sparse3d_convolve.argtypes = [_pointer] * 4 + [_long] + [_int] * 6
+    library.sparse3d_convolve.restype = None
+    library.sparse3d_weight_gradient.argtypes = [_pointer] * 4 + [_long] + [_int] * 4
+    library.sparse3d_weight_gradient.restype = None
+    return library
+
+
+def build(name: str) -> Path:
+    """Path of the compiled variant ``name``, from the cache or built now.
+
+    Raises:
+        NativeUnavailableError: no compiler, or it fails.
+    """
+    compiler = _compiler()
+    command = [compiler, *FLAGS, *VARIANTS.get(name, ())]
+    path = cache_root() / "native" / f"convolution-{name.lower()}-{_fingerprint(command)}.so"
+    if path.is_file():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            built = Path(folder) / path.name
+            _run([*command, str(SOURCE), "-o", str(built)])
+            os.replace(built, path)
+    except OSError as error:
+        raise NativeUnavailableError(f"{path.parent} cannot be written: {error}") from error
+    return path
+
+
+def _compiler() -> str:
+    for name in (os.environ.get("CXX"), "g++", "c++", "clang++"):
+        if name and (found := shutil.which(name)):
+            return found
+    raise NativeUnavailableError("no C++ compiler (g++, c++, clang++ or $CXX) is on the PATH")
+
+
+def _fingerprint(command: list[str]) -> str:
+    told = _run([command[0], "--version"])
+    text = "\n".join((SOURCE.read_text(encoding="utf-8"), *command, told))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
+        raise NativeUnavailableError(f"{command[0]} failed: {reason}")
+    return done.stdout
