@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import gin
 
 from sparse3d import config
-from sparse3d.sparse.backend import configure
+from sparse3d.sparse.backend import configure, resolve
+from sparse3d.training.distribution import choose_device
 from sparse3d.training.loop import train
 from sparse3d.training.random_state import seed_everything
 from sparse3d.training.settings import TrainSettings
@@ -37,5 +39,8 @@ def start(files: Sequence[str | Path], bindings: Sequence[str], out: str | Path,
     with config.configured_calls():
         configure()
         settings = TrainSettings()
+        if os.environ.get("RANK", "0") == "0":
+            name, reason = resolve(choose_device(settings.device))
+            print(f"sparse backend: {name} ({reason})", flush=True)
         seed_everything(settings.seed)
         train(build_task(), out, resume, settings, config.config_text(), config.check_all_used)

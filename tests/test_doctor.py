@@ -13,12 +13,14 @@ import pytest
 import torch
 
 from sparse3d.installation import doctor, minkowski_wheel, selftest
-from sparse3d.sparse import Convolution, minkowski_import, resolve
+from sparse3d.sparse import Convolution, minkowski_import, native, resolve
 from sparse3d.tools import doctor as tool
 
 ROOT = Path(__file__).resolve().parents[1]
 GOOD = selftest.SelfTest("torch", "cpu", True, 12.0, "")
 BAD = selftest.SelfTest("minkowski", "cpu", False, 0.0, "MinkowskiEngine is not installed")
+
+NO_KERNEL = selftest.SelfTest("native", "cpu", False, 0.0, "no C++ compiler")
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def with_tests(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let the doctor find these self-test results."""
 
     def put(*tests: selftest.SelfTest) -> None:
-        found = {test.backend: test for test in tests}
+        found = {test.backend: test for test in (NO_KERNEL, *tests)}
         monkeypatch.setattr(selftest, "run_isolated", found.__getitem__)
 
     return put
@@ -72,6 +74,15 @@ def test_missing_minkowski_comes_with_its_cost_and_the_command(with_tests: Calla
     assert not [m for m in doctor.diagnose().missing if "Minkowski" in m.what]
 
 
+def test_a_missing_compiled_kernel_comes_with_its_cost_and_the_command(with_tests: Callable[..., None]) -> None:
+    with_tests(GOOD, BAD)
+    [missing] = [m for m in doctor.diagnose().missing if "native" in m.what]
+    assert "CXX" in missing.remedy or "g++" in missing.remedy
+    assert NO_KERNEL.error in missing.costs and "times as long" in missing.costs
+    with_tests(GOOD, BAD, replace(GOOD, backend="native"))
+    assert not [m for m in doctor.diagnose().missing if "native" in m.what]
+
+
 def test_without_a_compiler_the_remedy_begins_with_one(
     with_tests: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +115,8 @@ def test_text_and_json_tell_the_same(with_tests: Callable[..., None]) -> None:
 def test_selftest_passes_where_the_backend_is_available(backend: str) -> None:
     if backend == "minkowski" and not minkowski_import.available():
         pytest.skip(minkowski_import.why_not())
+    if backend == "native" and not native.available():
+        pytest.skip(native.why_not())
     result = selftest.run(backend)
     assert result.usable and result.error == "" and result.milliseconds > 0
 

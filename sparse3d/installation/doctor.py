@@ -13,7 +13,7 @@ from importlib import metadata
 import sparse3d
 from sparse3d.installation import minkowski_wheel, selftest
 
-BACKENDS = ("torch", "minkowski")
+BACKENDS = ("native", "torch", "minkowski")
 # What `import sparse3d`'s parts need: the name on the package index.
 REQUIRED = (
     "torch",
@@ -77,7 +77,7 @@ def diagnose() -> Diagnosis:
     """Look at this machine and the running environment; takes a few seconds, changes nothing."""
     tests = [selftest.run_isolated(backend) for backend in BACKENDS]
     backend, reason = chosen_backend()
-    missing = [*missing_packages(), *missing_minkowski(tests), *missing_cuda()]
+    missing = [*missing_packages(), *missing_native(tests), *missing_minkowski(tests), *missing_cuda()]
     return Diagnosis(versions(), backend, reason, tests, missing)
 
 
@@ -126,6 +126,16 @@ def missing_minkowski(tests: list[selftest.SelfTest]) -> list[Missing]:
     except minkowski_wheel.BuildImpossible as obstacle:
         remedy = f"{obstacle.remedy}, then {remedy}"
     return [Missing("MinkowskiEngine", f"{failed.error}; {minkowski_wheel.COST}", remedy)]
+
+
+def missing_native(tests: list[selftest.SelfTest]) -> list[Missing]:
+    """The compiled CPU kernel when its test failed."""
+    failed = next((test for test in tests if test.backend == "native" and not test.usable), None)
+    if failed is None:
+        return []
+    cost = f"{failed.error}; a training step on a CPU takes about 1.7 times as long on the torch backend"
+    remedy = "apt-get install g++" if minkowski_wheel.compiler() is None else "set CXX to a C++17 compiler with OpenMP"
+    return [Missing("the native backend", cost, remedy)]
 
 
 def missing_cuda() -> list[Missing]:

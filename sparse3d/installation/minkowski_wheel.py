@@ -31,7 +31,7 @@ SDIST_SHA256 = "b1879c00d0b0b1d30ba622cce239886a7e3c78ee9da1064cdfe2f64c2ab15f94
 # The BLAS functions that its C++ calls, which scipy-openblas32 exports as scipy_cblas_*.
 BLAS_FUNCTIONS = ("sgemm", "dgemm", "saxpy", "daxpy")
 BUILD_REQUIREMENTS = ("torch", "numpy", "setuptools", "wheel", "ninja", "scipy-openblas32")
-COST = "our own backends compute, faster on a CPU, but without MinkowskiEngine's CUDA kernels"
+COST = "the portable torch backend computes, or our compiled one: nothing is lost on a CPU, CUDA kernels on a GPU"
 _IMPORT_CHECK = "from sparse3d.sparse import minkowski_import; minkowski_import.load()"
 
 

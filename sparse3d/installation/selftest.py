@@ -51,13 +51,15 @@ def run(backend: str) -> SelfTest:
     try:
         import torch
 
-        from sparse3d.sparse import BACKENDS, minkowski_import
+        from sparse3d.sparse import BACKENDS, minkowski_import, native
 
         if backend not in BACKENDS:
             raise ValueError(f"no backend is named {backend!r}: choose one of {', '.join(BACKENDS)}")
         if backend == "minkowski" and not minkowski_import.available():
             raise ImportError(minkowski_import.why_not())
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if backend == "native" and not native.available():
+            raise ImportError(native.why_not())
+        device = "cuda" if torch.cuda.is_available() and backend != "native" else "cpu"
         error = check_against_dense(backend, device)
         milliseconds = 0.0 if error else time_convolution(backend, device)
     except (ImportError, OSError, RuntimeError, ValueError, AttributeError, TypeError) as caught:
