@@ -58,7 +58,7 @@ def evaluate_matching(
     checkpoint: str | Path,
     data: str | None = None,
     split: str = "val",
-    pairs: int = 100,
+    pairs: int | None = None,
     frames: dict[str, Any] | None = None,
     device: str = "cpu",
     bindings: tuple[str, ...] = (),
@@ -70,7 +70,7 @@ def evaluate_matching(
         checkpoint: written by a pre-training run.
         data: folder of frames; None takes the checkpoint's own.
         split: ``"val"`` or ``"train"``: the config's choice of frames under that scope; ``"all"``: every frame.
-        pairs: frame pairs, evenly spaced over all that overlap enough.
+        pairs: frame pairs, evenly spaced over all that overlap enough; None: 100, or what ``bindings`` say.
         frames: options of :class:`FrameFolder` that override the config's (``first``, ``last``, ``format``, ...).
         device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -88,8 +88,11 @@ def evaluate_matching(
     options = dict(frames or {}) | ({} if data is None else {"root": data})
     with config.configured_calls(), gin.config_scope(None if split == "all" else split):
         folder = FrameFolder(**options)
+    if pairs is None and not any(text.replace(" ", "").startswith("MatchingPairs.max_pairs=") for text in bindings):
+        pairs = 100  # the config's number is for a glance while training
     with config.configured_calls():
-        chosen = MatchingPairs(frames=folder, max_pairs=pairs)
+        chosen = MatchingPairs(frames=folder) if pairs is None else MatchingPairs(frames=folder, max_pairs=pairs)
+    config.check_all_used()
     return measure_matching(task, trained.to(where), untrained.to(where), chosen, where, progress)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +38,7 @@ def start(files: Sequence[str | Path], bindings: Sequence[str], out: str | Path,
     with config.configured_calls():
         configure()
         settings = TrainSettings()
-        if os.environ.get("RANK", "0") == "0":
-            name, reason = resolve(choose_device(settings.device))
-            print(f"sparse backend: {name} ({reason})", flush=True)
+        name, reason = resolve(choose_device(settings.device))
+        notes = [f"sparse backend: {name} ({reason})"]
         seed_everything(settings.seed)
-        train(build_task(), out, resume, settings, config.config_text(), config.check_all_used)
+        train(build_task(), out, resume, settings, config.config_text(), config.check_all_used, notes)

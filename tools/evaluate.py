@@ -35,7 +35,7 @@ def _main() -> None:
     parser.add_argument(
         "--split", default="val", choices=("val", "train", "all"), help="frames as the config splits them"
     )
-    parser.add_argument("--pairs", type=int, default=100, help="frame pairs, evenly spaced over those that qualify")
+    parser.add_argument("--pairs", type=int, help="frame pairs, evenly spaced over those that qualify; by default 100")
     parser.add_argument("--format", help="of the frames, by default as in the config")
     parser.add_argument("--first", type=int, help="first frame number")
     parser.add_argument("--last", type=int, help="last frame number")

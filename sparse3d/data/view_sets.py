@@ -13,6 +13,7 @@ import gin
 import numpy as np
 import torch
 from torch.utils.data import Dataset
+from tqdm import tqdm
 
 from sparse3d.data.augment import Augmentation
 from sparse3d.data.clouds import FramePoints, Masking, VoxelCloud, batch_clouds, frame_points, voxelize_frames
@@ -37,6 +38,8 @@ class FrameFolder:
         first, last: frame numbers to keep, both inclusive; None for no bound.
         step: keep every ``step``-th frame.
         on_fault: ``"error"`` or ``"drop"``: what to do about a broken frame.
+        check_images: decode every image when opening, so that an unreadable one is found then; None: where broken
+            frames are dropped.
         part: the stretch of every recording to keep, as shares of its frames: (0.0, 0.8) is all but the last fifth.
     """
 
@@ -51,6 +54,7 @@ class FrameFolder:
         step: int = 1,
         on_fault: str = "error",
         part: tuple[float, float] = (0.0, 1.0),
+        check_images: bool | None = None,
     ) -> None:
         if not 0 <= part[0] < part[1] <= 1:
             raise InputError(f"FrameFolder.part = {part}: two shares of a recording, rising from 0 to 1, are needed")
@@ -58,6 +62,7 @@ class FrameFolder:
         self.options: dict[str, Any] = dict(
             format=format, size=tuple(size), up=up, first=first, last=last, step=step, on_fault=on_fault
         )
+        self.options["check_images"] = on_fault == "drop" if check_images is None else check_images
 
     def open(self) -> list[FrameSource]:
         """The scenes, each a sequence of frames.
@@ -85,7 +90,10 @@ def scene_pairs(
         pairs (P, 2) int64 with i < j, and the symmetric overlap matrix (F, F) float32.
     """
     clouds = []
-    for i in range(len(source)):
+    # Nothing to see for one room; a data set of hundreds of scenes takes minutes.
+    for i in tqdm(
+        range(len(source)), desc=f"overlaps of {source.scene}", unit="frame", disable=None, leave=False, delay=3
+    ):
         depth, camera = source.depth(i), source.camera(i)
         step = max(1, round(_OVERLAP_PIXEL_STEP * camera.width / 640))
         sparse = np.zeros_like(depth)

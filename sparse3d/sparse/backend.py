@@ -53,6 +53,8 @@ def resolve(device: torch.device, backend: str | None = None) -> tuple[str, str]
     name = backend or _configured
     if name not in BACKENDS:
         raise InputError(f"sparse backend {name!r} is unknown: choose one of {', '.join(BACKENDS)}")
+    if name == "native" and device.type != "cpu":
+        return "torch", f"the native kernel computes on CPUs, not on {device.type}"
     if name != "auto":
         return name, "as configured"
     if device.type == "cuda" and minkowski_import.available() and minkowski_import.has_cuda():

@@ -7,7 +7,7 @@ steps. Everything that a step depends on is either in the checkpoint or a functi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ def train(
     settings: TrainSettings | None = None,
     config_text: str = "",
     on_ready: Callable[[], None] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Trains ``task`` and writes checkpoints, figures and the config below ``out``.
 
@@ -62,6 +63,7 @@ def train(
         settings: options; None takes them from gin (``train.steps = ...``).
         config_text: kept in the checkpoint, and compared when resuming.
         on_ready: called once everything is built, before the first step (to check the config, for example).
+        notes: said once the run has begun.
 
     Raises:
         InputError: bad options, data, folder or checkpoint; or a loss that stays non-finite.
@@ -76,6 +78,8 @@ def train(
             trainer = Trainer(task, Path(out), settings, group, stop, config_text)
             closing.callback(trainer.close)
             trainer.set_up(resume, on_ready)
+            for note in notes:
+                trainer.say(note)
             trainer.run()
         if stop:
             raise SystemExit(128 + stop.signal_number)
@@ -122,6 +126,12 @@ class Trainer:
         self.optimize = OptimizerStep(self.task, self.model, self.optimizer, self.loader, settings, group, self.log.say)
         if state is not None:
             self._load_progress(state)
+
+    def say(self, text: str) -> None:
+        """One line for the user, from the first process."""
+        assert self.log is not None
+        if self.group.is_first:
+            self.log.say(text)
 
     def _start_loader(self) -> BatchLoader:
         settings, group = self.settings, self.group
@@ -175,13 +185,13 @@ class Trainer:
                 f"checkpoint {source} was trained with train.optimizer = {state['optimizer_name']!r}, the config says "
                 f"{self.settings.optimizer!r}; its state does not carry over"
             )
-        decay = [group["weight_decay"] for group in self.optimizer.param_groups]
+        configured_options = [{k: v for k, v in g.items() if k != "params"} for g in self.optimizer.param_groups]
         try:
             self.optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:
             raise InputError(f"checkpoint {source}: its optimiser trained other parameters ({error})") from error
-        for group, configured in zip(self.optimizer.param_groups, decay, strict=True):
-            group["weight_decay"] = configured  # the config counts, and its difference is printed
+        for group, configured in zip(self.optimizer.param_groups, configured_options, strict=True):
+            group.update(configured)  # the config counts, and its difference is printed; the rate is set every step
         self.task.load_state_dict(state["task"])
         self.step = int(state["step"])
 

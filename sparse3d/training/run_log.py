@@ -38,7 +38,7 @@ class RunLog:
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # slow to import, and not every tool needs it
 
-            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=first_step or None)
+            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=first_step + 1 if first_step else 0)
         if sys.stderr.isatty():
             self._bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
 

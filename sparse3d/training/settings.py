@@ -64,6 +64,8 @@ class TrainSettings:
         self._require("clip_norm", "positive, or None for no clipping", self.clip_norm is None or self.clip_norm > 0)
         self._require("optimizer", f"one of {', '.join(OPTIMIZERS)}", self.optimizer in OPTIMIZERS)
         self._require("schedule", f"one of {', '.join(SCHEDULES)}", self.schedule in SCHEDULES)
+        never_best = self.best_metric is not None and self.eval_every == 0
+        self._require("eval_every", "positive where train.best_metric is set", not never_best)
         self._require("best_is", "highest or lowest", self.best_is in ("highest", "lowest"))
 
     def _check_type(self, name: str, kind: str) -> None:

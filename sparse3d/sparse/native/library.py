@@ -23,7 +23,8 @@ from sparse3d.cache_folder import cache_root
 SOURCE = Path(__file__).with_name("convolution.cpp")
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
 # The instruction set that torch itself found on this machine (ATEN_CPU_CAPABILITY overrides it) decides the variant.
-VARIANTS = {"AVX512": ("-march=x86-64-v4",), "AVX2": ("-march=x86-64-v3",)}
+_AVX2 = ("-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c")  # spelled out: -march=x86-64-v3 needs GCC 11
+VARIANTS = {"AVX512": (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl"), "AVX2": _AVX2}
 
 _pointer, _long, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 
