@@ -18,7 +18,6 @@ from sparse3d.models.pretrain_net import PretrainNet
 from sparse3d.sparse import configure
 from sparse3d.tasks.pretrain import PretrainTask
 from sparse3d.tasks.pretrain_evaluation import (
-    calibrate_batch_norm,
     color_features,
     network_features,
     recalls_by_encoder,
@@ -106,7 +105,6 @@ def measure_matching(
 ) -> dict[str, float | int | str]:
     """The figures of :func:`evaluate_matching` for networks at hand."""
     assert isinstance(trained, PretrainNet) and isinstance(untrained, PretrainNet)
-    calibrate_batch_norm(untrained, pairs, device)
     encoders = {
         "colour": color_features,
         "random": network_features(untrained.eval()),

@@ -77,26 +77,6 @@ def matching_recalls(model: nn.Module, pairs: MatchingPairs, device: torch.devic
     return {protocol: found[f"{protocol}_net"] for protocol in PROTOCOLS}
 
 
-@torch.no_grad()
-def calibrate_batch_norm(net: PretrainNet, pairs: MatchingPairs, device: torch.device, batches: int = 8) -> None:
-    """Gives an untrained network the batch statistics of a few pairs, as training would have.
-
-    With the statistics it was made with (mean 0, variance 1) a deep random network is a worse baseline than it need be.
-    """
-    norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over the batches
-    net.train()
-    for index in range(min(batches, len(pairs))):
-        voxels, _ = _batched([view.cloud for view in pairs[index].views["aligned"]], device)
-        net.encode(voxels)
-    net.eval()
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-
-
 def _batched(clouds: list[VoxelCloud], device: torch.device) -> tuple[VoxelBatch, object]:
     batch, starts = batch_clouds(clouds)
     return batch.to(device), starts
