@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def load_pretrained(
 def evaluate_matching(
     checkpoint: str | Path,
     data: str | None = None,
-    split: str = "val",
+    split: str | None = None,
     pairs: int | None = None,
     frames: dict[str, Any] | None = None,
     device: str = "cpu",
@@ -68,19 +69,21 @@ def evaluate_matching(
     Args:
         checkpoint: written by a pre-training run.
         data: folder of frames; None takes the checkpoint's own.
-        split: ``"val"`` or ``"train"``: the config's choice of frames under that scope; ``"all"``: every frame.
+        split: ``"val"`` or ``"train"``: the config's choice of frames under that scope; ``"all"``: every frame; None:
+            see :func:`default_split`.
         pairs: frame pairs, evenly spaced over all that overlap enough; None: 100, or what ``bindings`` say.
         frames: options of :class:`FrameFolder` that override the config's (``first``, ``last``, ``format``, ...).
         device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
-        ``recall_<protocol>_<colour|random|pretrained>``, ``pairs``, and with a teacher ``teacher_cosine`` and
-        ``teacher_cosine_shuffled``.
+        ``recall_<protocol>_<colour|random|pretrained>``, ``pairs``, ``frames``, ``split``, and with a teacher
+        ``teacher_cosine`` and ``teacher_cosine_shuffled``.
 
     Raises:
         InputError: a bad checkpoint, or no pairs to measure on.
     """
     where = choose_device(device, option="--device")
+    split = split or default_split(checkpoint, data)
     root = tuple(bindings) if data is None else (*bindings, f"DATA_ROOT = {str(data)!r}")
     task, trained, untrained = load_pretrained(checkpoint, root)
     task.to(where)
@@ -92,7 +95,19 @@ def evaluate_matching(
     with config.configured_calls():
         chosen = MatchingPairs(frames=folder) if pairs is None else MatchingPairs(frames=folder, max_pairs=pairs)
     config.check_all_used()
-    return measure_matching(task, trained.to(where), untrained.to(where), chosen, where, progress)
+    figures = measure_matching(task, trained.to(where), untrained.to(where), chosen, where, progress)
+    return {"split": split, **figures}
+
+
+def default_split(checkpoint: str | Path, data: str | None) -> str:
+    """``"val"`` for the frames that the checkpoint was trained on, ``"all"`` for any other folder.
+
+    A split by frame numbers means nothing in another recording.
+    """
+    trained_on = re.search(r"""^DATA_ROOT = ['"](.*)['"]$""", load_checkpoint(checkpoint)["config"], re.MULTILINE)
+    if data is None or trained_on is None or Path(trained_on[1]).resolve() == Path(data).resolve():
+        return "val"
+    return "all"
 
 
 def measure_matching(

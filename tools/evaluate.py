@@ -2,7 +2,7 @@
 
 example:
   python tools/evaluate.py runs/redkitchen/checkpoints/last.pt --data ../redkitchen --split val
-  python tools/evaluate.py runs/redkitchen/checkpoints/last.pt --data ../livingroom --split all --json
+  python tools/evaluate.py runs/redkitchen/checkpoints/last.pt --data ../livingroom --json
 
 For true correspondences between overlapping frames, the nearest neighbour in feature space must lie within 10 cm
 of the truth. Each frame is encoded alone; "aligned" leaves both clouds in the world frame, "rotated" turns each by a
@@ -32,9 +32,8 @@ def _main() -> None:
     parser = tool_parser(__doc__)
     parser.add_argument("checkpoint", help="a checkpoint of a pre-training run")
     parser.add_argument("--data", help="folder of RGB-D frames; by default the one that was trained on")
-    parser.add_argument(
-        "--split", default="val", choices=("val", "train", "all"), help="frames as the config splits them"
-    )
+    split_help = "frames as the config splits them; by default val, or all of a folder that was not trained on"
+    parser.add_argument("--split", choices=("val", "train", "all"), help=split_help)
     parser.add_argument("--pairs", type=int, help="frame pairs, evenly spaced over those that qualify; by default 100")
     parser.add_argument("--format", help="of the frames, by default as in the config")
     parser.add_argument("--first", type=int, help="first frame number")
@@ -56,13 +55,10 @@ def _main() -> None:
         progress=lambda indices: iter(tqdm(list(indices), desc="pairs", unit="pair", disable=None)),
     )
     if arguments.json:
-        print(
-            json.dumps(
-                {"checkpoint": arguments.checkpoint, "data": arguments.data, "split": arguments.split, **figures}
-            )
-        )
+        print(json.dumps({"checkpoint": arguments.checkpoint, "data": arguments.data, **figures}))
         return
-    print(f"matching recall at 10 cm over {figures['pairs']} pairs of {figures['frames']} frames")
+    measured = f"{figures['pairs']} pairs of {figures['frames']} frames (split: {figures['split']})"
+    print(f"matching recall at 10 cm over {measured}")
     print(f"{'':12}" + "".join(f"{protocol:>10}" for protocol in PROTOCOLS))
     for row in ROWS:
         print(f"{row:12}" + "".join(f"{figures[f'recall_{protocol}_{row}']:10.3f}" for protocol in PROTOCOLS))
