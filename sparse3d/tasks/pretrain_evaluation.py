@@ -54,7 +54,7 @@ def recalls_by_encoder(
             continue
         for protocol in PROTOCOLS:
             views = pair.views[protocol]
-            batch, starts = _batched([v.cloud for v in views], device)
+            batch = _batched([v.cloud for v in views], device)
             for name, encode in encoders.items():
                 source, target = encode(batch).split([len(v.cloud.coords) for v in views])
                 recalls[f"{protocol}_{name}"].update(pair_hits(pair, protocol, source, target))
@@ -66,8 +66,7 @@ def pair_hits(pair: MatchingPair, protocol: str, source: Tensor, target: Tensor)
     first, second = pair.views[protocol]
     query = torch.from_numpy(first.pixel2voxel[pair.source_pixels[:, 0], pair.source_pixels[:, 1]])
     target_xyz = torch.from_numpy(second.cloud.xyz)
-    hits = matching_recall(source.cpu(), target.cpu(), target_xyz, query, torch.from_numpy(pair.true_xyz))
-    return hits
+    return matching_recall(source.cpu(), target.cpu(), target_xyz, query, torch.from_numpy(pair.true_xyz))
 
 
 def matching_recalls(model: nn.Module, pairs: MatchingPairs, device: torch.device) -> dict[str, float]:
@@ -77,9 +76,9 @@ def matching_recalls(model: nn.Module, pairs: MatchingPairs, device: torch.devic
     return {protocol: found[f"{protocol}_net"] for protocol in PROTOCOLS}
 
 
-def _batched(clouds: list[VoxelCloud], device: torch.device) -> tuple[VoxelBatch, object]:
-    batch, starts = batch_clouds(clouds)
-    return batch.to(device), starts
+def _batched(clouds: list[VoxelCloud], device: torch.device) -> VoxelBatch:
+    batch: VoxelBatch = batch_clouds(clouds)[0].to(device)
+    return batch
 
 
 @torch.no_grad()
@@ -103,7 +102,7 @@ def teacher_agreement(
             if (scene, number) in seen:
                 continue
             seen.add((scene, number))
-            voxels, _ = _batched([view.cloud], device)
+            voxels = _batched([view.cloud], device)
             projected = net.project(
                 net.encode(voxels), voxels, torch.from_numpy(view.pixel2voxel)[None, None].to(device)
             )
