@@ -1,8 +1,9 @@
 """The compiled library of the native backend: built on first use, in seconds, into the user's cache.
 
-Its file name holds a hash of the source, the flags and the compiler, so a stale library is never loaded; it is written
-under a temporary name and renamed, so processes that start at once at worst build it twice. The interface is plain C
-through ctypes: nothing of torch's headers is compiled, so one build takes seconds and serves every version of torch.
+Every ``*.cpp`` of this folder goes into it. Its file name holds a hash of the sources, the flags and the compiler, so a
+stale library is never loaded; it is written under a temporary name and renamed, so processes that start at once at
+worst build it twice. The interface is plain C through ctypes: nothing of torch's headers is compiled, so one build takes
+seconds and serves every version of torch.
 """
 
 from __future__ import annotations
@@ -15,18 +16,26 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from sparse3d.cache_folder import cache_root
 
-SOURCE = Path(__file__).with_name("convolution.cpp")
+FOLDER = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
 # The instruction set that torch itself found on this machine (ATEN_CPU_CAPABILITY overrides it) decides the variant.
 _AVX2 = ("-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c")  # spelled out: -march=x86-64-v3 needs GCC 11
 VARIANTS = {"AVX512": (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl"), "AVX2": _AVX2}
 
 _pointer, _long, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+
+# Every exported function: what it returns and its arguments; one line each.
+SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "sparse3d_vector_width": (_int, []),
+    "sparse3d_convolve": (None, [_pointer] * 4 + [_long] + [_int] * 6),
+    "sparse3d_weight_gradient": (None, [_pointer] * 4 + [_long] + [_int] * 4),
+}
 
 
 class NativeUnavailableError(RuntimeError):
@@ -66,11 +75,9 @@ def load() -> ctypes.CDLL:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise NativeUnavailableError(f"{path} does not load: {error}") from error
-    library.sparse3d_vector_width.restype = _int
-    library.sparse3d_convolve.argtypes = [_pointer] * 4 + [_long] + [_int] * 6
-    library.sparse3d_convolve.restype = None
-    library.sparse3d_weight_gradient.argtypes = [_pointer] * 4 + [_long] + [_int] * 4
-    library.sparse3d_weight_gradient.restype = None
+    for name, (result, arguments) in SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
     return library
 
 
@@ -81,15 +88,15 @@ def build(name: str) -> Path:
         NativeUnavailableError: no compiler, or it fails.
     """
     compiler = _compiler()
-    command = [compiler, *FLAGS, *VARIANTS.get(name, ())]
-    path = cache_root() / "native" / f"convolution-{name.lower()}-{_fingerprint(command)}.so"
+    command = [compiler, *FLAGS, *VARIANTS.get(name, ()), *os.environ.get("SPARSE3D_NATIVE_FLAGS", "").split()]
+    path = cache_root() / "native" / f"sparse3d-{name.lower()}-{_fingerprint(command)}.so"
     if path.is_file():
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             built = Path(folder) / path.name
-            _run([*command, str(SOURCE), "-o", str(built)])
+            _run([*command, *map(str, sorted(FOLDER.glob("*.cpp"))), "-o", str(built)])
             os.replace(built, path)
     except OSError as error:
         raise NativeUnavailableError(f"{path.parent} cannot be written: {error}") from error
@@ -105,7 +112,8 @@ def _compiler() -> str:
 
 def _fingerprint(command: list[str]) -> str:
     told = _run([command[0], "--version"])
-    text = "\n".join((SOURCE.read_text(encoding="utf-8"), *command, told))
+    sources = sorted(path for path in FOLDER.iterdir() if path.suffix in (".cpp", ".h"))
+    text = "\n".join((*(path.read_text(encoding="utf-8") for path in sources), *command, told))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
