@@ -28,13 +28,17 @@ FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPI
 _AVX2 = ("-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c")  # spelled out: -march=x86-64-v3 needs GCC 11
 VARIANTS = {"AVX512": (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl"), "AVX2": _AVX2}
 
-_pointer, _long, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+_pointer, _long, _int, _double = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_double
 
 # Every exported function: what it returns and its arguments; one line each.
 SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sparse3d_vector_width": (_int, []),
     "sparse3d_convolve": (None, [_pointer] * 4 + [_long] + [_int] * 6),
     "sparse3d_weight_gradient": (None, [_pointer] * 4 + [_long] + [_int] * 4),
+    "sparse3d_column_moments": (None, [_pointer] * 2 + [_long] + [_int] * 2),
+    "sparse3d_batch_norm": (None, [_pointer] * 6 + [_int, _long] + [_int] * 2),
+    "sparse3d_batch_norm_gradient_sums": (None, [_pointer] * 8 + [_int, _long] + [_int] * 2),
+    "sparse3d_batch_norm_gradient": (None, [_pointer] * 8 + [_double, _int, _long] + [_int] * 2),
 }
 
 
