@@ -1,7 +1,8 @@
 """Sparse tensors and layers with MinkowskiEngine's meaning, over interchangeable backends."""
 
 from sparse3d.sparse.backend import BACKENDS, configure, resolve
-from sparse3d.sparse.modules import BatchNorm, Convolution, ConvolutionTranspose, ReLU, global_pool
+from sparse3d.sparse.convolution import Convolution, ConvolutionTranspose, GenerativeConvolutionTranspose
+from sparse3d.sparse.modules import BatchNorm, ReLU, global_pool
 from sparse3d.sparse.tensor import SparseTensor, concatenate
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "BatchNorm",
     "Convolution",
     "ConvolutionTranspose",
+    "GenerativeConvolutionTranspose",
     "ReLU",
     "SparseTensor",
     "concatenate",

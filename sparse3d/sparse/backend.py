@@ -1,4 +1,4 @@
-"""Which backend computes: chosen once by gin (``sparse.backend``) or the environment (``SPARSE3D_BACKEND``)."""
+"""Which backend computes, and how: set once by gin (``sparse.backend``, ``sparse.products``) or the environment."""
 
 from __future__ import annotations
 
@@ -11,40 +11,48 @@ from torch import Tensor
 
 from sparse3d.errors import InputError
 from sparse3d.sparse import minkowski_import, native
-from sparse3d.sparse.manager import CoordinateManager, TorchCoordinateManager
+from sparse3d.sparse.coordinates import Triple
+from sparse3d.sparse.manager import CoordinateManager
 from sparse3d.sparse.native import NativeCoordinateManager
 
 BACKENDS = ("auto", "native", "torch", "minkowski")
+PRODUCTS = ("float32", "bfloat16")
 
 _log = logging.getLogger("sparse3d")
 _configured = os.environ.get("SPARSE3D_BACKEND", "auto")
+_products = "float32"
 _announced: set[str] = set()
 
 
 @gin.configurable("sparse")
-def configure(backend: str = "auto") -> str:
+def configure(backend: str = "auto", products: str = "float32") -> str:
     """Set the backend of every sparse tensor made from now on.
 
     Args:
         backend: ``auto``, ``native``, ``torch`` or ``minkowski``; ``auto`` also asks the environment variable
             ``SPARSE3D_BACKEND``.
+        products: ``float32``, or ``bfloat16``: the operands of every product of a convolution, forward and backward,
+            are rounded to bfloat16 and summed in float32; the native backend is faster that way on CPUs with
+            AVX512_BF16, elsewhere only the rounding is the same.
 
     Returns:
-        The name that was set.
+        The name of the backend that was set.
 
     Raises:
         InputError: for an unknown name, or a backend that is not installed.
     """
-    global _configured
+    global _configured, _products
     if backend == "auto":
         backend = os.environ.get("SPARSE3D_BACKEND", "auto")
     if backend not in BACKENDS:
         raise InputError(f"sparse.backend = {backend!r} is unknown: choose one of {', '.join(BACKENDS)}")
+    if products not in PRODUCTS:
+        raise InputError(f"sparse.products = {products!r} is unknown: choose one of {', '.join(PRODUCTS)}")
     if backend == "minkowski" and not minkowski_import.available():
         raise InputError(f"sparse.backend = 'minkowski': {minkowski_import.why_not()}")
     if backend == "native" and not native.available():
         raise InputError(f"sparse.backend = 'native': {native.why_not()}; sparse.backend = \"torch\" needs no compiler")
-    _configured = backend
+    _configured, _products = backend, products
     return backend
 
 
@@ -68,14 +76,15 @@ def resolve(device: torch.device, backend: str | None = None) -> tuple[str, str]
     return "torch", "it runs on every device"
 
 
-def make_manager(coords: Tensor, backend: str | None = None) -> CoordinateManager:
-    """The coordinate manager of new coordinates (N, 4), of the backend in force."""
+def make_manager(coords: Tensor, backend: str | None = None, stride: Triple = (1, 1, 1)) -> CoordinateManager:
+    """The coordinate manager of new coordinates (N, 4) of tensor stride ``stride``, of the backend in force."""
     name, reason = resolve(coords.device, backend)
     if name not in _announced:
         _announced.add(name)
-        _log.info("sparse backend: %s (%s)", name, reason)
+        _log.info("sparse backend: %s (%s)%s", name, reason, f", {_products} products" * (_products != "float32"))
     if name == "minkowski":
         from sparse3d.sparse.minkowski import MinkowskiCoordinateManager
 
-        return MinkowskiCoordinateManager(coords)
-    return NativeCoordinateManager(coords) if name == "native" else TorchCoordinateManager(coords)
+        return MinkowskiCoordinateManager(coords, stride, _products)
+    manager = NativeCoordinateManager if name == "native" else CoordinateManager
+    return manager(coords, stride, _products)

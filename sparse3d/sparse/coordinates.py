@@ -1,26 +1,31 @@
-"""Voxel coordinates as sorted 64-bit keys, and the kernel maps between coordinate sets.
-
-Invariant: for every kernel slot k and every pair (i, o) of its map, ``in[i] = out[o] + offset[k]``, and every such
-triple appears exactly once.
-"""
+"""Voxel coordinates as sorted 64-bit keys: sets of them, and the sets made from sets."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
 # 63 bits: 12 of batch index, 17 of each coordinate, so that key(c) + key_delta(offset) never borrows across fields
 # for the offsets of a kernel that stay inside the guarded range.
-_COORD_BITS = 17
+COORD_BITS = 17
 _BATCH_BITS = 12
-_HALF = 1 << (_COORD_BITS - 1)
-_MARGIN = 1 << 10
-_TABLE_CELLS = 1 << 24  # of a look-up table over the bounding box: 64 MiB
+_HALF = 1 << (COORD_BITS - 1)
+MARGIN = 1 << 10  # how far a kernel may reach beyond the guarded range
 MAX_BATCH = 1 << _BATCH_BITS
-COORD_LIMIT = _HALF - _MARGIN
+COORD_LIMIT = _HALF - MARGIN
+
+Triple = tuple[int, int, int]
+
+
+def triple(value: int | Sequence[int], what: str) -> Triple:
+    """One number for all axes, or three; raises ValueError unless all are positive integers."""
+    values = (value,) * 3 if isinstance(value, int) else tuple(value)
+    if len(values) != 3 or not all(isinstance(v, int) and v > 0 for v in values):
+        raise ValueError(f"{what} must be a positive integer or three of them, got {value!r}")
+    return values[0], values[1], values[2]
 
 
 def check_range(coords: Tensor) -> None:
@@ -42,24 +47,16 @@ def pack(coords: Tensor) -> Tensor:
     c = coords.to(torch.int64)
     key = c[:, 0]
     for axis in (1, 2, 3):
-        key = (key << _COORD_BITS) + (c[:, axis] + _HALF)
+        key = (key << COORD_BITS) + (c[:, axis] + _HALF)
     return key
 
 
 def unpack(keys: Tensor) -> Tensor:
     """Inverse of :func:`pack`, (N, 4) int32."""
-    mask = (1 << _COORD_BITS) - 1
-    columns = [keys >> (3 * _COORD_BITS)]
-    columns += [((keys >> shift) & mask) - _HALF for shift in (2 * _COORD_BITS, _COORD_BITS, 0)]
+    mask = (1 << COORD_BITS) - 1
+    columns = [keys >> (3 * COORD_BITS)]
+    columns += [((keys >> shift) & mask) - _HALF for shift in (2 * COORD_BITS, COORD_BITS, 0)]
     return torch.stack(columns, dim=1).to(torch.int32)
-
-
-def kernel_offsets(kernel_size: int) -> Tensor:
-    """Offsets (K^3, 3) int64 in MinkowskiEngine's order: x fastest; odd sizes centred, even ones from 0."""
-    start = -(kernel_size // 2) if kernel_size % 2 else 0
-    steps = torch.arange(start, start + kernel_size)
-    z, y, x = torch.meshgrid(steps, steps, steps, indexing="ij")
-    return torch.stack([x.reshape(-1), y.reshape(-1), z.reshape(-1)], dim=1)
 
 
 @dataclass(frozen=True)
@@ -94,126 +91,46 @@ class CoordinateSet:
         rows = place if self.order is None else self.order[place]
         return torch.where(found, rows, -1)
 
-    def strided(self, stride: int) -> CoordinateSet:
+    @classmethod
+    def of_keys(cls, keys: Tensor) -> CoordinateSet:
+        """The set of the voxels ``keys`` (any number of times each), sorted."""
+        keys = torch.unique(keys, sorted=True)
+        return cls(unpack(keys), keys, None)
+
+    def strided(self, stride: Triple) -> CoordinateSet:
         """The set of ``floor(c / stride) * stride``, sorted; floors for negative coordinates too."""
-        coarse = self.coords.clone()
-        coarse[:, 1:] = torch.div(self.coords[:, 1:], stride, rounding_mode="floor") * stride
-        keys = torch.unique(pack(coarse), sorted=True)
-        return CoordinateSet(unpack(keys), keys, None)
+        return CoordinateSet.of_keys(pack(floor_to(self.coords, stride)))
+
+    def expanded(self, offsets: Tensor) -> CoordinateSet:
+        """The set of all voxels plus all ``offsets`` (K, 3), sorted.
+
+        Raises ValueError where that leaves the guarded range.
+        """
+        moved = self.coords[:, None, 1:] + offsets.to(self.coords)
+        batch = self.coords[:, None, :1].expand(-1, len(offsets), -1)
+        everywhere = torch.cat([batch, moved], dim=2).reshape(-1, 4)
+        check_range(everywhere)
+        return CoordinateSet.of_keys(pack(everywhere))
+
+    def subset(self, rows: Tensor) -> CoordinateSet:
+        """The voxels of ``rows``, in that order."""
+        return CoordinateSet.build(self.coords[rows])
+
+    def union(self, other: CoordinateSet) -> CoordinateSet:
+        """The voxels of both, sorted."""
+        return CoordinateSet.of_keys(torch.cat([self.sorted_keys, other.sorted_keys]))
+
+    def rows_of(self, coords: Tensor) -> Tensor:
+        """Row of each voxel of ``coords`` (..., 4), -1 where there is none, also beyond the packed range."""
+        flat = coords.reshape(-1, 4)
+        spatial, batch = flat[:, 1:], flat[:, 0]
+        inside = ((spatial >= -_HALF) & (spatial < _HALF)).all(dim=1) & (batch >= 0) & (batch < MAX_BATCH)
+        rows = self.find(pack(torch.where(inside[:, None], flat, 0)))
+        return torch.where(inside, rows, -1).reshape(coords.shape[:-1])
 
 
-@dataclass(frozen=True)
-class KernelMap:
-    """Pairs of rows that a kernel connects, grouped by kernel slot.
-
-    Slot k owns ``in_rows[starts[k]:starts[k + 1]]`` and the same slice of ``out_rows``. Within a slot every output row
-    occurs at most once, and so does every input row.
-    """
-
-    in_rows: Tensor  # (P,) int64
-    out_rows: Tensor  # (P,) int64
-    starts: list[int]  # K^3 + 1
-    in_size: int
-    out_size: int
-    identity_slot: int | None  # the slot that maps every row to itself, in order
-
-    @cached_property
-    def table(self) -> Tensor:
-        """The map as a table (K^3, N_out) int32: the input row of each slot and output row, -1 = none."""
-        return self._as_table(self.in_rows, self.out_rows, self.out_size)
-
-    @cached_property
-    def inverse_table(self) -> Tensor:
-        """The other way round, (K^3, N_in) int32: the output row of each slot and input row, -1 = none."""
-        return self._as_table(self.out_rows, self.in_rows, self.in_size)
-
-    def _as_table(self, values: Tensor, at: Tensor, size: int) -> Tensor:
-        slots = len(self.starts) - 1
-        table = torch.full((slots, size), -1, dtype=torch.int32, device=values.device)
-        counts = torch.diff(torch.tensor(self.starts, device=values.device))
-        slot = torch.repeat_interleave(torch.arange(slots, device=values.device), counts)
-        table[slot, at] = values.to(torch.int32)
-        return table
-
-    def transposed(self) -> KernelMap:
-        """The map of the transposed convolution: same slots, inputs and outputs exchanged."""
-        return KernelMap(self.out_rows, self.in_rows, self.starts, self.out_size, self.in_size, self.identity_slot)
-
-
-def build_kernel_map(
-    source: CoordinateSet, target: CoordinateSet, kernel_size: int, spacing: int, unit: int = 1
-) -> KernelMap:
-    """Map with ``in = out + offset * spacing`` for every offset of the kernel.
-
-    Args:
-        source: the input voxels.
-        target: the output voxels.
-        spacing: dilation x tensor stride of the input.
-        unit: all coordinates and ``spacing`` are multiples of it (the input's tensor stride); it only saves memory.
-    """
-    offsets = kernel_offsets(kernel_size).to(target.coords.device) * spacing
-    slots = len(offsets)
-    reach = int(offsets.abs().max()) if slots else 0
-    if reach >= _MARGIN:
-        raise ValueError(
-            f"a kernel reaches {reach} voxels, coordinates leave room for {_MARGIN - 1}: fewer levels or less dilation"
-        )
-    same = source is target and kernel_size % 2 == 1
-    if same:
-        # On one set the map is symmetric: slot K-1-k holds slot k's pairs with the roles exchanged.
-        offsets = offsets[: slots // 2]
-    rows = _neighbours_by_table(source, target, offsets, unit)
-    if rows is None:
-        rows = _neighbours_by_search(source, target, offsets)
-    slot, out_rows = torch.nonzero(rows >= 0, as_tuple=True)
-    in_rows = rows[slot, out_rows].to(torch.int64)
-    counts = torch.bincount(slot, minlength=rows.shape[0])
-    if same:
-        in_rows, out_rows, counts = _complete_by_symmetry(in_rows, out_rows, counts, len(source))
-    starts = [0, *torch.cumsum(counts, 0).tolist()]
-    return KernelMap(in_rows, out_rows, starts, len(source), len(target), slots // 2 if same else None)
-
-
-def _neighbours_by_search(source: CoordinateSet, target: CoordinateSet, offsets: Tensor) -> Tensor:
-    """Source row at every target voxel plus every offset, (K, N_out), -1 = none; by binary search."""
-    weights = torch.tensor([1 << (2 * _COORD_BITS), 1 << _COORD_BITS, 1], device=offsets.device)
-    deltas = (offsets * weights).sum(dim=1)
-    return source.find(pack(target.coords)[None, :] + deltas[:, None])
-
-
-def _neighbours_by_table(source: CoordinateSet, target: CoordinateSet, offsets: Tensor, unit: int) -> Tensor | None:
-    """The same by a table over the bounding box, several times faster; None where the box is too large for one."""
-    if len(source) == 0 or len(target) == 0 or len(offsets) == 0:
-        return None
-    found, wanted = source.coords.to(torch.int64), target.coords.to(torch.int64)
-    reach = offsets.abs().amax(dim=0)
-    zero = reach.new_zeros(1)
-    low = torch.minimum(found.amin(dim=0), wanted.amin(dim=0)) - torch.cat([zero, reach])
-    high = torch.maximum(found.amax(dim=0), wanted.amax(dim=0)) + torch.cat([zero, reach])
-    scale = torch.tensor([1, unit, unit, unit], device=low.device)
-    extent = torch.div(high - low, scale, rounding_mode="floor") + 1
-    batches, nx, ny, nz = extent.tolist()
-    if batches * nx * ny * nz > _TABLE_CELLS:
-        return None
-    place = torch.tensor([nx * ny * nz, ny * nz, nz, 1], device=low.device)
-    table = torch.full((batches * nx * ny * nz,), -1, dtype=torch.int32, device=low.device)
-    rows = torch.arange(len(source), dtype=torch.int32, device=low.device)
-    table[(torch.div(found - low, scale, rounding_mode="floor") * place).sum(dim=1)] = rows
-    start = (torch.div(wanted - low, scale, rounding_mode="floor") * place).sum(dim=1)
-    steps = (torch.div(offsets, unit, rounding_mode="floor") * place[1:]).sum(dim=1)
-    return table[start[None, :] + steps[:, None]]
-
-
-def _complete_by_symmetry(
-    in_rows: Tensor, out_rows: Tensor, counts: Tensor, size: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Slots 0..h-1 of a centred kernel -> all 2h + 1 slots (mirrored slots in reverse order)."""
-    pieces_in, pieces_out = in_rows.split(counts.tolist()), out_rows.split(counts.tolist())
-    identity = torch.arange(size, device=in_rows.device)
-    mirrored_in, mirrored_out = pieces_out[::-1], pieces_in[::-1]
-    all_counts = torch.cat([counts, counts.new_tensor([size]), counts.flip(0)])
-    return (
-        torch.cat([*pieces_in, identity, *mirrored_in]),
-        torch.cat([*pieces_out, identity, *mirrored_out]),
-        all_counts,
-    )
+def floor_to(coords: Tensor, stride: Triple) -> Tensor:
+    """``coords`` (N, 4) floored to multiples of ``stride``, the batch index left alone."""
+    steps = torch.tensor(stride, dtype=coords.dtype, device=coords.device)
+    floored = torch.div(coords[:, 1:], steps, rounding_mode="floor") * steps
+    return torch.cat([coords[:, :1], floored], dim=1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sparse3d.sparse.coordinates import KernelMap
+from sparse3d.sparse.kernel_map import KernelMap
 
 # Up to this many input channels one gathered matrix product beats a small product per kernel slot
 # (the first layer of an SR-UNet: 125 slots of 3 channels).
@@ -22,7 +23,7 @@ def sparse_convolution(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> 
 
     Args:
         feats: (N_in, C_in).
-        kernel: (K^3, C_in, C_out).
+        kernel: (K, C_in, C_out).
         kernel_map: N_in to N_out rows.
 
     Returns:
@@ -40,9 +41,43 @@ def check_fit(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> None:
     """Raises ValueError where features, kernel and map do not belong together."""
     if len(feats) != kernel_map.in_size:
         raise ValueError(f"{len(feats)} feature rows for a kernel map over {kernel_map.in_size} voxels")
-    slots = len(kernel_map.starts) - 1
-    if kernel.shape[0] != slots or kernel.shape[1] != feats.shape[1]:
-        raise ValueError(f"kernel {tuple(kernel.shape)} does not fit {slots} slots and {feats.shape[1]} channels")
+    slots, channels = kernel_map.slots, feats.shape[1]
+    if kernel.ndim != 3 or kernel.shape[:2] != (slots, channels):
+        raise ValueError(f"kernel {tuple(kernel.shape)} does not fit {slots} slots and {channels} channels")
+
+
+def rounded_operands(feats: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """Both rounded to bfloat16 in value, not in type; the gradients pass unrounded.
+
+    Beside :func:`rounded_gradient` on the result this is what ``products = "bfloat16"`` means on every backend: the
+    operands of every product, forward and backward, have 8 significant bits, and the sums 24.
+    """
+    return _RoundValue.apply(feats), _RoundValue.apply(kernel)
+
+
+def rounded_gradient(out: Tensor) -> Tensor:
+    """``out`` itself, whose gradient is rounded to bfloat16 in value."""
+    return _RoundGradient.apply(out)
+
+
+class _RoundValue(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.bfloat16().to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad
+
+
+class _RoundGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad.bfloat16().to(grad.dtype)
 
 
 class _SparseConvolution(torch.autograd.Function):
@@ -52,7 +87,7 @@ class _SparseConvolution(torch.autograd.Function):
         ctx.save_for_backward(feats, kernel)
         if _gathers_all(feats, kernel, kernel_map):
             slots, c_in, c_out = kernel.shape
-            return _gather_columns(feats, slots, kernel_map) @ kernel.reshape(slots * c_in, c_out)
+            return _gather_columns(feats, kernel_map) @ kernel.reshape(slots * c_in, c_out)
         return _convolve_by_slot(feats, kernel, kernel_map)
 
     @staticmethod
@@ -63,7 +98,7 @@ class _SparseConvolution(torch.autograd.Function):
         grad_out = grad_out.contiguous()
         grad_feats = torch.zeros_like(feats) if ctx.needs_input_grad[0] else None
         if _gathers_all(feats, kernel, kernel_map):
-            columns = _gather_columns(feats, kernel.shape[0], kernel_map)
+            columns = _gather_columns(feats, kernel_map)
             gathered_grad = (columns.t() @ grad_out).view_as(kernel) if ctx.needs_input_grad[1] else None
             if grad_feats is None:
                 return None, gathered_grad, None
@@ -101,8 +136,8 @@ def _accumulate_grads(
             grad_feats.index_add_(0, rows_in, grads @ kernel[slot].t())
 
 
-def _slots(kernel_map: KernelMap) -> Any:
-    for slot in range(len(kernel_map.starts) - 1):
+def _slots(kernel_map: KernelMap) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+    for slot in range(kernel_map.slots):
         start, end = kernel_map.starts[slot], kernel_map.starts[slot + 1]
         if end > start:
             yield slot, (kernel_map.in_rows[start:end], kernel_map.out_rows[start:end])
@@ -120,11 +155,10 @@ def _convolve_by_slot(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> T
     return out
 
 
-def _gather_columns(feats: Tensor, slots: int, kernel_map: KernelMap) -> Tensor:
-    """The inputs of all slots side by side, (N_out, K^3 * C_in); missing neighbours are zero."""
-    channels = feats.shape[1]
-    lengths = torch.diff(torch.tensor(kernel_map.starts, device=feats.device))
-    slot_of_pair = torch.repeat_interleave(torch.arange(slots, device=feats.device), lengths)
+def _gather_columns(feats: Tensor, kernel_map: KernelMap) -> Tensor:
+    """The inputs of all slots side by side, (N_out, K * C_in); missing neighbours are zero."""
+    slots, channels = kernel_map.slots, feats.shape[1]
     columns = feats.new_zeros(kernel_map.out_size * slots, channels)
-    columns.index_copy_(0, kernel_map.out_rows * slots + slot_of_pair, feats.index_select(0, kernel_map.in_rows))
+    place = kernel_map.out_rows * slots + kernel_map.slot_of_pair
+    columns.index_copy_(0, place, feats.index_select(0, kernel_map.in_rows))
     return columns.view(kernel_map.out_size, slots * channels)

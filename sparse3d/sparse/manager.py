@@ -1,107 +1,155 @@
 """Who owns the coordinates: one manager a batch of clouds, shared by every tensor computed from it.
 
-A manager keeps one coordinate set a tensor stride and the kernel maps between them, so layers of the same stride share
-maps, and all of it is freed with the last tensor that refers to the manager.
+A manager keeps coordinate sets and the kernel maps between them, so layers of the same stride share maps, and all of it
+is freed with the last tensor that refers to the manager.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from sparse3d.sparse.coordinates import CoordinateSet, KernelMap, build_kernel_map
-from sparse3d.sparse.functional import sparse_convolution
+from sparse3d.sparse.coordinates import CoordinateSet, Triple
+from sparse3d.sparse.functional import rounded_gradient, rounded_operands, sparse_convolution
+from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map, spaced_offsets
 
 
-class CoordinateManager(ABC):
-    """What a backend must be able to do. Tensor strides are in voxels of the input."""
+@dataclass(frozen=True)
+class CoordinateKey:
+    """Name of a coordinate set in its manager.
 
-    backend: str
+    Striding stays on a branch; pruning, uniting and generating open a new one. Branch 0 starts from the coordinates
+    that were given.
+    """
 
-    @abstractmethod
-    def coords(self, stride: int) -> Tensor:
-        """Coordinates (N, 4) int32 of the voxels of tensor stride ``stride``, in row order."""
-
-    @abstractmethod
-    def convolve(
-        self,
-        feats: Tensor,
-        kernel: Tensor,
-        stride_in: int,
-        kernel_size: int,
-        stride: int,
-        dilation: int,
-        transposed: bool,
-    ) -> tuple[Tensor, int]:
-        """Convolution of ``feats`` living at ``stride_in``.
-
-        Args:
-            kernel: (kernel_size^3, C_in, C_out), or (C_in, C_out) for kernel size 1 with stride 1.
-
-        Returns:
-            The output features and their tensor stride, ``stride_in * stride`` or ``stride_in // stride``.
-        """
-
-    def batch_index(self, stride: int) -> Tensor:
-        """Batch index (N,) int64 of every voxel of ``stride``."""
-        return self.coords(stride)[:, 0].to(torch.int64)
+    stride: Triple
+    branch: int = 0
 
 
-class TorchCoordinateManager(CoordinateManager):
-    """The portable backend: kernel maps by table look-up or binary search, products by torch."""
+class CoordinateManager:
+    """The portable backend: coordinate sets, kernel maps by look-up, products by torch on every device.
+
+    The other backends inherit the coordinates and maps and put their own products in place of :meth:`product`.
+
+    Args:
+        coords: (N, 4) int32, batch index first, every voxel once, multiples of ``stride``.
+        stride: their tensor stride.
+        products: ``float32`` multiplies what it is given, ``bfloat16`` rounds the operands of every product first.
+
+    Raises:
+        ValueError: for coordinates out of range or given twice.
+    """
 
     backend = "torch"
 
-    def __init__(self, coords: Tensor) -> None:
-        self._sets: dict[int, CoordinateSet] = {1: CoordinateSet.build(coords)}
-        self._maps: dict[tuple[int, int, int, int], KernelMap] = {}
-        self._transposed: dict[tuple[int, int, int, int], KernelMap] = {}
+    def __init__(self, coords: Tensor, stride: Triple = (1, 1, 1), products: str = "float32") -> None:
+        self.products = products
+        self.origin = CoordinateKey(stride)
+        self._sets: dict[CoordinateKey, CoordinateSet] = {self.origin: CoordinateSet.build(coords)}
+        self._maps: dict[tuple[CoordinateKey, CoordinateKey, KernelRegion], KernelMap] = {}
+        self._branches = 1
 
-    def coords(self, stride: int) -> Tensor:
-        return self._sets[stride].coords
+    def coordinates(self, key: CoordinateKey) -> CoordinateSet:
+        """The voxels named ``key``."""
+        return self._sets[key]
+
+    def insert(self, coordinates: CoordinateSet, stride: Triple) -> CoordinateKey:
+        """A new branch that starts with ``coordinates`` at tensor stride ``stride``."""
+        key = CoordinateKey(stride, self._branches)
+        self._branches += 1
+        self._sets[key] = coordinates
+        return key
+
+    def strided(self, key: CoordinateKey, stride: Triple) -> CoordinateKey:
+        """Where a layer of ``stride`` puts its output: ``floor(c / s) * s``, on the same branch, made once."""
+        out = replace(key, stride=_times(key.stride, stride))
+        if out not in self._sets:
+            self._sets[out] = self._sets[key].strided(out.stride)
+        return out
+
+    def upsampled(self, key: CoordinateKey, stride: Triple, region: KernelRegion) -> CoordinateKey:
+        """Where a transposed layer puts its output: the original voxels of that stride; if there are none, made ones.
+
+        Raises:
+            ValueError: where the tensor stride cannot be divided by ``stride``.
+        """
+        out = CoordinateKey(self._finer(key, stride))
+        if out not in self._sets:
+            self._sets[out] = self._generate(key, out.stride, region)
+        return out
+
+    def generated(self, key: CoordinateKey, stride: Triple, region: KernelRegion) -> CoordinateKey:
+        """A new branch with every voxel of the finer stride that a kernel reaches from ``key``'s voxels."""
+        finer = self._finer(key, stride)
+        return self.insert(self._generate(key, finer, region), finer)
+
+    def kernel_map(
+        self, source: CoordinateKey, target: CoordinateKey, region: KernelRegion, transposed: bool = False
+    ) -> KernelMap:
+        """Pairs of rows from ``source`` to ``target``; offsets are multiples of the finer one's tensor stride."""
+        if transposed:
+            return self.kernel_map(target, source, region).transposed
+        name = (source, target, region)
+        if name not in self._maps:
+            self._maps[name] = build_kernel_map(self._sets[source], self._sets[target], region, source.stride)
+        return self._maps[name]
 
     def convolve(
         self,
         feats: Tensor,
         kernel: Tensor,
-        stride_in: int,
-        kernel_size: int,
-        stride: int,
-        dilation: int,
-        transposed: bool,
-    ) -> tuple[Tensor, int]:
+        bias: Tensor | None,
+        source: CoordinateKey,
+        target: CoordinateKey,
+        region: KernelRegion,
+        transposed: bool = False,
+    ) -> Tensor:
+        """Convolution of ``feats`` (N_in, C_in), living on ``source``, to (N_out, C_out) on ``target``.
+
+        Args:
+            kernel: (K, C_in, C_out), or (C_in, C_out) for a kernel of one voxel that stays where it is.
+            bias: (1, C_out).
+        """
+        if self.products == "bfloat16":
+            feats, kernel = rounded_operands(feats, kernel)
         if kernel.ndim == 2:
-            return feats @ kernel, stride_in
-        if not transposed:
-            stride_out = stride_in * stride
-            if stride_out not in self._sets:
-                self._sets[stride_out] = self._sets[stride_in].strided(stride_out)
-            kernel_map = self._kernel_map(stride_in, stride_out, kernel_size, dilation)
+            out = feats @ kernel
         else:
-            stride_out = stride_in // stride
-            if stride_out * stride != stride_in or stride_out not in self._sets:
-                raise ValueError(
-                    f"no voxels of stride {stride_in}/{stride} to convolve back to: a transposed convolution "
-                    "needs the coordinates that a strided one started from"
-                )
-            kernel_map = self._transposed_map(stride_out, stride_in, kernel_size, dilation)
-        return self._product(feats, kernel, kernel_map), stride_out
+            out = self.product(feats, kernel, source, target, region, transposed)
+        if self.products == "bfloat16":
+            out = rounded_gradient(out)
+        return out if bias is None else out + bias
 
-    def _product(self, feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
-        return sparse_convolution(feats, kernel, kernel_map)
+    def product(
+        self,
+        feats: Tensor,
+        kernel: Tensor,
+        source: CoordinateKey,
+        target: CoordinateKey,
+        region: KernelRegion,
+        transposed: bool,
+    ) -> Tensor:
+        """The convolution itself, for a kernel (K, C_in, C_out)."""
+        return sparse_convolution(feats, kernel, self.kernel_map(source, target, region, transposed))
 
-    def _transposed_map(self, fine: int, coarse: int, kernel_size: int, dilation: int) -> KernelMap:
-        key = (fine, coarse, kernel_size, dilation)
-        if key not in self._transposed:
-            self._transposed[key] = self._kernel_map(*key).transposed()
-        return self._transposed[key]
+    def batch_index(self, key: CoordinateKey) -> Tensor:
+        """Batch index (N,) int64 of every voxel of ``key``."""
+        return self._sets[key].coords[:, 0].to(torch.int64)
 
-    def _kernel_map(self, fine: int, coarse: int, kernel_size: int, dilation: int) -> KernelMap:
-        key = (fine, coarse, kernel_size, dilation)
-        if key not in self._maps:
-            self._maps[key] = build_kernel_map(
-                self._sets[fine], self._sets[coarse], kernel_size, spacing=dilation * fine, unit=fine
+    def _generate(self, key: CoordinateKey, finer: Triple, region: KernelRegion) -> CoordinateSet:
+        return self._sets[key].expanded(spaced_offsets(region, finer))
+
+    @staticmethod
+    def _finer(key: CoordinateKey, stride: Triple) -> Triple:
+        if any(coarse % step for coarse, step in zip(key.stride, stride, strict=True)):
+            raise ValueError(
+                f"a transposed layer of stride {stride} needs a tensor stride that it divides, got {key.stride}"
             )
-        return self._maps[key]
+        a, b, c = (coarse // step for coarse, step in zip(key.stride, stride, strict=True))
+        return a, b, c
+
+
+def _times(a: Triple, b: Triple) -> Triple:
+    return a[0] * b[0], a[1] * b[1], a[2] * b[2]

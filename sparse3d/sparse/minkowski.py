@@ -1,12 +1,14 @@
-"""The MinkowskiEngine backend: its coordinate maps and convolution functions under our layers and parameters.
+"""The MinkowskiEngine backend: its convolution functions under our coordinates, layers and parameters.
 
-Only MinkowskiEngine's functional layer is called, so a network's modules, parameters and state dict do not depend on
-the backend. What its convolutions mean (kernel order, strided coordinates, transposed maps) is what this package means.
+Only MinkowskiEngine's convolutions are called, which is where the time goes. Coordinate sets are ours and inserted into
+its manager, so rows come in one order on every backend; what is not a convolution is computed by the code that all
+backends share.
 """
 
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -14,14 +16,28 @@ import torch
 from torch import Tensor
 
 from sparse3d.sparse import minkowski_import
-from sparse3d.sparse.coordinates import check_range
-from sparse3d.sparse.manager import CoordinateManager, TorchCoordinateManager
+from sparse3d.sparse.coordinates import Triple
+from sparse3d.sparse.functional import sparse_convolution
+from sparse3d.sparse.kernel_map import KernelRegion
+from sparse3d.sparse.manager import CoordinateKey, CoordinateManager
+
+
+@dataclass(frozen=True)
+class _EngineSet:
+    """A coordinate set inside MinkowskiEngine. On a GPU it numbers rows as its hash table does."""
+
+    key: Any
+    our_rows: Tensor | None  # (N,) int64: our row of each of its rows; None = the same
+
+    def to_engine(self, feats: Tensor) -> Tensor:
+        return feats if self.our_rows is None else feats[self.our_rows]
+
+    def from_engine(self, feats: Tensor) -> Tensor:
+        return feats if self.our_rows is None else torch.empty_like(feats).index_copy(0, self.our_rows, feats)
 
 
 class MinkowskiCoordinateManager(CoordinateManager):
-    """Coordinate maps and kernel maps live in MinkowskiEngine, and are freed with this object.
-
-    Rows of stride 1 are the caller's; rows of a coarser stride come in the order of MinkowskiEngine's hash table.
+    """Kernel maps and products are MinkowskiEngine's; its memory is freed with this object.
 
     Raises:
         ImportError: where MinkowskiEngine does not load.
@@ -30,84 +46,52 @@ class MinkowskiCoordinateManager(CoordinateManager):
 
     backend = "minkowski"
 
-    def __init__(self, coords: Tensor) -> None:
+    def __init__(self, coords: Tensor, stride: Triple = (1, 1, 1), products: str = "float32") -> None:
         engine = minkowski_import.load()
-        check_range(coords)
-        # MinkowskiEngine has no empty maps: its kernel map of none is a dangling reference.
-        self._nowhere = TorchCoordinateManager(coords) if len(coords) == 0 else None
-        if self._nowhere is not None:
-            return
+        super().__init__(coords, stride, products)
         map_type = engine.CoordinateMapType.CUDA if coords.is_cuda else engine.CoordinateMapType.CPU
         self._engine = engine
         self._manager = engine.CoordinateManager(D=3, coordinate_map_type=map_type)
-        rows = coords.to(torch.int32).contiguous()
-        key, (first, _) = self._manager.insert_and_map(rows, 1)
-        if len(first) != len(coords):
-            raise ValueError("two rows have the same voxel coordinates: voxelize the points first")
-        self._keys: dict[int, Any] = {1: key}
-        self._coords: dict[int, Tensor] = {1: rows}
-        # On a GPU the engine numbers rows as its hash table does: ``_engine_rows[r]`` is the caller's row of its row r.
-        first = first.to(coords.device, torch.int64)
-        in_order = torch.equal(first, torch.arange(len(first), device=first.device))
-        self._engine_rows = None if in_order else first
+        self._inside: dict[CoordinateKey, _EngineSet] = {}
 
-    def coords(self, stride: int) -> Tensor:
-        if self._nowhere is not None:
-            return self._nowhere.coords(stride)
-        if stride not in self._coords:
-            self._coords[stride] = self._manager.get_coordinates(self._keys[stride])
-        return self._coords[stride]
-
-    def convolve(
+    def product(
         self,
         feats: Tensor,
         kernel: Tensor,
-        stride_in: int,
-        kernel_size: int,
-        stride: int,
-        dilation: int,
+        source: CoordinateKey,
+        target: CoordinateKey,
+        region: KernelRegion,
         transposed: bool,
-    ) -> tuple[Tensor, int]:
-        if self._nowhere is not None:
-            return self._nowhere.convolve(feats, kernel, stride_in, kernel_size, stride, dilation, transposed)
-        if kernel.ndim == 2:
-            return feats @ kernel, stride_in
-        stride_out = self._output_stride(stride_in, stride, transposed)
+    ) -> Tensor:
+        if min(len(self.coordinates(source)), len(self.coordinates(target)), *kernel.shape) == 0:
+            # MinkowskiEngine has no empty maps: its kernel map of none is a dangling reference.
+            return sparse_convolution(feats, kernel, self.kernel_map(source, target, region, transposed))
+        inputs, outputs = self._inserted(source), self._inserted(target)
+        coarse, fine = (source, target) if transposed else (target, source)
+        stride = tuple(c // f for c, f in zip(coarse.stride, fine.stride, strict=True))
         engine = self._engine
         function = engine.MinkowskiConvolutionTransposeFunction if transposed else engine.MinkowskiConvolutionFunction
         out = function.apply(
-            self._to_engine(feats, stride_in).contiguous(),
+            inputs.to_engine(feats).contiguous(),
             kernel.contiguous(),
-            _kernel_generator(kernel_size, stride, dilation),
+            _kernel_generator(region.size, stride, region.dilation),
             _default_mode(),
-            self._keys[stride_in],
-            self._keys[stride_out],
+            inputs.key,
+            outputs.key,
             self._manager,
         )
-        return self._from_engine(out, stride_out), stride_out
+        return outputs.from_engine(out)
 
-    def _output_stride(self, stride_in: int, stride: int, transposed: bool) -> int:
-        """The tensor stride of the output, whose coordinate map exists from here on."""
-        if not transposed:
-            stride_out = stride_in * stride
-            if stride_out not in self._keys:
-                self._keys[stride_out] = self._manager.stride(self._keys[stride_in], stride)
-            return stride_out
-        stride_out = stride_in // stride
-        if stride_out * stride != stride_in or stride_out not in self._keys:
-            raise ValueError(
-                f"no voxels of stride {stride_in}/{stride} to convolve back to: a transposed convolution "
-                "needs the coordinates that a strided one started from"
+    def _inserted(self, key: CoordinateKey) -> _EngineSet:
+        if key not in self._inside:
+            coords = self.coordinates(key).coords
+            name, (rows, _) = self._manager.insert_and_map(
+                coords.to(torch.int32).contiguous(), list(key.stride), f"{key.branch}"
             )
-        return stride_out
-
-    def _to_engine(self, feats: Tensor, stride: int) -> Tensor:
-        return feats if stride != 1 or self._engine_rows is None else feats[self._engine_rows]
-
-    def _from_engine(self, feats: Tensor, stride: int) -> Tensor:
-        if stride != 1 or self._engine_rows is None:
-            return feats
-        return torch.empty_like(feats).index_copy(0, self._engine_rows, feats)
+            rows = rows.to(coords.device, torch.int64)
+            in_order = torch.equal(rows, torch.arange(len(rows), device=rows.device))
+            self._inside[key] = _EngineSet(name, None if in_order else rows)
+        return self._inside[key]
 
 
 @cache
@@ -117,6 +101,6 @@ def _default_mode() -> Any:
 
 
 @cache
-def _kernel_generator(kernel_size: int, stride: int, dilation: int) -> Any:
+def _kernel_generator(size: Triple, stride: tuple[int, ...], dilation: Triple) -> Any:
     generator = minkowski_import.load().KernelGenerator
-    return generator(kernel_size=kernel_size, stride=stride, dilation=dilation, dimension=3)
+    return generator(kernel_size=list(size), stride=list(stride), dilation=list(dilation), dimension=3)

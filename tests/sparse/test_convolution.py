@@ -79,7 +79,7 @@ def test_convolution_and_its_gradients_equal_the_dense_ones(
     padded = F.pad(to_dense(coords, feats, 1, 2), (left, dilation * (kernel_size - 1)) * 3)
     weight = dense_weight(conv.kernel, kernel_size).transpose(0, 1)
     expected = read_dense(F.conv3d(padded, weight, stride=stride, dilation=dilation), out.coords, stride)
-    assert out.stride == stride
+    assert out.tensor_stride == (stride,) * 3
     assert torch.allclose(out.feats, expected, atol=1e-12)
     for ours, oracle in zip(grads(out.feats, feats, conv.kernel), grads(expected, feats, conv.kernel), strict=True):
         assert torch.allclose(ours, oracle, atol=1e-11)
@@ -104,7 +104,7 @@ def test_transposed_convolution_and_its_gradients_equal_the_dense_ones(
     )
     left = reach(kernel_size, dilation)
     expected = read_dense(F.pad(dense, (0, stride + left) * 3), coords, 1, shift=left)
-    assert out.stride == 1 and torch.equal(out.coords, coords)
+    assert out.tensor_stride == (1, 1, 1) and torch.equal(out.coords, coords)
     assert torch.allclose(out.feats, expected, atol=1e-12)
     for ours, oracle in zip(grads(out.feats, feats, conv.kernel), grads(expected, feats, conv.kernel), strict=True):
         assert torch.allclose(ours, oracle, atol=1e-11)
@@ -198,17 +198,19 @@ def test_strided_convolutions_meet_on_the_same_coarse_voxels(random_coords: Coor
     assert {tuple(c) for c in a.coords.tolist()} == floors and len(a.coords) == len(floors)
 
 
-def test_transposing_onto_voxels_that_never_were_is_an_error(random_coords: Coords, backend: str) -> None:
+def test_transposing_below_the_given_voxels_is_an_error(random_coords: Coords, backend: str) -> None:
     x = SparseTensor.from_coords(random_coords(20), torch.randn(20, 2), backend=backend)
-    with pytest.raises(ValueError, match="convolve back"):
+    with pytest.raises(ValueError, match="tensor stride that it divides"):
         ConvolutionTranspose(2, 2, 2, stride=2)(x)
 
 
 def test_tensors_of_other_voxels_do_not_add_or_concatenate(random_coords: Coords) -> None:
     coords, feats = random_coords(20), torch.randn(20, 2)
     a, b = (SparseTensor.from_coords(coords, feats, backend="torch") for _ in range(2))
-    with pytest.raises(ValueError, match="same voxels"):
+    with pytest.raises(ValueError, match="same SparseTensor"):
         a + b
+    with pytest.raises(ValueError, match="cannot be united"):
+        a + Convolution(2, 2, 2, stride=2)(a)
     with pytest.raises(ValueError, match="same voxels"):
         concatenate(a, Convolution(2, 2, 2, stride=2)(a))
 

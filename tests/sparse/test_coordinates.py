@@ -12,17 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sparse3d.sparse import coordinates
-from sparse3d.sparse.coordinates import (
-    COORD_LIMIT,
-    MAX_BATCH,
-    CoordinateSet,
-    KernelMap,
-    build_kernel_map,
-    kernel_offsets,
-    pack,
-    unpack,
-)
+from sparse3d.sparse import kernel_map as kernel_maps
+from sparse3d.sparse.coordinates import COORD_LIMIT, MAX_BATCH, CoordinateSet, pack, unpack
+from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map, spaced_offsets
 
 axis = st.integers(-7, 7)
 voxels = st.lists(st.tuples(st.integers(0, 2), axis, axis, axis), min_size=1, max_size=60, unique=True)
@@ -30,6 +22,10 @@ voxels = st.lists(st.tuples(st.integers(0, 2), axis, axis, axis), min_size=1, ma
 
 def as_rows(voxels: list[tuple[int, ...]]) -> Tensor:
     return torch.tensor(voxels, dtype=torch.int32).reshape(-1, 4)
+
+
+def cube(size: int, dilation: int = 1) -> KernelRegion:
+    return KernelRegion((size,) * 3, (dilation,) * 3)
 
 
 def expected_triples(source: Tensor, target: Tensor, kernel_size: int, spacing: int) -> set[tuple[int, int, int]]:
@@ -48,10 +44,11 @@ def expected_triples(source: Tensor, target: Tensor, kernel_size: int, spacing: 
 
 
 def triples_of(kernel_map: KernelMap) -> list[tuple[int, int, int]]:
-    slots = torch.repeat_interleave(
-        torch.arange(len(kernel_map.starts) - 1), torch.diff(torch.tensor(kernel_map.starts))
+    lengths = torch.diff(torch.tensor(kernel_map.starts))
+    assert torch.equal(kernel_map.slot_of_pair, torch.repeat_interleave(torch.arange(kernel_map.slots), lengths))
+    return list(
+        zip(kernel_map.slot_of_pair.tolist(), kernel_map.in_rows.tolist(), kernel_map.out_rows.tolist(), strict=True)
     )
-    return list(zip(slots.tolist(), kernel_map.in_rows.tolist(), kernel_map.out_rows.tolist(), strict=True))
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,16 +58,15 @@ def test_every_triple_of_the_invariant_is_in_the_map_exactly_once(
 ) -> None:
     fine = CoordinateSet.build(as_rows(voxels))
     if tensor_stride > 1:
-        fine = fine.strided(tensor_stride)
-    coarse = fine if stride == 1 else fine.strided(tensor_stride * stride)
+        fine = fine.strided((tensor_stride,) * 3)
+    coarse = fine if stride == 1 else fine.strided((tensor_stride * stride,) * 3)
     spacing = dilation * tensor_stride
     expected = expected_triples(fine.coords, coarse.coords, kernel_size, spacing)
-    for unit in (1, tensor_stride):
-        kernel_map = build_kernel_map(fine, coarse, kernel_size, spacing, unit)
-        triples = triples_of(kernel_map)
-        assert len(triples) == len(set(triples))
-        assert set(triples) == expected
-        assert (kernel_map.in_size, kernel_map.out_size) == (len(fine), len(coarse))
+    kernel_map = build_kernel_map(fine, coarse, cube(kernel_size, dilation), (tensor_stride,) * 3)
+    triples = triples_of(kernel_map)
+    assert len(triples) == len(set(triples))
+    assert set(triples) == expected
+    assert (kernel_map.in_size, kernel_map.out_size) == (len(fine), len(coarse))
 
 
 @settings(max_examples=40, deadline=None)
@@ -78,11 +74,11 @@ def test_every_triple_of_the_invariant_is_in_the_map_exactly_once(
 def test_the_table_and_the_search_find_the_same_neighbours(
     source: list[tuple[int, ...]], target: list[tuple[int, ...]], kernel_size: int, stride: int
 ) -> None:
-    here, there = (CoordinateSet.build(as_rows(v)).strided(stride) for v in (source, target))
-    offsets = kernel_offsets(kernel_size) * stride
-    table = coordinates._neighbours_by_table(here, there, offsets, stride)
+    here, there = (CoordinateSet.build(as_rows(v)).strided((stride,) * 3) for v in (source, target))
+    offsets = spaced_offsets(cube(kernel_size), (stride,) * 3)
+    table = kernel_maps._neighbours_by_table(here, there, offsets, (stride,) * 3)
     assert table is not None
-    assert torch.equal(table.long(), coordinates._neighbours_by_search(here, there, offsets))
+    assert torch.equal(table, kernel_maps._neighbours_by_search(here, there, offsets))
 
 
 @settings(max_examples=30, deadline=None)
@@ -91,17 +87,58 @@ def test_the_transposed_map_exchanges_the_roles_within_each_slot(
     voxels: list[tuple[int, ...]], kernel_size: int, stride: int
 ) -> None:
     fine = CoordinateSet.build(as_rows(voxels))
-    kernel_map = build_kernel_map(fine, fine.strided(stride), kernel_size, 1)
-    back = kernel_map.transposed()
+    kernel_map = build_kernel_map(fine, fine.strided((stride,) * 3), cube(kernel_size))
+    back = kernel_map.transposed
     assert {(k, o, i) for k, i, o in triples_of(kernel_map)} == set(triples_of(back))
     assert (back.in_size, back.out_size) == (kernel_map.out_size, kernel_map.in_size)
+    assert torch.equal(back.inverse_table, kernel_map.table) and torch.equal(back.table, kernel_map.inverse_table)
+
+
+@settings(max_examples=30, deadline=None)
+@given(voxels, st.sampled_from([1, 3]))
+def test_on_one_set_the_inverse_table_is_the_table_with_its_slots_reversed(
+    voxels: list[tuple[int, ...]], kernel_size: int
+) -> None:
+    coords = CoordinateSet.build(as_rows(voxels))
+    kernel_map = build_kernel_map(coords, coords, cube(kernel_size))
+    for slot, i, o in triples_of(kernel_map):
+        assert kernel_map.inverse_table[slot, i] == o
+    assert int((kernel_map.inverse_table >= 0).sum()) == len(kernel_map.in_rows)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    voxels,
+    st.tuples(*[st.integers(1, 4)] * 3),
+    st.tuples(*[st.integers(1, 2)] * 3),
+    st.tuples(*[st.integers(1, 3)] * 3),
+)
+def test_axes_may_differ(
+    voxels: list[tuple[int, ...]],
+    size: tuple[int, int, int],
+    dilation: tuple[int, int, int],
+    stride: tuple[int, int, int],
+) -> None:
+    fine = CoordinateSet.build(as_rows(voxels))
+    coarse = fine.strided(stride)
+    region = KernelRegion(size, dilation)
+    row_of = {tuple(c): i for i, c in enumerate(fine.coords.tolist())}
+    expected = set()
+    for o, (b, *voxel) in enumerate(coarse.coords.tolist()):
+        for slot in range(region.volume):
+            places = slot % size[0], slot // size[0] % size[1], slot // (size[0] * size[1])
+            starts = (-(s // 2) if s % 2 else 0 for s in size)
+            moved = (v + d * (p + s) for v, d, p, s in zip(voxel, dilation, places, starts, strict=True))
+            if (i := row_of.get((b, *moved))) is not None:
+                expected.add((slot, i, o))
+    assert set(triples_of(build_kernel_map(fine, coarse, region))) == expected
 
 
 @settings(max_examples=30, deadline=None)
 @given(voxels, st.sampled_from([1, 3, 5]))
 def test_the_identity_slot_maps_each_row_to_itself_in_order(voxels: list[tuple[int, ...]], kernel_size: int) -> None:
     coords = CoordinateSet.build(as_rows(voxels))
-    kernel_map = build_kernel_map(coords, coords, kernel_size, 1)
+    kernel_map = build_kernel_map(coords, coords, cube(kernel_size))
     slot = kernel_map.identity_slot
     assert slot is not None
     rows = slice(kernel_map.starts[slot], kernel_map.starts[slot + 1])
@@ -112,14 +149,14 @@ def test_the_identity_slot_maps_each_row_to_itself_in_order(voxels: list[tuple[i
 @settings(max_examples=40, deadline=None)
 @given(voxels, st.integers(1, 4))
 def test_strided_coordinates_are_the_different_floors(voxels: list[tuple[int, ...]], stride: int) -> None:
-    strided = CoordinateSet.build(as_rows(voxels)).strided(stride)
+    strided = CoordinateSet.build(as_rows(voxels)).strided((stride,) * 3)
     floors = {(b, x // stride * stride, y // stride * stride, z // stride * stride) for b, x, y, z in voxels}
     assert [tuple(c) for c in strided.coords.tolist()] == sorted(floors)
     assert torch.equal(pack(strided.coords), strided.sorted_keys)
 
 
 def test_minus_one_strides_to_minus_two_and_not_to_zero() -> None:
-    strided = CoordinateSet.build(as_rows([(0, -1, 1, -3)])).strided(2)
+    strided = CoordinateSet.build(as_rows([(0, -1, 1, -3)])).strided((2, 2, 2))
     assert strided.coords.tolist() == [[0, -2, 0, -4]]
 
 
@@ -140,7 +177,7 @@ def test_kernels_at_the_edge_of_the_range_find_no_voxel_of_another_row_or_batch_
         (b, x, y, z) for b in (0, 1, MAX_BATCH - 1) for x in (-edge, edge) for y in (-edge, edge) for z in (-edge, edge)
     ]
     coords = CoordinateSet.build(as_rows(corners))
-    kernel_map = build_kernel_map(coords, coords, 5, 500)
+    kernel_map = build_kernel_map(coords, coords, cube(5, 500))
     assert set(triples_of(kernel_map)) == expected_triples(coords.coords, coords.coords, 5, 500)
 
 
@@ -155,8 +192,8 @@ def test_find_gives_the_callers_row_whatever_the_order(voxels: list[tuple[int, .
 
 
 def test_kernel_offsets_run_through_x_fastest() -> None:
-    assert kernel_offsets(2)[:3].tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
-    assert kernel_offsets(3)[[0, 1, 13, 26]].tolist() == [[-1, -1, -1], [0, -1, -1], [0, 0, 0], [1, 1, 1]]
+    assert cube(2).offsets()[:3].tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    assert cube(3).offsets()[[0, 1, 13, 26]].tolist() == [[-1, -1, -1], [0, -1, -1], [0, 0, 0], [1, 1, 1]]
 
 
 @pytest.mark.parametrize(
@@ -181,4 +218,4 @@ def test_a_voxel_given_twice_is_refused() -> None:
 def test_a_kernel_that_leaves_the_guarded_margin_is_refused() -> None:
     coords = CoordinateSet.build(as_rows([(0, 0, 0, 0)]))
     with pytest.raises(ValueError, match="leave room"):
-        build_kernel_map(coords, coords, 3, 2000)
+        build_kernel_map(coords, coords, cube(3, 2000))

@@ -185,10 +185,10 @@ def test_another_row_order_inside_the_engine_does_not_show(
 ) -> None:
     """On a GPU the engine numbers rows by its hash table; here it is made to, by inserting them shuffled."""
     torch.manual_seed(0)
-    shuffle = torch.randperm(len(surface_coords))
     insert = minkowski.CoordinateManager.insert_and_map
 
     def insert_shuffled(self: Any, coords: Tensor, *options: Any) -> Any:
+        shuffle = torch.randperm(len(coords))
         key, _ = insert(self, coords[shuffle].contiguous(), *options)
         return key, (shuffle, shuffle.argsort())
 

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from sparse3d.errors import InputError
 from sparse3d.sparse import Convolution, SparseTensor, configure, native, resolve
-from sparse3d.sparse.coordinates import CoordinateSet, build_kernel_map
+from sparse3d.sparse.coordinates import CoordinateSet
 from sparse3d.sparse.functional import sparse_convolution
+from sparse3d.sparse.kernel_map import KernelRegion, build_kernel_map
 from sparse3d.sparse.native import library
 from sparse3d.sparse.native.convolution import NativeCoordinateManager
 
@@ -38,8 +39,8 @@ def both_ways(
     """Output and both gradients by the native kernel, and in float64 by torch."""
     torch.manual_seed(0)
     source = CoordinateSet.build(coords)
-    target = source if stride == 1 else source.strided(stride)
-    kernel_map = build_kernel_map(source, target, kernel_size, 1)
+    target = source if stride == 1 else source.strided((stride,) * 3)
+    kernel_map = build_kernel_map(source, target, KernelRegion((kernel_size,) * 3))
     x, kernel = torch.randn(len(coords), channels[0]), torch.randn(kernel_size**3, *channels)
     cotangent = torch.randn(len(target), channels[1])
     results = []

@@ -8,18 +8,29 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sparse3d.sparse.coordinates import KernelMap
 from sparse3d.sparse.functional import check_fit, sparse_convolution
-from sparse3d.sparse.manager import TorchCoordinateManager
+from sparse3d.sparse.kernel_map import KernelMap, KernelRegion
+from sparse3d.sparse.manager import CoordinateKey, CoordinateManager
 from sparse3d.sparse.native import library
 
 _MOST_ROWS = 2**31 - 1  # rows are counted in 32 bits inside
 
 
-class NativeCoordinateManager(TorchCoordinateManager):
+class NativeCoordinateManager(CoordinateManager):
     """The portable backend with compiled products; what the kernel does not do (float64, GPUs) is done by torch."""
 
     backend = "native"
+
+    def product(
+        self,
+        feats: Tensor,
+        kernel: Tensor,
+        source: CoordinateKey,
+        target: CoordinateKey,
+        region: KernelRegion,
+        transposed: bool,
+    ) -> Tensor:
+        return self._product(feats, kernel, self.kernel_map(source, target, region, transposed))
 
     def _product(self, feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
         if not _does(feats, kernel, kernel_map):

@@ -1,0 +1,189 @@
+"""Kernel maps: which input voxel each kernel offset brings to which output voxel.
+
+Invariant: for every kernel slot k and every pair (i, o) of its map, ``in[i] = out[o] + offset[k]``, and every such
+triple appears exactly once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from sparse3d.sparse.coordinates import COORD_BITS, MARGIN, CoordinateSet, Triple, pack
+
+_TABLE_CELLS = 1 << 24  # of a look-up table over the bounding box: 64 MiB
+
+
+@dataclass(frozen=True)
+class KernelRegion:
+    """The offsets of a kernel, in MinkowskiEngine's order: x fastest.
+
+    An axis of odd size has its offsets around the voxel, one of even size from the voxel on; ``from_corner`` has all
+    of them from the voxel on (pooling whose kernel is its stride).
+    """
+
+    size: Triple
+    dilation: Triple = (1, 1, 1)
+    from_corner: bool = False
+
+    @property
+    def volume(self) -> int:
+        """Number of slots."""
+        return math.prod(self.size)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether slot K-1-k is the opposite of slot k."""
+        return all(size % 2 for size in self.size) and (not self.from_corner or self.volume == 1)
+
+    def offsets(self) -> Tensor:
+        """(K, 3) int64, dilation included, in units of the finer tensor stride."""
+        axes = []
+        for size, dilation in zip(self.size, self.dilation, strict=True):
+            start = -(size // 2) if size % 2 and not self.from_corner else 0
+            axes.append(torch.arange(start, start + size) * dilation)
+        z, y, x = torch.meshgrid(*reversed(axes), indexing="ij")
+        return torch.stack([x.reshape(-1), y.reshape(-1), z.reshape(-1)], dim=1)
+
+
+@dataclass(frozen=True)
+class KernelMap:
+    """Pairs of rows that a kernel connects, as a table or grouped by kernel slot.
+
+    Slot k owns ``in_rows[starts[k]:starts[k + 1]]`` and the same slice of ``out_rows``. Within a slot every output row
+    occurs at most once, and so does every input row.
+    """
+
+    table: Tensor  # (K, N_out) int32: the input row of each slot and output row, -1 = none
+    in_size: int
+    identity_slot: int | None  # the slot that maps every row to itself; only where slot K-1-k is the inverse of slot k
+
+    @property
+    def slots(self) -> int:
+        return self.table.shape[0]
+
+    @property
+    def out_size(self) -> int:
+        return self.table.shape[1]
+
+    @cached_property
+    def _pairs(self) -> tuple[Tensor, Tensor, Tensor]:
+        slot, out_rows = torch.nonzero(self.table >= 0, as_tuple=True)
+        return slot, self.table[slot, out_rows].to(torch.int64), out_rows
+
+    @property
+    def slot_of_pair(self) -> Tensor:
+        """(P,) int64, ascending."""
+        return self._pairs[0]
+
+    @property
+    def in_rows(self) -> Tensor:
+        """(P,) int64."""
+        return self._pairs[1]
+
+    @property
+    def out_rows(self) -> Tensor:
+        """(P,) int64."""
+        return self._pairs[2]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each slot's pairs start, and the number of pairs: K + 1."""
+        counts = torch.bincount(self.slot_of_pair, minlength=self.slots)
+        return [0, *torch.cumsum(counts, 0).tolist()]
+
+    @cached_property
+    def inverse_table(self) -> Tensor:
+        """The other way round, (K, N_in) int32: the output row of each slot and input row, -1 = none."""
+        if self.identity_slot is not None:
+            return self.table.flip(0)
+        table = self.table.new_full((self.slots, self.in_size), -1)
+        table[self.slot_of_pair, self.in_rows] = self.out_rows.to(torch.int32)
+        return table
+
+    @cached_property
+    def transposed(self) -> KernelMap:
+        """The map of the transposed convolution: same slots, inputs and outputs exchanged."""
+        transposed = KernelMap(self.inverse_table, self.out_size, self.identity_slot)
+        # Both tables are at hand: neither map computes the other's again. (`cached_property` looks here first.)
+        transposed.__dict__["inverse_table"] = self.table
+        return transposed
+
+
+def build_kernel_map(
+    source: CoordinateSet, target: CoordinateSet, region: KernelRegion, unit: Triple = (1, 1, 1)
+) -> KernelMap:
+    """Map with ``in = out + offset * unit`` for every offset of the kernel.
+
+    Args:
+        source: the input voxels.
+        target: the output voxels.
+        unit: tensor stride of the input, of which all coordinates are multiples.
+
+    Raises:
+        ValueError: for a kernel that reaches further than the coordinates leave room for, or more voxels than an
+            int32 counts.
+    """
+    if max(len(source), len(target)) >= 2**31:
+        raise ValueError(f"{max(len(source), len(target))} voxels in one batch: fewer than 2^31 are possible")
+    offsets = spaced_offsets(region, unit).to(target.coords.device)
+    rows = _neighbours_by_table(source, target, offsets, unit)
+    if rows is None:
+        rows = _neighbours_by_search(source, target, offsets)
+    symmetric = source is target and region.symmetric
+    return KernelMap(rows, len(source), region.volume // 2 if symmetric else None)
+
+
+def spaced_offsets(region: KernelRegion, unit: Triple) -> Tensor:
+    """Offsets (K, 3) int64 of ``region`` in voxels, for a finer tensor stride of ``unit``.
+
+    Raises ValueError for a kernel that reaches further than the coordinates leave room for.
+    """
+    offsets = region.offsets() * torch.tensor(unit)
+    reach = int(offsets.abs().max())
+    if reach >= MARGIN:
+        raise ValueError(
+            f"a kernel reaches {reach} voxels, coordinates leave room for {MARGIN - 1}: fewer levels or less dilation"
+        )
+    return offsets
+
+
+def _neighbours_by_search(source: CoordinateSet, target: CoordinateSet, offsets: Tensor) -> Tensor:
+    """Source row at every target voxel plus every offset, (K, N_out) int32, -1 = none; by binary search."""
+    weights = torch.tensor([1 << (2 * COORD_BITS), 1 << COORD_BITS, 1], device=offsets.device)
+    keys, deltas = pack(target.coords), (offsets * weights).sum(dim=1)
+    rows = torch.empty(len(offsets), len(target), dtype=torch.int32, device=keys.device)
+    for slot, delta in enumerate(deltas):  # one by one: the int64 keys of all slots at once take much memory
+        rows[slot] = source.find(keys + delta)
+    return rows
+
+
+def _neighbours_by_table(source: CoordinateSet, target: CoordinateSet, offsets: Tensor, unit: Triple) -> Tensor | None:
+    """The same by a table over the bounding box, several times faster; None where the box is too large for one."""
+    if len(source) == 0 or len(target) == 0:
+        return None
+    found, wanted = source.coords.to(torch.int64), target.coords.to(torch.int64)
+    reach = offsets.abs().amax(dim=0)
+    zero = reach.new_zeros(1)
+    low = torch.minimum(found.amin(dim=0), wanted.amin(dim=0)) - torch.cat([zero, reach])
+    high = torch.maximum(found.amax(dim=0), wanted.amax(dim=0)) + torch.cat([zero, reach])
+    scale = torch.tensor([1, *unit], device=low.device)
+    extent = torch.div(high - low, scale, rounding_mode="floor") + 1
+    batches, nx, ny, nz = extent.tolist()
+    if batches * nx * ny * nz > _TABLE_CELLS:
+        return None
+    place = torch.tensor([nx * ny * nz, ny * nz, nz, 1], device=low.device)
+    cells = torch.full((batches * nx * ny * nz,), -1, dtype=torch.int32, device=low.device)
+    cells[(torch.div(found - low, scale, rounding_mode="floor") * place).sum(dim=1)] = torch.arange(
+        len(source), dtype=torch.int32, device=low.device
+    )
+    start = (torch.div(wanted - low, scale, rounding_mode="floor") * place).sum(dim=1)
+    steps = (torch.div(offsets, scale[1:], rounding_mode="floor") * place[1:]).sum(dim=1)
+    rows = torch.empty(len(offsets), len(target), dtype=torch.int32, device=low.device)
+    for slot, step in enumerate(steps):
+        torch.index_select(cells, 0, start + step, out=rows[slot])
+    return rows
