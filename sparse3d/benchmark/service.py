@@ -1,0 +1,62 @@
+"""The requests that a worker process answers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sparse3d.benchmark.memory import PeakMemory
+from sparse3d.benchmark.runners import NetworkRunner, ProductsRunner, make_runner
+
+
+class Service:
+    """One runner; every public method is a request."""
+
+    def __init__(self, engine: str, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._runner = make_runner(engine)
+        self._runner.load()
+
+    def about(self) -> dict[str, str | int | None]:
+        """What this process computes under."""
+        maps = Path("/proc/self/maps")
+        libraries = sorted({Path(line.split()[-1]).name for line in maps.read_text().splitlines() if ".so" in line})
+        return {
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY"),
+            "threads": torch.get_num_threads(),
+            "libraries": " ".join(libraries),
+        }
+
+    def prepare(self, network: str, cloud: str, state: str, output: str | None = None) -> dict[str, float]:
+        """Takes a network and a cloud, and computes once; writes the output for comparison."""
+        weights = torch.load(state, weights_only=True)
+        self._runner.prepare(network, np.load(cloud), weights)
+        out = self._runner.output()
+        if out is not None and output is not None:
+            np.save(output, out.numpy())
+        self._runner.train_step()
+        self._runner.inference()
+        flops = self._runner.products.flops if isinstance(self._runner, ProductsRunner) else 0
+        return {"gflop": flops / 1e9}
+
+    def measure(self) -> dict[str, float]:
+        """Seconds of one train step and one inference."""
+        return {**self._runner.train_step(), **self._runner.inference()}
+
+    def peak_memory(self, network: str, cloud: str, state: str, training: bool) -> float | None:
+        """Megabytes that two passes take at their peak, imports and libraries not counted; None if unknown here."""
+        peak = PeakMemory()
+        self._runner.prepare(network, np.load(cloud), torch.load(state, weights_only=True))
+        for _ in range(2):
+            self._runner.train_step() if training else self._runner.inference()
+        return peak.megabytes()
+
+    def parts(self) -> dict[str, float]:
+        """Seconds of one train step by its parts; see :func:`sparse3d.benchmark.parts.step_parts`."""
+        from sparse3d.benchmark.parts import step_parts
+
+        assert isinstance(self._runner, NetworkRunner)
+        return step_parts(self._runner)
