@@ -68,22 +68,11 @@ class ConvolutionBase(nn.Module):
         """
         if x.feats.shape[1] != self.kernel.shape[-2]:
             raise ValueError(f"a layer of {self.kernel.shape[-2]} input channels was given {x.feats.shape[1]}")
-        target = self.output_key(x) if onto is None else self._given_key(x, onto)
+        target = self.output_key(x) if onto is None else given_key(x, onto, self.stride, self.transposed)
+        if self.kernel.ndim == 2 and target != x.key:
+            raise ValueError("a kernel of one voxel stays on the voxels of its input")
         feats = x.manager.convolve(x.feats, self.kernel, self.bias, x.key, target, self.region, self.transposed)
         return x.at(target, feats)
-
-    def _given_key(self, x: SparseTensor, onto: SparseTensor) -> CoordinateKey:
-        if onto.manager is not x.manager:
-            raise ValueError("`onto` must be computed from the same SparseTensor as the input")
-        fine, coarse = (onto, x) if self.transposed else (x, onto)
-        if _scaled(fine.tensor_stride, self.stride) != coarse.tensor_stride:
-            raise ValueError(
-                f"`onto` has tensor stride {onto.tensor_stride}, which stride {self.stride} does not lead to "
-                f"from {x.tensor_stride}"
-            )
-        if self.kernel.ndim == 2 and onto.key != x.key:
-            raise ValueError("a kernel of one voxel stays on the voxels of its input")
-        return onto.key
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={_short(self.region.size)}"
@@ -116,7 +105,23 @@ class GenerativeConvolutionTranspose(ConvolutionBase):
     transposed = True
 
     def output_key(self, x: SparseTensor) -> CoordinateKey:
-        return x.manager.generated(x.key, self.stride, self.region)
+        return x.key if self.kernel.ndim == 2 else x.manager.generated(x.key, self.stride, self.region)
+
+
+def given_key(x: SparseTensor, onto: SparseTensor, stride: Triple, transposed: bool) -> CoordinateKey:
+    """The voxels of ``onto`` as those of the output of a layer of ``stride`` for ``x``.
+
+    Raises ValueError for another manager, or a tensor stride that the layer does not lead to.
+    """
+    if onto.manager is not x.manager:
+        raise ValueError("`onto` must be computed from the same SparseTensor as the input")
+    fine, coarse = (onto, x) if transposed else (x, onto)
+    if _scaled(fine.tensor_stride, stride) != coarse.tensor_stride:
+        raise ValueError(
+            f"`onto` has tensor stride {onto.tensor_stride}, which stride {stride} does not lead to "
+            f"from {x.tensor_stride}"
+        )
+    return onto.key
 
 
 def _scaled(a: Triple, b: Triple) -> Triple:
