@@ -116,13 +116,11 @@ def lattice_corner(coords: Tensor, stride: Triple) -> tuple[Tensor, Tensor]:
     The fraction is that of the stride, in [0, 1).
     """
     points = coords if coords.is_floating_point() else coords.to(torch.float64)
-    steps = torch.tensor(stride, device=coords.device)
-    scaled = points[:, 1:] / steps
-    whole = scaled.detach().floor()
     # Beyond +-2^40 no voxel is possible, and a float that large may have no integer to become.
-    corner = whole.clamp(-(2.0**40), 2.0**40).to(torch.int64) * steps
-    batch = points[:, :1].detach().clamp(-1.0, 2.0**40).to(torch.int64)
-    return torch.cat([batch, corner], dim=1), scaled - whole
+    cells = points.detach().floor().clamp(-(2.0**40), 2.0**40).to(torch.int64)
+    corner = floor_to(cells, stride)  # by integers: a rounded quotient may reach the next voxel
+    fraction = (points[:, 1:] - corner[:, 1:]) / torch.tensor(stride, device=coords.device)
+    return corner, fraction
 
 
 def around(corner: Tensor, fraction: Tensor, stride: Triple) -> list[tuple[Tensor, Tensor]]:

@@ -1,7 +1,7 @@
 """Convolutions of any shape against MinkowskiEngine's own modules, over random clouds.
 
 Values and gradients are held within 1e-5 of the largest in float32 and 1e-12 in float64, on every backend, rows
-compared by their coordinates. The clouds have negative coordinates, several batch items, one voxel or many.
+compared by their coordinates; each axis has its own kernel size, stride and dilation in some. The clouds have negative coordinates, several batch items, one voxel or many.
 """
 
 from __future__ import annotations
@@ -98,9 +98,18 @@ def check(engine: ModuleType, layers: list[Any], options: list[Shape], coords: T
         x = feats.clone().requires_grad_()
         out = ours(SparseTensor.from_coords(coords, x, backend=backend))
         assert list(out.tensor_stride) == y.tensor_stride
-        for got, want in zip(results(out.coords, out.feats, [x, *ours.parameters()]), expected, strict=True):
-            assert got.shape == want.shape
-            assert (got - want).abs().max() <= TOLERANCE[dtype] * want.abs().max(), backend
+        got = results(out.coords, out.feats, [x, *ours.parameters()])
+        assert close(got[:2], expected[:2], dtype, smallest=0.0), backend
+        # A gradient is a sum of terms of size 1: it may cancel to less, which is not the error's scale.
+        assert close(got[2:], expected[2:], dtype, smallest=1.0), backend
+
+
+def close(got: list[Tensor], expected: list[Tensor], dtype: torch.dtype, smallest: float) -> bool:
+    def one(a: Tensor, b: Tensor) -> bool:
+        scale = max(float(b.abs().max()), smallest)
+        return a.shape == b.shape and float((a - b).abs().max()) <= TOLERANCE[dtype] * scale
+
+    return all(one(a, b) for a, b in zip(got, expected, strict=True))
 
 
 @EXAMPLES
