@@ -22,7 +22,7 @@ from sparse3d.sparse.coordinates import CoordinateSet
 from sparse3d.sparse.functional import sparse_convolution
 from sparse3d.sparse.kernel_map import KernelRegion, build_kernel_map
 from sparse3d.sparse.native import library
-from sparse3d.sparse.native.convolution import NativeCoordinateManager
+from sparse3d.sparse.native.convolution import convolve
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not())
 
@@ -45,7 +45,7 @@ def both_ways(
     cotangent = torch.randn(len(target), channels[1])
     results = []
     for product, dtype in (
-        (NativeCoordinateManager(coords)._product, torch.float32),
+        (convolve, torch.float32),
         (sparse_convolution, torch.float64),
     ):
         a, b = x.to(dtype).requires_grad_(), kernel.to(dtype).requires_grad_()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sparse3d.sparse.functional import check_fit, sparse_convolution
+from sparse3d.sparse.functional import check_fit, rounded_gradient, rounded_operands, sparse_convolution
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion
 from sparse3d.sparse.manager import CoordinateKey, CoordinateManager
 from sparse3d.sparse.native import library
@@ -21,85 +21,175 @@ class NativeCoordinateManager(CoordinateManager):
 
     backend = "native"
 
-    def product(
+    def convolve(
         self,
         feats: Tensor,
         kernel: Tensor,
+        bias: Tensor | None,
         source: CoordinateKey,
         target: CoordinateKey,
         region: KernelRegion,
-        transposed: bool,
+        transposed: bool = False,
     ) -> Tensor:
-        return self._product(feats, kernel, self.kernel_map(source, target, region, transposed))
+        kernel_map = None if kernel.ndim == 2 else self.kernel_map(source, target, region, transposed)
+        return convolve(feats, kernel, kernel_map, bias, self.products)
 
-    def _product(self, feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
-        if not _does(feats, kernel, kernel_map):
-            return sparse_convolution(feats, kernel, kernel_map)
+
+def convolve(
+    feats: Tensor,
+    kernel: Tensor,
+    kernel_map: KernelMap | None,
+    bias: Tensor | None = None,
+    products: str = "float32",
+) -> Tensor:
+    """``out[o] = bias + sum over k and pairs (i, o) of slot k of feats[i] @ kernel[k]``.
+
+    What the kernel does not do (float64, GPUs, no voxels, no channels) is done by torch.
+
+    Args:
+        feats: (N_in, C_in).
+        kernel: (K, C_in, C_out); without a map (C_in, C_out), which takes every row where it is.
+        bias: of C_out elements.
+        products: ``float32``, or ``bfloat16``: the operands of every product, forward and backward, are rounded to
+            bfloat16 and summed in float32 (faster where the CPU has such products, AVX512_BF16).
+
+    Returns:
+        (N_out, C_out), of the wider dtype of features and kernel.
+
+    Raises:
+        ValueError: where features, kernel and map do not belong together.
+    """
+    if kernel_map is not None:
         check_fit(feats, kernel, kernel_map)
-        return _NativeConvolution.apply(feats.float(), kernel.float(), kernel_map)
+    elif kernel.ndim != 2 or kernel.shape[0] != feats.shape[1]:
+        raise ValueError(f"kernel {tuple(kernel.shape)} does not fit rows of {feats.shape[1]} channels")
+    if not _does(feats, kernel, kernel_map, bias):
+        return _convolve_by_torch(feats, kernel, kernel_map, bias, products)
+    bias = None if bias is None else bias.float()
+    return _Convolution.apply(feats.float(), kernel.float(), bias, kernel_map, products == "bfloat16")
 
 
-def _does(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> bool:
+def pointwise(feats: Tensor, kernel: Tensor, bias: Tensor | None = None, products: str = "float32") -> Tensor:
+    """``feats @ kernel + bias`` of (N, C_in), (C_in, C_out) and C_out elements; else as :func:`convolve`."""
+    return convolve(feats, kernel, None, bias, products)
+
+
+def _convolve_by_torch(
+    feats: Tensor, kernel: Tensor, kernel_map: KernelMap | None, bias: Tensor | None, products: str
+) -> Tensor:
+    rounds = products == "bfloat16"
+    if rounds:
+        feats, kernel = rounded_operands(feats, kernel)
+    out = feats @ kernel if kernel_map is None else sparse_convolution(feats, kernel, kernel_map)
+    if rounds:
+        out = rounded_gradient(out)
+    return out if bias is None else out + bias.reshape(1, -1)
+
+
+def _does(feats: Tensor, kernel: Tensor, kernel_map: KernelMap | None, bias: Tensor | None) -> bool:
+    rows = (len(feats),) if kernel_map is None else (kernel_map.in_size, kernel_map.out_size)
+    types = [tensor.dtype for tensor in (feats, kernel, bias) if tensor is not None]
     return (
         feats.device.type == "cpu"
-        and torch.promote_types(feats.dtype, kernel.dtype) == torch.float32
-        and min(kernel_map.in_size, kernel_map.out_size, *kernel.shape) > 0
-        and max(kernel_map.in_size, kernel_map.out_size) <= _MOST_ROWS
+        and torch.float32 in types
+        and all(dtype in (torch.float32, torch.bfloat16, torch.float16) for dtype in types)
+        and min(*rows, *kernel.shape) > 0
+        and max(rows) <= _MOST_ROWS
     )
 
 
-class _NativeConvolution(torch.autograd.Function):
+class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
-        ctx.kernel_map = kernel_map
+    def forward(
+        ctx: Any, feats: Tensor, kernel: Tensor, bias: Tensor | None, kernel_map: KernelMap | None, rounded: bool
+    ) -> Tensor:
+        ctx.kernel_map, ctx.rounded = kernel_map, rounded
+        ctx.bias_shape = None if bias is None else bias.shape
         feats, kernel = feats.contiguous(), kernel.contiguous()
         ctx.save_for_backward(feats, kernel)
-        return _convolve(feats, kernel, kernel_map.table, kernel.shape[2])
+        table = None if kernel_map is None else kernel_map.table
+        return _convolve(feats, kernel, None if bias is None else bias.contiguous(), table, rounded)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         feats, kernel = ctx.saved_tensors
-        kernel_map: KernelMap = ctx.kernel_map
+        kernel_map: KernelMap | None = ctx.kernel_map
         grad_out = grad_out.contiguous()
-        grad_feats = grad_kernel = None
+        grad_feats = grad_kernel = grad_bias = None
         if ctx.needs_input_grad[0]:
             # On one set of voxels slot K-1-k is the inverse of slot k: the same table serves, slots reversed.
-            mirrored = kernel_map.identity_slot is not None
-            table = kernel_map.table if mirrored else kernel_map.inverse_table
-            grad_feats = _convolve(grad_out, kernel, table, kernel.shape[1], transposed=True, reversed_slots=mirrored)
+            mirrored = kernel_map is not None and kernel_map.identity_slot is not None
+            table = None
+            if kernel_map is not None:
+                table = kernel_map.table if mirrored else kernel_map.inverse_table
+            grad_feats = _convolve(grad_out, kernel, None, table, ctx.rounded, transposed=True, reversed_slots=mirrored)
         if ctx.needs_input_grad[1]:
-            grad_kernel = _weight_gradient(feats, grad_out, kernel_map.table)
-        return grad_feats, grad_kernel, None
+            table = None if kernel_map is None else kernel_map.table
+            grad_kernel = _weight_gradient(feats, grad_out, table, ctx.rounded).view_as(kernel)
+        if ctx.needs_input_grad[2]:
+            grad_bias = _column_sum(grad_out).view(ctx.bias_shape)
+        return grad_feats, grad_kernel, grad_bias, None, None
+
+
+def _pointer(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _operands(*tensors: Tensor, rounded: bool) -> tuple[Tensor, ...]:
+    """Rounded here when the library does not do it."""
+    if not rounded or library.load().sparse3d_multiplies_bfloat16():
+        return tensors
+    return tuple(tensor.bfloat16().float() for tensor in tensors)
 
 
 def _convolve(
-    feats: Tensor, kernel: Tensor, table: Tensor, c_out: int, transposed: bool = False, reversed_slots: bool = False
+    feats: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    table: Tensor | None,
+    rounded: bool,
+    transposed: bool = False,
+    reversed_slots: bool = False,
 ) -> Tensor:
-    slots, rows = table.shape
-    out = feats.new_empty(rows, c_out)
+    feats, kernel = _operands(feats, kernel, rounded=rounded)
+    slots, rows = (1, len(feats)) if table is None else table.shape
+    channels = kernel.shape[-2 if transposed else -1]
+    out = feats.new_empty(rows, channels)
     library.load().sparse3d_convolve(
-        *(t.data_ptr() for t in (feats, kernel, table, out)),
+        *(_pointer(tensor) for tensor in (feats, kernel, bias, table, out)),
+        len(feats),
         rows,
         slots,
         feats.shape[1],
-        c_out,
+        channels,
         transposed,
         reversed_slots,
+        rounded,
         torch.get_num_threads(),
     )
     return out
 
 
-def _weight_gradient(feats: Tensor, grad_out: Tensor, table: Tensor) -> Tensor:
-    slots, rows = table.shape
+def _weight_gradient(feats: Tensor, grad_out: Tensor, table: Tensor | None, rounded: bool) -> Tensor:
+    feats, grad_out = _operands(feats, grad_out, rounded=rounded)
+    slots, rows = (1, len(feats)) if table is None else table.shape
     grad = feats.new_empty(slots, feats.shape[1], grad_out.shape[1])
     library.load().sparse3d_weight_gradient(
-        *(t.data_ptr() for t in (feats, grad_out, table, grad)),
+        *(_pointer(tensor) for tensor in (feats, grad_out, table, grad)),
         rows,
         slots,
         feats.shape[1],
         grad_out.shape[1],
+        rounded,
         torch.get_num_threads(),
     )
     return grad
+
+
+def _column_sum(rows: Tensor) -> Tensor:
+    sums = rows.new_empty(rows.shape[1])
+    library.load().sparse3d_column_sum(
+        rows.data_ptr(), sums.data_ptr(), len(rows), rows.shape[1], torch.get_num_threads()
+    )
+    return sums

@@ -2,8 +2,8 @@
 
 Every ``*.cpp`` of this folder goes into it. Its file name holds a hash of the sources, the flags and the compiler, so a
 stale library is never loaded; it is written under a temporary name and renamed, so processes that start at once at
-worst build it twice. The interface is plain C through ctypes: nothing of torch's headers is compiled, so one build takes
-seconds and serves every version of torch.
+worst build it twice. The interface is plain C through ctypes: nothing of torch's headers is compiled, so one build
+takes seconds and serves every version of torch.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ _pointer, _long, _int, _double = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, 
 # Every exported function: what it returns and its arguments; one line each.
 SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sparse3d_vector_width": (_int, []),
-    "sparse3d_convolve": (None, [_pointer] * 4 + [_long] + [_int] * 6),
-    "sparse3d_weight_gradient": (None, [_pointer] * 4 + [_long] + [_int] * 4),
+    "sparse3d_convolve": (None, [_pointer] * 5 + [_long] * 2 + [_int] * 7),
+    "sparse3d_weight_gradient": (None, [_pointer] * 4 + [_long] + [_int] * 5),
+    "sparse3d_column_sum": (None, [_pointer] * 2 + [_long] + [_int] * 2),
+    "sparse3d_multiplies_bfloat16": (_int, []),
     "sparse3d_column_moments": (None, [_pointer] * 2 + [_long] + [_int] * 2),
     "sparse3d_batch_norm": (None, [_pointer] * 6 + [_int, _long] + [_int] * 2),
     "sparse3d_batch_norm_gradient_sums": (None, [_pointer] * 8 + [_int, _long] + [_int] * 2),
@@ -92,7 +94,13 @@ def build(name: str) -> Path:
         NativeUnavailableError: no compiler, or it fails.
     """
     compiler = _compiler()
-    command = [compiler, *FLAGS, *VARIANTS.get(name, ()), *os.environ.get("SPARSE3D_NATIVE_FLAGS", "").split()]
+    command = [
+        compiler,
+        *FLAGS,
+        *VARIANTS.get(name, ()),
+        *_bfloat16(name, compiler),
+        *os.environ.get("SPARSE3D_NATIVE_FLAGS", "").split(),
+    ]
     path = cache_root() / "native" / f"sparse3d-{name.lower()}-{_fingerprint(command)}.so"
     if path.is_file():
         return path
@@ -112,6 +120,15 @@ def _compiler() -> str:
         if name and (found := shutil.which(name)):
             return found
     raise NativeUnavailableError("no C++ compiler (g++, c++, clang++ or $CXX) is on the PATH")
+
+
+def _bfloat16(name: str, compiler: str) -> tuple[str, ...]:
+    """The flag for products of bfloat16, where both the CPU and the compiler (GCC 10, clang 9) have them."""
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    if name != "AVX512" or not supported():
+        return ()
+    tried = subprocess.run([compiler, "-mavx512bf16", "-E", "-x", "c++", os.devnull], capture_output=True)
+    return ("-mavx512bf16",) if tried.returncode == 0 else ()
 
 
 def _fingerprint(command: list[str]) -> str:
