@@ -1,4 +1,4 @@
-"""The whole SR-UNet: on both backends, and against the same network written with MinkowskiEngine's modules.
+"""The whole SR-UNet: on every backend, and against the same network written with MinkowskiEngine's modules.
 
 float32 gradients of a deep network that is not trained differ between any two implementations by its conditioning, so
 whole networks are held in float64; float32 is held forward.
@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from sparse3d.models.resunet import SRUNet
-from sparse3d.sparse import SparseTensor
+from sparse3d.sparse import SparseTensor, native
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+
+BACKENDS = ["torch", "minkowski", *(["native"] if native.available() else [])]
 
 # planes, blocks a stage and stem width, as the public networks and this package's own small one have them
 WIDTHS = {
@@ -123,7 +125,9 @@ def training_clouds(coords: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("spec", ["SRUNet14-CPU", "Res16UNet14A"])
-def test_three_ways_give_one_network_in_float64(minkowski: ModuleType, cloud_coords: Tensor, spec: str) -> None:
+def test_every_backend_gives_their_network_and_gradients_in_float64(
+    minkowski: ModuleType, cloud_coords: Tensor, spec: str
+) -> None:
     coords = training_clouds(cloud_coords)
     torch.manual_seed(0)
     net = SRUNet(3, spec, 8).double()
@@ -131,7 +135,7 @@ def test_three_ways_give_one_network_in_float64(minkowski: ModuleType, cloud_coo
     reference.load_state_dict(net.state_dict(), strict=True)
     feats = torch.rand(len(coords), 3, dtype=torch.float64)
     expected = theirs(minkowski, reference, coords, feats)
-    for backend in ("torch", "minkowski"):
+    for backend in BACKENDS:
         results = ours(net, coords, feats, backend)
         assert all(difference(a, b) <= 1e-10 for a, b in zip(results, expected, strict=True)), backend
 
@@ -147,9 +151,9 @@ def test_evaluation_in_float32_agrees(minkowski: ModuleType, cloud_coords: Tenso
     reference.load_state_dict(net.state_dict(), strict=True)
     with torch.no_grad():
         expected = reference(minkowski.SparseTensor(feats, coordinates=cloud_coords)).F
-        for backend in ("torch", "minkowski"):
+        for backend in BACKENDS:
             out = net(SparseTensor.from_coords(cloud_coords, feats, backend=backend)).feats
-            assert difference(out, expected) <= 1e-4
+            assert difference(out, expected) <= 1e-5
 
 
 def test_weights_that_minkowski_engine_wrote_load_by_name(
@@ -168,5 +172,6 @@ def test_weights_that_minkowski_engine_wrote_load_by_name(
     net.load_state_dict(torch.load(tmp_path / "weights.pth"), strict=True)
     with torch.no_grad():
         expected = written.eval()(minkowski.SparseTensor(feats, coordinates=coords)).F
-        out = net.eval()(SparseTensor.from_coords(coords, feats, backend="torch")).feats
-    assert difference(out, expected) <= 1e-4
+        for backend in BACKENDS:
+            out = net.eval()(SparseTensor.from_coords(coords, feats, backend=backend)).feats
+            assert difference(out, expected) <= 1e-5

@@ -1,7 +1,8 @@
 """Convolutions of any shape against MinkowskiEngine's own modules, over random clouds.
 
 Values and gradients are held within 1e-5 of the largest in float32 and 1e-12 in float64, on every backend, rows
-compared by their coordinates; each axis has its own kernel size, stride and dilation in some. The clouds have negative coordinates, several batch items, one voxel or many.
+compared by their coordinates; each axis has its own kernel size, stride and dilation in some. The clouds have negative
+coordinates, several batch items, one voxel or many.
 """
 
 from __future__ import annotations
