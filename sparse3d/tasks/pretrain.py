@@ -9,6 +9,7 @@ import gin
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from sparse3d.data.matching_pairs import MatchingPairs
 from sparse3d.data.view_sets import ViewSets, collate_views
@@ -156,11 +157,13 @@ class PretrainTask:
         }
         total = torch.zeros((), device=output.taught.maps.device)
         if self.kt_weight > 0:
-            loss, parts = self._knowledge_transfer(output, batch)
+            with record_function("sparse3d.losses"):
+                loss, parts = self._knowledge_transfer(output, batch)
             total = total + self.kt_weight * loss
             scalars |= {"loss/knowledge_transfer": loss.detach(), **parts}
         if self.mv_weight > 0:
-            loss, parts = self.consistency(output, batch)
+            with record_function("sparse3d.losses"):
+                loss, parts = self.consistency(output, batch)
             total = total + self.mv_weight * loss
             scalars |= {"loss/consistency": loss.detach(), **parts}
         return StepOutput(total, scalars, items=len(batch.images))
@@ -243,7 +246,8 @@ class PretrainTask:
 
     def _knowledge_transfer(self, output: PretrainOutput, batch: ViewBatch) -> tuple[Tensor, dict[str, Tensor]]:
         assert output.predictions is not None
-        targets = self.teacher_targets(batch.images.flatten(0, 1), update_mean=True)
+        with record_function("sparse3d.teacher"):
+            targets = self.teacher_targets(batch.images.flatten(0, 1), update_mean=True)
         weights = self.level_weights or [1 / len(targets)] * len(targets)
         total, parts = torch.zeros((), device=targets[0].device), {}
         for level, ((predicted, mask), target, weight) in enumerate(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.profiler import record_function
 
 from sparse3d.errors import InputError
 from sparse3d.training.distribution import Processes
@@ -75,7 +76,8 @@ class OptimizerStep:
         for part in range(settings.accumulate):
             self._forward_backward(step, passes, is_last=part == settings.accumulate - 1)
         limit = settings.clip_norm if settings.clip_norm is not None else float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, limit)
+        with record_function("sparse3d.update"):
+            norm = torch.nn.utils.clip_grad_norm_(self._parameters, limit)
         bad_loss, bad_gradient, stopping = self.group.any(
             bool(passes.bad_batches), not bool(norm.isfinite()), bool(stop)
         )
@@ -83,7 +85,8 @@ class OptimizerStep:
         if bad_loss or bad_gradient:
             self._skip(step, kept_buffers, passes.bad_batches, "loss" if bad_loss else "gradient")
         else:
-            self.optimizer.step()
+            with record_function("sparse3d.update"):
+                self.optimizer.step()
             self.skipped_in_a_row = 0
             scalars = _mean_scalars(passes.outputs) | {"grad_norm": norm}
         seconds = time.perf_counter() - started
@@ -93,10 +96,12 @@ class OptimizerStep:
 
     def _forward_backward(self, step: int, passes: _Passes, is_last: bool) -> None:
         started = time.perf_counter()
-        batch = next(self.loader)
+        with record_function("sparse3d.data"):
+            batch = next(self.loader)
         passes.waited += time.perf_counter() - started
         device = self.group.device
-        batch = batch.to(device, non_blocking=True)
+        with record_function("sparse3d.transfer"):
+            batch = batch.to(device, non_blocking=True)
         with self.group.gradient_sync(self.model, enabled=is_last):
             with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.amp):
                 output = self.task.training_step(self.model, batch, step)
