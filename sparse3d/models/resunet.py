@@ -13,7 +13,7 @@ import gin
 from torch import nn
 
 from sparse3d.errors import InputError
-from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, ReLU, SparseTensor, concatenate
+from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, SparseTensor, concatenate
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,6 @@ class BasicBlock(nn.Module):
         self.norm1 = BatchNorm(out_channels, momentum=momentum)
         self.conv2 = Convolution(out_channels, out_channels, 3)
         self.norm2 = BatchNorm(out_channels, momentum=momentum)
-        self.relu = ReLU()
         self.downsample = (
             nn.Sequential(Convolution(in_channels, out_channels, 1), BatchNorm(out_channels, momentum=momentum))
             if in_channels != out_channels
@@ -62,8 +61,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         residual = x if self.downsample is None else self.downsample(x)
-        out = self.relu(self.norm1(self.conv1(x)))
-        return self.relu(self.norm2(self.conv2(out)) + residual)
+        out = self.norm1(self.conv1(x), relu=True, inplace=True)
+        return self.norm2(self.conv2(out), relu=True, residual=residual, inplace=True)
 
 
 @gin.configurable
@@ -95,7 +94,6 @@ class SRUNet(nn.Module):
         self.spec = SPECS[spec]
         planes, layers, stem = self.spec.planes, self.spec.layers, self.spec.stem
         self._momentum = bn_momentum
-        self.relu = ReLU()
         self.conv0p1s1 = Convolution(in_channels, stem, stem_kernel_size)
         self.bn0 = BatchNorm(stem, momentum=bn_momentum)
         width = stem
@@ -126,10 +124,10 @@ class SRUNet(nn.Module):
 
     def encode(self, x: SparseTensor) -> list[SparseTensor]:
         """The encoder's five levels, at tensor strides 1, 2, 4, 8 and 16."""
-        levels = [self.relu(self.bn0(self.conv0p1s1(x)))]
+        levels = [self.bn0(self.conv0p1s1(x), relu=True, inplace=True)]
         for level in range(4):
             down = getattr(self, f"conv{level + 1}p{2**level}s2")(levels[-1])
-            down = self.relu(getattr(self, f"bn{level + 1}")(down))
+            down = getattr(self, f"bn{level + 1}")(down, relu=True, inplace=True)
             levels.append(getattr(self, f"block{level + 1}")(down))
         return levels
 
@@ -139,7 +137,7 @@ class SRUNet(nn.Module):
         for level in range(4):
             stage, stride = level + 4, 2 ** (4 - level)
             up = getattr(self, f"convtr{stage}p{stride}s2")(out)
-            up = self.relu(getattr(self, f"bntr{stage}")(up))
+            up = getattr(self, f"bntr{stage}")(up, relu=True, inplace=True)
             out = getattr(self, f"block{stage + 1}")(concatenate(up, levels[3 - level]))
         return out
 

@@ -18,5 +18,25 @@ class BatchNorm(nn.Module):
         super().__init__()
         self.bn = SynchronizedBatchNorm1d(channels, eps=eps, momentum=momentum)
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
-        return x.with_feats(self.bn(x.feats))
+    def forward(
+        self, x: SparseTensor, relu: bool = False, residual: SparseTensor | None = None, inplace: bool = False
+    ) -> SparseTensor:
+        """``relu(norm(x) + residual)``, each of the two only if asked for, in one pass where the backend has one.
+
+        Args:
+            residual: on the same voxels.
+            inplace: without gradients the result may be written over ``x``, which must then have no other reader.
+
+        Raises:
+            ValueError: training on a single voxel; a residual that lives on other voxels.
+        """
+        if residual is not None:
+            x.check_same_voxels(residual)
+        feats = self.bn(
+            x.feats,
+            relu=relu,
+            residual=None if residual is None else residual.feats,
+            native=x.manager.backend == "native",
+            inplace=inplace,
+        )
+        return x.with_feats(feats)

@@ -107,6 +107,12 @@ class SparseTensor:
         key = self.manager.insert(union, self.tensor_stride)
         return self.at(key, operation(_spread(self, union), _spread(other, union)))
 
+    def check_same_voxels(self, other: SparseTensor) -> None:
+        """Raises ValueError unless row i of both tensors is the same voxel."""
+        self._check_manager(other)
+        if other.key != self.key:
+            raise ValueError("the two tensors do not live on the same voxels; a + b takes the union of theirs")
+
     def _check_manager(self, other: SparseTensor) -> None:
         if other.manager is not self.manager:
             raise ValueError("the two tensors were not computed from the same SparseTensor (other coordinate manager)")
@@ -122,7 +128,5 @@ def concatenate(*tensors: SparseTensor) -> SparseTensor:
     """Channels side by side; all tensors must live on the same voxels."""
     first = tensors[0]
     for other in tensors[1:]:
-        first._check_manager(other)
-        if other.key != first.key:
-            raise ValueError("channels can be put side by side only on the same voxels; a + b takes their union")
+        first.check_same_voxels(other)
     return first.with_feats(torch.cat([t.feats for t in tensors], dim=1))
