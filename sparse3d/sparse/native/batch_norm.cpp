@@ -1,8 +1,10 @@
 // Batch normalisation of rows [rows, channels] on the CPU, single precision, with the addition of a residual and ReLU in one pass.
 //
-// Everything here is bound by memory, so each function reads and writes every array once. The matrix is cut into chunks whose size
-// depends on the number of channels alone; the sums of a chunk are double and are combined in the order of the chunks: the bits do not
-// depend on the number of threads.
+// Everything here is bound by memory: each function goes once through its arrays, in their order (several rows at a time would save loads of
+// coefficients and sums, but defeats the processor's prefetching: down to half the speed).
+//
+// Sums: single precision over BLOCK rows, double beyond. The matrix is cut into chunks whose size depends on the number of channels
+// alone, and the sums of the chunks are combined in order: the bits do not depend on the number of threads.
 //
 // A mean is kept in double and used as centre (a float) and remainder: x - centre is nearly exact however far the values lie from zero.
 
@@ -16,7 +18,7 @@ namespace {
 
 constexpr int64_t CHUNK_FLOATS = 32768;  // 128 KB
 constexpr int LEAST_WIDTH = 64;
-constexpr int ROWS = 4;  // rows taken together: sums and coefficients are then loaded once for four rows
+constexpr int BLOCK = 32;
 
 // The matrix read as rows of `width` floats: several rows of few channels count as one, so that vectors are full.
 struct Layout {
@@ -30,14 +32,10 @@ struct Layout {
         chunks = (total + chunk - 1) / chunk;
     }
 
-    // Calls body(at, rows taken together as a constant, width) for every group of rows of a chunk, in order.
-    template <class Body>
-    void groups(int64_t index, Body body) const {
-        int64_t at = index * chunk;
-        const int64_t end = std::min(total, at + chunk);
-        for (; at + ROWS * width <= end; at += ROWS * width) body.template operator()<ROWS>(at, width);
-        for (; at < end; at += width) body.template operator()<1>(at, static_cast<int>(std::min<int64_t>(width, end - at)));
-    }
+    int64_t begin(int64_t index) const { return index * chunk; }
+    int64_t end(int64_t index) const { return std::min(total, (index + 1) * chunk); }
+
+    double row_count(int64_t index) const { return static_cast<double>((end(index) - begin(index)) / channels); }
 
     std::vector<float> repeated(const std::vector<double>& values) const {
         std::vector<float> wide(width);
@@ -46,49 +44,52 @@ struct Layout {
     }
 };
 
-// totals [2, channels] = both sums of all chunks; add(chunk, sums [2, width]) adds one chunk's.
-template <class Add>
-void sum_chunks(const Layout& layout, int threads, double* totals, Add add) {
-    const int64_t size = 2 * static_cast<int64_t>(layout.width);
-    std::vector<double> parts(layout.chunks * size);
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t i = 0; i < layout.chunks; i++) add(i, parts.data() + i * size);
-    std::fill(totals, totals + 2 * layout.channels, 0.0);
+// body(at, width) for every row, by several threads; the very last may be shorter than the width.
+template <class Body>
+void each_row(const Layout& layout, int threads, const Body& body) {
+    const int width = layout.width;
+#pragma omp parallel for schedule(static) num_threads(threads) if (layout.chunks > 1)
     for (int64_t i = 0; i < layout.chunks; i++)
-        for (int which = 0; which < 2; which++)
-            for (int first = 0; first < layout.width; first += layout.channels) {
-                const double* part = parts.data() + i * size + which * layout.width + first;
-                for (int c = 0; c < layout.channels; c++) totals[which * layout.channels + c] += part[c];
-            }
+        for (int64_t at = layout.begin(i), end = layout.end(i); at < end; at += width)
+            body(at, static_cast<int>(std::min<int64_t>(width, end - at)));
 }
 
-struct AddMoments {
-    const float* x;
-    const double* shift;
-    double* sums;
-
-    template <int COUNT>
-    void operator()(int64_t at, int width) const {
-        const float* values = x + at;
-        const double* from = shift;
-        double *sum = sums, *squares = sums + stride;
-        const int64_t row = stride;
+// Two sums per channel of every chunk: [chunks, 2, channels]. body(i, at, width, first, second) adds a row of chunk i to first and second.
+template <class Body>
+std::vector<double> chunk_sums(const Layout& layout, int threads, const Body& body) {
+    const int channels = layout.channels, width = layout.width;
+    std::vector<double> parts(layout.chunks * 2 * channels);
+#pragma omp parallel num_threads(threads) if (layout.chunks > 1)
+    {
+        std::vector<float> sums(2 * width);
+        float *first = sums.data(), *second = first + width;
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < layout.chunks; i++) {
+            double *to_first = parts.data() + i * 2 * channels, *to_second = to_first + channels;
+            const int64_t end = layout.end(i);
+            for (int64_t at = layout.begin(i); at < end;) {
+                std::fill(sums.begin(), sums.end(), 0.0f);
+                const int64_t stop = std::min(end, at + BLOCK * width);
+                for (; at < stop; at += width) body(i, at, static_cast<int>(std::min<int64_t>(width, stop - at)), first, second);
+                for (int j = 0; j < width; j += channels)
 #pragma omp simd
-        for (int c = 0; c < width; c++) {
-            double s = 0, q = 0;
-#pragma GCC unroll 4
-            for (int r = 0; r < COUNT; r++) {
-                const double d = static_cast<double>(values[r * row + c]) - from[c];
-                s += d;
-                q += d * d;
+                    for (int c = 0; c < channels; c++) {
+                        to_first[c] += first[j + c];
+                        to_second[c] += second[j + c];
+                    }
             }
-            sum[c] += s;
-            squares[c] += q;
         }
     }
+    return parts;
+}
 
-    int stride;
-};
+// The first row of every chunk, repeated to [chunks, width].
+std::vector<float> first_rows(const Layout& layout, const float* x) {
+    std::vector<float> rows(layout.chunks * layout.width);
+    for (int64_t i = 0; i < layout.chunks; i++)
+        for (int j = 0; j < layout.width; j++) rows[i * layout.width + j] = x[layout.begin(i) + j % layout.channels];
+    return rows;
+}
 
 // y = (x - centre) * scale + offset, the same for forward and for the mask that backward computes anew.
 struct Coefficients {
@@ -113,29 +114,19 @@ struct Coefficients {
 };
 
 template <bool RELU, bool RESIDUAL>
-struct Normalize {
-    const float *x, *residual;
-    float* y;
-    const Coefficients& with;
-    int stride;
-
-    template <int COUNT>
-    void operator()(int64_t at, int width) const {
+void normalize(const Layout& layout, int threads, const float* x, const float* residual, float* y, const Coefficients& with) {
+    const float *centre = with.centre.data(), *scale = with.scale.data(), *offset = with.offset.data();
+    each_row(layout, threads, [=](int64_t at, int width) {
         const float *in = x + at, *other = RESIDUAL ? residual + at : nullptr;
-        const float *centre = with.centre.data(), *scale = with.scale.data(), *offset = with.offset.data();
         float* out = y + at;
-        const int64_t row = stride;
 #pragma omp simd
         for (int c = 0; c < width; c++) {
-#pragma GCC unroll 4
-            for (int r = 0; r < COUNT; r++) {
-                float value = (in[r * row + c] - centre[c]) * scale[c] + offset[c];
-                if (RESIDUAL) value += other[r * row + c];
-                out[r * row + c] = RELU && 0.0f > value ? 0.0f : value;  // NaN stays
-            }
+            float value = (in[c] - centre[c]) * scale[c] + offset[c];
+            if (RESIDUAL) value += other[c];
+            out[c] = RELU && 0.0f > value ? 0.0f : value;  // NaN stays
         }
-    }
-};
+    });
+}
 
 // How ReLU's mask is had in backward: y <= 0 stops the gradient, as in torch (NaN lets it pass).
 enum class Mask { NONE, COMPUTED, OUTPUT };
@@ -156,82 +147,48 @@ inline float masked(float grad, float centred, float scale, float offset, float 
     return grad;
 }
 
+// Per chunk the sums of g and of g * (x - centre), g being grad_y behind the mask; g is written to grad_masked if WRITE.
 template <Mask MASK, bool WRITE>
-struct AddGradients {
-    const float *grad_y, *x, *y;
-    float* grad_masked;
-    const Coefficients& with;
-    double* sums;
-    int stride;
-
-    template <int COUNT>
-    void operator()(int64_t at, int width) const {
+std::vector<double> gradient_sums(
+    const Layout& layout, int threads, const float* grad_y, const float* x, const float* y, float* grad_masked, const Coefficients& with) {
+    const float *centre = with.centre.data(), *scale = with.scale.data(), *offset = with.offset.data();
+    return chunk_sums(layout, threads, [=](int64_t, int64_t at, int width, float* sum, float* products) {
         const float *grads = grad_y + at, *in = x + at, *out = MASK == Mask::OUTPUT ? y + at : nullptr;
         float* kept = WRITE ? grad_masked + at : nullptr;
-        const float *centre = with.centre.data(), *scale = with.scale.data(), *offset = with.offset.data();
-        double *sum = sums, *products = sums + stride;
-        const int64_t row = stride;
 #pragma omp simd
         for (int c = 0; c < width; c++) {
-            float s = 0, p = 0;
-#pragma GCC unroll 4
-            for (int r = 0; r < COUNT; r++) {
-                const float d = in[r * row + c] - centre[c];
-                const float g = masked<MASK>(grads[r * row + c], d, scale[c], offset[c], MASK == Mask::OUTPUT ? out[r * row + c] : 0.0f);
-                if (WRITE) kept[r * row + c] = g;
-                s += g;
-                p += g * d;
-            }
-            sum[c] += s;
-            products[c] += p;
+            const float centred = in[c] - centre[c];
+            const float g = masked<MASK>(grads[c], centred, scale[c], offset[c], MASK == Mask::OUTPUT ? out[c] : 0.0f);
+            if (WRITE) kept[c] = g;
+            sum[c] += g;
+            products[c] += g * centred;
         }
-    }
-};
-
-// grad_x = scale * g + slope * (x - centre) + level; without the batch's statistics (evaluation) only the first term.
-template <Mask MASK, bool BATCH>
-struct PropagateGradient {
-    const float *grad_y, *x, *y;
-    float* grad_x;
-    const Coefficients& with;
-    const float *slopes, *levels;
-    int stride;
-
-    template <int COUNT>
-    void operator()(int64_t at, int width) const {
-        constexpr bool CENTRED = BATCH || MASK == Mask::COMPUTED;
-        const float *grads = grad_y + at, *in = CENTRED ? x + at : nullptr, *out = MASK == Mask::OUTPUT ? y + at : nullptr;
-        float* to = grad_x + at;
-        const float *centre = with.centre.data(), *scale = with.scale.data(), *offset = with.offset.data();
-        const float *slope = slopes, *level = levels;
-        const int64_t row = stride;
-#pragma omp simd
-        for (int c = 0; c < width; c++) {
-#pragma GCC unroll 4
-            for (int r = 0; r < COUNT; r++) {
-                const float d = CENTRED ? in[r * row + c] - centre[c] : 0.0f;
-                const float g = masked<MASK>(grads[r * row + c], d, scale[c], offset[c], MASK == Mask::OUTPUT ? out[r * row + c] : 0.0f);
-                to[r * row + c] = BATCH ? scale[c] * g + (slope[c] * d + level[c]) : scale[c] * g;
-            }
-        }
-    }
-};
-
-template <class Body>
-void each_chunk(const Layout& layout, int threads, Body body) {
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t i = 0; i < layout.chunks; i++) layout.groups(i, body);
+    });
 }
 
 template <Mask MASK>
-void add_gradients(
-    const Layout& layout, int threads, const float* grad_y, const float* x, const float* y, float* grad_masked,
-    const Coefficients& with, double* totals) {
-    sum_chunks(layout, threads, totals, [&](int64_t i, double* sums) {
-        if (grad_masked)
-            layout.groups(i, AddGradients<MASK, true>{grad_y, x, y, grad_masked, with, sums, layout.width});
-        else
-            layout.groups(i, AddGradients<MASK, false>{grad_y, x, y, nullptr, with, sums, layout.width});
+std::vector<double> gradient_sums(
+    const Layout& layout, int threads, const float* grad_y, const float* x, const float* y, float* grad_masked, const Coefficients& with) {
+    return grad_masked ? gradient_sums<MASK, true>(layout, threads, grad_y, x, y, grad_masked, with)
+                       : gradient_sums<MASK, false>(layout, threads, grad_y, x, y, grad_masked, with);
+}
+
+// grad_x = scale * g + slope * (x - centre) + level; without the batch's statistics (evaluation) only the first term.
+template <Mask MASK, bool BATCH>
+void propagate(
+    const Layout& layout, int threads, const float* grad_y, const float* x, const float* y, float* grad_x, const Coefficients& with,
+    const float* slope, const float* level) {
+    constexpr bool CENTRED = BATCH || MASK == Mask::COMPUTED;
+    const float *centre = with.centre.data(), *scale = with.scale.data(), *offset = with.offset.data();
+    each_row(layout, threads, [=](int64_t at, int width) {
+        const float *grads = grad_y + at, *in = CENTRED ? x + at : nullptr, *out = MASK == Mask::OUTPUT ? y + at : nullptr;
+        float* to = grad_x + at;
+#pragma omp simd
+        for (int c = 0; c < width; c++) {
+            const float centred = CENTRED ? in[c] - centre[c] : 0.0f;
+            const float g = masked<MASK>(grads[c], centred, scale[c], offset[c], MASK == Mask::OUTPUT ? out[c] : 0.0f);
+            to[c] = BATCH ? scale[c] * g + (slope[c] * centred + level[c]) : scale[c] * g;
+        }
     });
 }
 
@@ -240,31 +197,53 @@ void propagate(
     const Layout& layout, int threads, const float* grad_y, const float* x, const float* y, float* grad_x, const Coefficients& with,
     const std::vector<float>& slope, const std::vector<float>& level) {
     if (slope.empty())
-        each_chunk(layout, threads, PropagateGradient<MASK, false>{grad_y, x, y, grad_x, with, nullptr, nullptr, layout.width});
+        propagate<MASK, false>(layout, threads, grad_y, x, y, grad_x, with, nullptr, nullptr);
     else
-        each_chunk(
-            layout, threads, PropagateGradient<MASK, true>{grad_y, x, y, grad_x, with, slope.data(), level.data(), layout.width});
+        propagate<MASK, true>(layout, threads, grad_y, x, y, grad_x, with, slope.data(), level.data());
 }
 
 Mask mask_of(int relu, const float* y) { return !relu ? Mask::NONE : y ? Mask::OUTPUT : Mask::COMPUTED; }
 
 }  // namespace
 
-// moments [2, channels]: mean and biased variance of x, rows > 0. Values are taken relative to the first row, so a constant channel has
-// the variance 0 exactly.
+// moments [2, channels]: mean and biased variance of x, rows > 0. A chunk's values are taken relative to its first row, so single
+// precision is enough inside it, and a constant channel has the variance 0.
 extern "C" void sparse3d_column_moments(const float* x, double* moments, int64_t rows, int channels, int threads) {
     const Layout layout(rows, channels);
-    std::vector<double> shift(layout.width);
-    for (int i = 0; i < layout.width; i++) shift[i] = x[i % channels];
-    sum_chunks(layout, threads, moments, [&](int64_t i, double* sums) {
-        layout.groups(i, AddMoments{x, shift.data(), sums, layout.width});
+    const int width = layout.width;
+    const std::vector<float> shifts = first_rows(layout, x);
+    const float* all_shifts = shifts.data();
+    const std::vector<double> parts = chunk_sums(layout, threads, [=](int64_t i, int64_t at, int columns, float* sum, float* squares) {
+        const float *in = x + at, *shift = all_shifts + i * width;
+#pragma omp simd
+        for (int c = 0; c < columns; c++) {
+            const float d = in[c] - shift[c];
+            sum[c] += d;
+            squares[c] += d * d;
+        }
     });
-    for (int c = 0; c < channels; c++) {
-        const double mean = moments[c] / rows;
-        const double variance = moments[channels + c] / rows - mean * mean;
-        moments[c] = mean + shift[c];
-        moments[channels + c] = variance < 0 ? 0.0 : variance;
+    double *mean = moments, *variance = moments + channels;
+    std::fill(moments, moments + 2 * channels, 0.0);
+    for (int64_t i = 0; i < layout.chunks; i++) {
+        const double count = layout.row_count(i);
+        const double* sum = parts.data() + i * 2 * channels;
+        const float* shift = all_shifts + i * width;
+#pragma omp simd
+        for (int c = 0; c < channels; c++) mean[c] += sum[c] + count * shift[c];
     }
+    for (int c = 0; c < channels; c++) mean[c] /= rows;
+    // The squares around the chunk's own mean, and of that from the mean of all.
+    for (int64_t i = 0; i < layout.chunks; i++) {
+        const double count = layout.row_count(i);
+        const double *sum = parts.data() + i * 2 * channels, *squares = sum + channels;
+        const float* shift = all_shifts + i * width;
+#pragma omp simd
+        for (int c = 0; c < channels; c++) {
+            const double own = sum[c] / count, off = own + shift[c] - mean[c];
+            variance[c] += squares[c] - own * sum[c] + count * off * off;
+        }
+    }
+    for (int c = 0; c < channels; c++) variance[c] = variance[c] < 0 ? 0.0 : variance[c] / rows;
 }
 
 // y [rows, channels] = (x - mean) * inverse_std * weight + bias (+ residual), then ReLU if asked for; y may be x. stats [2, channels] are
@@ -274,15 +253,14 @@ extern "C" void sparse3d_batch_norm(
     int64_t rows, int channels, int threads) {
     const Layout layout(rows, channels);
     const Coefficients with(layout, stats, weight, bias);
-    const int stride = layout.width;
     if (relu && residual)
-        each_chunk(layout, threads, Normalize<true, true>{x, residual, y, with, stride});
+        normalize<true, true>(layout, threads, x, residual, y, with);
     else if (relu)
-        each_chunk(layout, threads, Normalize<true, false>{x, nullptr, y, with, stride});
+        normalize<true, false>(layout, threads, x, residual, y, with);
     else if (residual)
-        each_chunk(layout, threads, Normalize<false, true>{x, residual, y, with, stride});
+        normalize<false, true>(layout, threads, x, residual, y, with);
     else
-        each_chunk(layout, threads, Normalize<false, false>{x, nullptr, y, with, stride});
+        normalize<false, false>(layout, threads, x, residual, y, with);
 }
 
 // sums [2, channels]: of g and of g * (x - mean) * inverse_std, where g is grad_y behind ReLU's mask. The mask comes from y if it is given
@@ -292,11 +270,15 @@ extern "C" void sparse3d_batch_norm_gradient_sums(
     const float* bias, double* sums, int relu, int64_t rows, int channels, int threads) {
     const Layout layout(rows, channels);
     const Coefficients with(layout, stats, weight, bias);
+    std::vector<double> parts;
     switch (mask_of(relu, y)) {
-        case Mask::NONE: add_gradients<Mask::NONE>(layout, threads, grad_y, x, y, grad_masked, with, sums); break;
-        case Mask::COMPUTED: add_gradients<Mask::COMPUTED>(layout, threads, grad_y, x, y, grad_masked, with, sums); break;
-        case Mask::OUTPUT: add_gradients<Mask::OUTPUT>(layout, threads, grad_y, x, y, grad_masked, with, sums); break;
+        case Mask::NONE: parts = gradient_sums<Mask::NONE>(layout, threads, grad_y, x, y, grad_masked, with); break;
+        case Mask::COMPUTED: parts = gradient_sums<Mask::COMPUTED>(layout, threads, grad_y, x, y, grad_masked, with); break;
+        case Mask::OUTPUT: parts = gradient_sums<Mask::OUTPUT>(layout, threads, grad_y, x, y, grad_masked, with); break;
     }
+    std::fill(sums, sums + 2 * channels, 0.0);
+    for (int64_t i = 0; i < layout.chunks; i++)
+        for (int j = 0; j < 2 * channels; j++) sums[j] += parts[i * 2 * channels + j];
     for (int c = 0; c < channels; c++) sums[channels + c] = stats[channels + c] * (sums[channels + c] - with.remainder[c] * sums[c]);
 }
 

@@ -5,7 +5,7 @@ With xhat = (x - mean) * inverse_std per channel and g the gradient behind ReLU'
     y = relu(xhat * weight + bias + residual)
     grad_x = weight * inverse_std * (g - mean(g) - xhat * mean(g * xhat)),   grad_residual = g
 
-Statistics are summed in float64 and in one fixed order: the bits do not depend on the number of threads. No mask is kept:
+Sums are combined in float64 and in one fixed order: the bits do not depend on the number of threads. No mask is kept:
 backward computes it anew from x, or takes it from y when there is a residual.
 """
 
@@ -20,30 +20,36 @@ from torch.autograd.function import once_differentiable
 
 from sparse3d.sparse.native import library
 
-# Sums sums [..] over all processes, in place.
-Reduce = Callable[[Tensor], None]
+Reduce = Callable[[Tensor], object]  # sums a tensor over all processes, in place
+MaybeTensor = Tensor | None
 
 
-def does(x: Tensor, *others: Tensor | None) -> bool:
-    """Whether the kernel takes ``x`` (N, C), with affine parameters and a residual as ``others``: float32 on a CPU."""
+def does(x: Tensor, weight: MaybeTensor = None, bias: MaybeTensor = None, residual: MaybeTensor = None) -> bool:
+    """Whether the kernel takes ``x`` (N, C), C > 0, weight and bias (C,), residual (N, C): all float32 on a CPU."""
+    given = [t for t in (weight, bias, residual) if t is not None]
     return (
         x.dim() == 2
         and x.shape[1] > 0
-        and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, *others) if t is not None)
-        and all(t.shape in (x.shape, x.shape[1:]) for t in others if t is not None)
+        and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, *given))
+        and all(t.shape == x.shape[1:] for t in (weight, bias) if t is not None)
+        and (residual is None or residual.shape == x.shape)
         and not torch.is_autocast_enabled("cpu")
     )
 
 
 def column_moments(x: Tensor) -> Tensor:
     """Mean and biased variance of every column of ``x`` (N, C) float32, N > 0: (2, C) float64."""
-    x = x.contiguous()
-    rows, channels = x.shape
-    moments = x.new_empty(2, channels, dtype=torch.float64)
-    library.load().sparse3d_column_moments(
-        x.data_ptr(), moments.data_ptr(), rows, channels, torch.get_num_threads()
-    )
+    x = x.detach().contiguous()
+    moments = x.new_empty(2, x.shape[1], dtype=torch.float64)
+    library.load().sparse3d_column_moments(x.data_ptr(), moments.data_ptr(), *x.shape, torch.get_num_threads())
     return moments
+
+
+def update_running(running_mean: Tensor, running_var: Tensor, moments: Tensor, count: float, momentum: float) -> None:
+    """Move running statistics towards ``moments`` (2, C) of ``count`` rows; the variance as the unbiased one."""
+    mean, var = moments.detach().unbind()
+    running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+    running_var.lerp_((var * (count / (count - 1))).to(running_var.dtype), momentum)
 
 
 def batch_norm(
@@ -59,31 +65,20 @@ def batch_norm(
     residual: Tensor | None = None,
     inplace: bool = False,
 ) -> Tensor:
-    """``relu(batch_norm(x) + residual)``, as ``torch.nn.functional.batch_norm`` for rows (N, C), N > 0; see :func:`does`.
+    """``relu(F.batch_norm(x, ...) + residual)`` for rows ``x`` (N, C), N > 0 (when training N > 1); see :func:`does`.
 
     Args:
         training: statistics of ``x`` are used, and move the running ones (if given) by ``momentum``.
-        inplace: without gradients the result may be written into ``x``: its only user is this call.
+        inplace: without gradients the result may be written into ``x``, which nobody else reads.
     """
     if not training:
         assert running_mean is not None and running_var is not None
         moments = torch.stack([running_mean, running_var]).double()
-    else:
-        moments = column_moments(x)
-        if running_mean is not None and running_var is not None:
-            update_running(running_mean, running_var, moments, len(x), momentum)
-    count = float(len(x)) if training else None
-    return normalize(x, moments, eps, weight, bias, count=count, relu=relu, residual=residual, inplace=inplace)
-
-
-def update_running(
-    running_mean: Tensor, running_var: Tensor, moments: Tensor, count: float, momentum: float
-) -> None:
-    """Move running statistics towards ``moments`` (2, C) of ``count`` rows; the variance as the unbiased one."""
-    target = moments.to(running_mean.dtype, copy=True)
-    target[1] *= count / (count - 1)
-    running_mean.lerp_(target[0], momentum)
-    running_var.lerp_(target[1], momentum)
+        return normalize(x, moments, eps, weight, bias, relu=relu, residual=residual, inplace=inplace)
+    moments = column_moments(x)
+    if running_mean is not None and running_var is not None:
+        update_running(running_mean, running_var, moments, len(x), momentum)
+    return normalize(x, moments, eps, weight, bias, count=len(x), relu=relu, residual=residual, inplace=inplace)
 
 
 def normalize(
@@ -93,7 +88,7 @@ def normalize(
     weight: Tensor | None,
     bias: Tensor | None,
     *,
-    count: float | None,
+    count: float | None = None,
     relu: bool = False,
     residual: Tensor | None = None,
     inplace: bool = False,
@@ -102,43 +97,37 @@ def normalize(
     """Normalise ``x`` (N, C) by ``moments`` (2, C) float64, mean and biased variance.
 
     Args:
-        count: rows behind the moments, when these are the batch's and the gradient passes through them; None: constants.
-        reduce: sums a tensor over all processes in place, when the moments are those of several.
+        count: rows behind the moments, when these are the batch's own and the gradient passes through them; None: they
+            are constants.
+        reduce: sums a tensor over all processes in place, when the rows of several are behind the moments.
     """
-    moments[1] = torch.rsqrt(moments[1] + eps)
+    stats = torch.stack([moments[0], torch.rsqrt(moments[1] + eps)])
     tensors = (x, weight, bias, residual)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        return _BatchNorm.apply(x, weight, bias, residual, moments, count, relu, reduce)
-    x = x.contiguous()
+        return _BatchNorm.apply(*tensors, stats, count, relu, reduce)
+    inplace = inplace and x.is_contiguous()
+    x, weight, bias, residual = map(_contiguous, tensors)
     out = x if inplace else torch.empty_like(x)
-    _forward(x, residual, out, moments, weight, bias, relu)
+    _forward(x, weight, bias, residual, stats, relu, out)
     if inplace:
-        torch.autograd.graph.increment_version(x)
+        torch.autograd.graph.increment_version(x)  # whoever saved x for a backward pass must learn of it
     return out
 
 
-def _forward(
-    x: Tensor,
-    residual: Tensor | None,
-    out: Tensor,
-    stats: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    relu: bool,
-) -> None:
-    residual = None if residual is None else residual.contiguous()
-    weight, bias = _contiguous(weight), _contiguous(bias)
-    library.load().sparse3d_batch_norm(
-        *map(_pointer, (x, residual, out, stats, weight, bias)), relu, *x.shape, torch.get_num_threads()
-    )
-
-
-def _contiguous(tensor: Tensor | None) -> Tensor | None:
+def _contiguous(tensor: Tensor | None) -> Any:
     return None if tensor is None else tensor.contiguous()
 
 
-def _pointer(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+def _pointers(*tensors: Tensor | None) -> tuple[int | None, ...]:
+    return tuple(None if t is None else t.data_ptr() for t in tensors)
+
+
+def _forward(
+    x: Tensor, weight: MaybeTensor, bias: MaybeTensor, residual: MaybeTensor, stats: Tensor, relu: bool, out: Tensor
+) -> None:
+    library.load().sparse3d_batch_norm(
+        *_pointers(x, residual, out, stats, weight, bias), relu, *x.shape, torch.get_num_threads()
+    )
 
 
 class _BatchNorm(torch.autograd.Function):
@@ -154,44 +143,59 @@ class _BatchNorm(torch.autograd.Function):
         relu: bool,
         reduce: Reduce | None,
     ) -> Tensor:
-        x, weight, bias = x.contiguous(), _contiguous(weight), _contiguous(bias)
+        x, weight, bias, residual = map(_contiguous, (x, weight, bias, residual))
         out = torch.empty_like(x)
-        _forward(x, residual, out, stats, weight, bias, relu)
+        _forward(x, weight, bias, residual, stats, relu, out)
         kept = out if relu and residual is not None else None
-        ctx.save_for_backward(x, kept, weight, bias, stats)
+        ctx.save_for_backward(x, kept, stats, weight, bias)
         ctx.count, ctx.relu, ctx.reduce = count, relu, reduce
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        x, out, weight, bias, stats = ctx.saved_tensors
-        needs_x, needs_weight, needs_bias, needs_residual = ctx.needs_input_grad[:4]
-        grad_out = grad_out.contiguous()
-        relu = ctx.relu
-        kernel, tail = library.load(), (*x.shape, torch.get_num_threads())
-        given = tuple(map(_pointer, (stats, weight, bias)))
-        grad_x = sums = None
-        batch = ctx.count is not None
-        if needs_weight or needs_bias or (needs_x and batch) or (needs_residual and relu):
+        x, out, *constants = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias, needs_residual = needs = ctx.needs_input_grad[:4]
+        grad, relu = grad_out.contiguous(), ctx.relu
+        sums = grad_x = grad_weight = grad_bias = None
+        through_statistics = needs_x and ctx.count is not None
+        if needs_weight or needs_bias or through_statistics or (needs_residual and relu):
             masked = torch.empty_like(x) if needs_residual and relu else None
-            sums = torch.empty_like(stats)
-            pointers = (*map(_pointer, (grad_out, x, out, masked)), *given, sums.data_ptr())
-            kernel.sparse3d_batch_norm_gradient_sums(*pointers, relu, *tail)
-            if masked is not None:  # the mask is applied already
-                grad_out, relu, out = masked, False, None
+            sums = _gradient_sums(grad, x, out, masked, constants, relu)
+            grad_bias, grad_weight = sums.float().unbind()
+            if masked is not None:
+                grad, relu = masked, False  # the mask is applied from here on
         if needs_x:
-            total = None
-            if batch:
-                assert sums is not None
-                total = sums
-                if ctx.reduce is not None:
-                    total = sums.clone()
-                    ctx.reduce(total)
-            grad_x = torch.empty_like(x)
-            pointers = (*map(_pointer, (grad_out, x, out, grad_x)), *given, _pointer(total))
-            kernel.sparse3d_batch_norm_gradient(*pointers, ctx.count or 0.0, relu, *tail)
-        grad_bias, grad_weight = (None, None) if sums is None else sums.float().unbind()
-        grads = (grad_x, grad_weight, grad_bias, grad_out)
-        needs = (needs_x, needs_weight, needs_bias, needs_residual)
-        return *(grad if need else None for grad, need in zip(grads, needs, strict=True)), None, None, None, None
+            total = sums if through_statistics else None
+            if total is not None and ctx.reduce is not None:
+                ctx.reduce(total)
+            grad_x = _gradient(grad, x, out, constants, total, ctx.count, relu)
+        grads = (grad_x, grad_weight, grad_bias, grad)
+        return *(g if need else None for g, need in zip(grads, needs, strict=True)), None, None, None, None
+
+
+def _gradient_sums(
+    grad: Tensor, x: Tensor, out: Tensor | None, masked: Tensor | None, constants: list[Tensor], relu: bool
+) -> Tensor:
+    # Sums of g and of g * xhat over the rows, (2, C) float64; g itself into `masked` if that is given.
+    sums = torch.empty_like(constants[0])
+    library.load().sparse3d_batch_norm_gradient_sums(
+        *_pointers(grad, x, out, masked, *constants, sums), relu, *x.shape, torch.get_num_threads()
+    )
+    return sums
+
+
+def _gradient(
+    grad: Tensor,
+    x: Tensor,
+    out: Tensor | None,
+    constants: list[Tensor],
+    sums: Tensor | None,
+    count: float | None,
+    relu: bool,
+) -> Tensor:
+    grad_x = torch.empty_like(x)
+    library.load().sparse3d_batch_norm_gradient(
+        *_pointers(grad, x, out, grad_x, *constants, sums), count or 0.0, relu, *x.shape, torch.get_num_threads()
+    )
+    return grad_x
