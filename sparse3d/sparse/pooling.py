@@ -80,10 +80,11 @@ class AvgPooling(PoolingBase):
     """The mean of the voxels in reach; missing ones do not count."""
 
     def pool(self, feats: Tensor, kernel_map: KernelMap) -> Tensor:
-        counts = torch.zeros(kernel_map.out_size, 1, dtype=_sum_type(feats), device=feats.device)
+        sums = sum_pool(feats.to(_sum_type(feats)), kernel_map)
+        counts = sums.new_zeros(kernel_map.out_size, 1)
         for row in kernel_map.table:
             counts += (row >= 0)[:, None]
-        return (sum_pool(feats, kernel_map) / counts.clamp_(min=1)).to(feats.dtype)
+        return (sums / counts.clamp_(min=1)).to(feats.dtype)
 
 
 class MaxPooling(PoolingBase):
