@@ -4,22 +4,21 @@ example:
   python tools/bench.py engine --voxels 20000,100000
   python tools/bench.py engine --backends native --beside mm --voxels 20000 --only-times
   python tools/bench.py engine --cloud scan.ply --voxel-size 0.02 --json
+  python tools/bench.py engine --sweep voxels --picture voxels.png
+  python tools/bench.py pretrain --set 'DATA_ROOT="../redkitchen"' --steps 32 --skip 200
 
-A train step is new coordinates, kernel maps, forward and backward pass. Every variant runs in a process of its own, in
-rounds over all of them. Run it on a machine that does nothing else; it says when that is not so.
+engine: a train step is new coordinates, kernel maps, forward and backward pass. Every variant runs in a process of its
+own, in rounds over all of them. pretrain: real steps of a config, on its data. Run both on a machine that does nothing
+else; they say when that is not so.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from sparse3d.benchmark.engine import EngineOptions, as_json, measure_engine
-from sparse3d.benchmark.machine import machine, machine_lines
-from sparse3d.benchmark.report import engine_report
+from sparse3d.benchmark.commands import engine_command, pretrain_command
 from sparse3d.cli import run_tool, tool_parser
-from sparse3d.errors import InputError
 
 
 def main() -> None:
@@ -29,47 +28,37 @@ def main() -> None:
 
 def _main() -> None:
     parser = tool_parser(__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="engine|pretrain")
     _add_engine(commands.add_parser("engine", help="backends beside MinkowskiEngine and the bare matrix products"))
+    _add_pretrain(commands.add_parser("pretrain", help="where the time of a pre-training step goes"))
     arguments = parser.parse_args()
     arguments.run(arguments)
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--voxels", default="20000,100000", help="sizes of the rooms (default: %(default)s)")
-    parser.add_argument("--backends", help="of native, torch, minkowski; by default all that are there")
-    parser.add_argument("--beside", help="of minkowskiengine, minkowskiengine-passive, mm; the same, '' for none")
+    parser.add_argument("--voxels", help="sizes of the rooms that it makes (default: 20000,100000)")
+    parser.add_argument("--backends", help="of native, torch, minkowski; by default all that are there, '' for none")
+    parser.add_argument("--beside", help="of minkowskiengine, minkowskiengine-passive, mm; the same")
     parser.add_argument("--network", default="Res16UNet34C", help="an SRUNet spec or layer:CHANNELS (%(default)s)")
     parser.add_argument("--threads", type=int, help="by default one a core")
     parser.add_argument("--rounds", type=int, default=5, help="of measuring (default: %(default)s)")
     parser.add_argument("--cloud", type=Path, help="a .ply to measure on in place of rooms")
     parser.add_argument("--voxel-size", type=float, default=0.05, help="of --cloud, metres (default: %(default)s)")
     parser.add_argument("--only-times", action="store_true", help="leave out memory and parts, which take longer")
+    parser.add_argument("--sweep", help="voxels, channels or threads: how a step's time grows")
+    parser.add_argument("--values", help="of the sweep, in place of the usual ones")
+    parser.add_argument("--picture", type=Path, help="PNG for the sweep's curves")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.set_defaults(run=_engine)
+    parser.set_defaults(run=engine_command)
 
 
-def _engine(a: argparse.Namespace) -> None:
-    options = EngineOptions(
-        tuple(_whole(text) for text in a.voxels.split(",")), _names(a.backends), _names(a.beside), a.network,
-        a.threads, a.rounds, a.cloud, a.voxel_size, a.only_times,
-    )  # fmt: skip
-    found = machine()
-    print("\n".join(machine_lines(found)))
-    records = measure_engine(options, lambda text: print(text, file=sys.stderr))
-    print("\n" + "\n\n".join(engine_report(record) for record in records))
-    if a.json:
-        print(as_json(found, records))
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name for name in text.split(",") if name]
-
-
-def _whole(text: str) -> int:
-    if not text.strip().isdigit():
-        raise InputError(f"--voxels: {text!r} is no number of voxels; write for example 20000,100000")
-    return int(text)
+def _add_pretrain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", nargs="?", default="pretrain/redkitchen.gin", help="gin file (default: %(default)s)")
+    parser.add_argument("--set", dest="bindings", action="append", default=[], metavar="BINDING", help="a gin binding")
+    parser.add_argument("--steps", type=int, default=16, help="timed, and as many profiled (default: %(default)s)")
+    parser.add_argument("--skip", type=int, default=4, help="steps before, not measured (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    parser.set_defaults(run=pretrain_command)
 
 
 if __name__ == "__main__":

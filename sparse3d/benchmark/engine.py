@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 import time
@@ -20,6 +19,7 @@ from sparse3d.benchmark import variants
 from sparse3d.benchmark.clouds import room_cloud, scanned_cloud
 from sparse3d.benchmark.networks import layer_width, our_network
 from sparse3d.benchmark.processes import WorkerProcess
+from sparse3d.benchmark.products import convolution_shapes
 from sparse3d.benchmark.variants import Variant
 from sparse3d.errors import InputError
 from sparse3d.sparse import minkowski_import, native
@@ -125,18 +125,15 @@ def measure_setting(
     One round measures each once, in an order drawn anew, so that what changes slowly on a machine meets all alike.
     Raises RuntimeError if two engines do not give the same output.
     """
+    found = {variant.key: Record(variant) for variant in rows}
     with tempfile.TemporaryDirectory(prefix="sparse3d-bench-") as name:
-        folder = Path(name)
-        given = _write_inputs(setting, folder)
+        given = _write_inputs(setting, Path(name))
         with ExitStack() as closing:
             workers = [closing.enter_context(WorkerProcess(variant, setting.threads)) for variant in rows]
-            found = {variant.key: Record(variant) for variant in rows}
-            gflop = 0.0
             for worker in workers:
-                key = worker.variant.key
-                found[key].about = worker.ask("about")
-                gflop = max(gflop, worker.ask("prepare", **given, output=str(folder / f"{key}.npy"))["gflop"])
-            _check_agreement(rows, folder)
+                found[worker.variant.key].about = worker.ask("about")
+                worker.ask("prepare", **given, output=str(Path(name) / f"{worker.variant.key}.npy"))
+            _check_agreement(rows, Path(name))
             order = random.Random(0)
             for number in range(rounds):
                 say(f"{len(setting.coords):,} voxels, {setting.threads} threads: round {number + 1} of {rounds}")
@@ -144,11 +141,10 @@ def measure_setting(
                     time.sleep(_PAUSE)
                     found[worker.variant.key].add(worker.ask("measure"))
             if not only_times:
-                for worker in workers:
-                    if worker.variant.engine != "mm":
-                        found[worker.variant.key].parts = worker.ask("parts")
+                _measure_parts(workers, found, say)
         if not only_times:
             for record in found.values():
+                say(f"memory of {record.variant.title}")
                 record.measure_memory(given, setting.threads)
     return {
         "voxels": len(setting.coords),
@@ -156,9 +152,16 @@ def measure_setting(
         "network": setting.network,
         "threads": setting.threads,
         "rounds": rounds,
-        "gflop_forward": gflop or None,
+        "gflop_forward": _gflop(setting),
         "variants": with_ratios([record.as_json() for record in found.values()]),
     }
+
+
+def _measure_parts(workers: Sequence[WorkerProcess], found: dict[str, Record], say: Say) -> None:
+    for worker in workers:
+        if worker.variant.engine != "mm":
+            say(f"parts of {worker.variant.title}")
+            found[worker.variant.key].parts = worker.ask("parts")
 
 
 def _write_inputs(setting: Setting, folder: Path) -> dict[str, str]:
@@ -167,6 +170,11 @@ def _write_inputs(setting: Setting, folder: Path) -> dict[str, str]:
     np.save(folder / "cloud.npy", setting.coords)
     torch.save(network.state_dict(), folder / "state.pt")
     return {"network": setting.network, "cloud": str(folder / "cloud.npy"), "state": str(folder / "state.pt")}
+
+
+def _gflop(setting: Setting) -> float:
+    network = our_network(setting.network)
+    return sum(shape.flops for shape in convolution_shapes(network, setting.coords, input_gradient=True)) / 1e9
 
 
 def _check_agreement(rows: Sequence[Variant], folder: Path) -> None:
@@ -236,8 +244,3 @@ def with_ratios(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for name, key in against:
             record[name] = steps[key] / record["step"]["median"] if key in steps else None
     return found
-
-
-def as_json(machine: dict[str, Any], records: list[dict[str, Any]]) -> str:
-    """The whole measurement as one JSON object."""
-    return json.dumps({"machine": machine, "settings": records})

@@ -18,7 +18,7 @@ class WorkerProcess:
     def __init__(self, variant: Variant, threads: int) -> None:
         self.variant = variant
         policy = "PASSIVE" if variant.passive else "unset"
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed with the worker
         self._process = subprocess.Popen(
             [sys.executable, "-m", "sparse3d.benchmark.worker", variant.engine, policy, str(threads)],
             stdin=subprocess.PIPE,

@@ -32,6 +32,8 @@ class ConvolutionShape:
 def convolution_shapes(network: nn.Module, coords: np.ndarray, input_gradient: bool) -> list[ConvolutionShape]:
     """The convolutions of ``network`` in the order that they run in, which must be the order of its modules.
 
+    Kernels and strides must be the same along all axes, without dilation, as those of :mod:`networks` are.
+
     Args:
         coords: (V, 3) int, the voxels of the input.
         input_gradient: whether the input's features have a gradient.
@@ -44,8 +46,7 @@ def convolution_shapes(network: nn.Module, coords: np.ndarray, input_gradient: b
         if not isinstance(module, Convolution | ConvolutionTranspose):
             continue
         c_in, c_out = module.kernel.shape[-2:]
-        size = round(module.kernel.shape[0] ** (1 / 3)) if module.kernel.ndim == 3 else 1
-        step = module.stride if isinstance(module.stride, int) else module.stride[0]
+        size, step = module.region.size[0], module.stride[0]
         before, stride = stride, stride // step if isinstance(module, ConvolutionTranspose) else stride * step
         fine, coarse = min(before, stride), max(before, stride)
         if coarse not in levels:

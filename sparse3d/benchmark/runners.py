@@ -39,7 +39,8 @@ class Runner(ABC):
         """New coordinates and forward, in evaluation and without gradients."""
 
     def output(self) -> Tensor | None:
-        """The network's output (V, C) in training, to be compared between engines; None if there is none."""
+        """Runs a train step; the network's output (V, C) to be compared between engines, None if there is none."""
+        self.train_step()
         return None
 
 
@@ -85,6 +86,12 @@ class NetworkRunner(Runner):
         self.feats = torch.rand(len(coords), in_channels(name), generator=generator).requires_grad_(inside)
 
     def train_step(self) -> Times:
+        return self._train_step()[0]
+
+    def output(self) -> Tensor | None:
+        return self._train_step()[1]
+
+    def _train_step(self) -> tuple[Times, Tensor]:
         self.network.train()
         gc.collect()
         started = time.perf_counter()
@@ -93,7 +100,7 @@ class NetworkRunner(Runner):
         out.square().mean().backward()
         done = time.perf_counter()
         self.forget_gradients()
-        return {"forward": forward - started, "backward": done - forward}
+        return {"forward": forward - started, "backward": done - forward}, out.detach()
 
     def inference(self) -> Times:
         self.network.eval()
@@ -102,11 +109,6 @@ class NetworkRunner(Runner):
             started = time.perf_counter()
             self.network(self.tensor(self.coords, self.feats))
             return {"inference": time.perf_counter() - started}
-
-    def output(self) -> Tensor | None:
-        self.network.train()
-        with torch.no_grad():
-            return self.features(self.network(self.tensor(self.coords, self.feats)))
 
     def forget_gradients(self) -> None:
         """So that the next backward pass writes its gradients and does not add."""

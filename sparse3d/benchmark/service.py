@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sparse3d.benchmark.memory import PeakMemory
-from sparse3d.benchmark.runners import NetworkRunner, ProductsRunner, make_runner
+from sparse3d.benchmark.runners import NetworkRunner, make_runner
 
 
 class Service:
@@ -30,17 +30,14 @@ class Service:
             "libraries": " ".join(libraries),
         }
 
-    def prepare(self, network: str, cloud: str, state: str, output: str | None = None) -> dict[str, float]:
-        """Takes a network and a cloud, and computes once; writes the output for comparison."""
+    def prepare(self, network: str, cloud: str, state: str, output: str | None = None) -> None:
+        """Takes a network and a cloud, and computes once to warm up; writes the output for comparison."""
         weights = torch.load(state, weights_only=True)
         self._runner.prepare(network, np.load(cloud), weights)
         out = self._runner.output()
         if out is not None and output is not None:
             np.save(output, out.numpy())
-        self._runner.train_step()
         self._runner.inference()
-        flops = self._runner.products.flops if isinstance(self._runner, ProductsRunner) else 0
-        return {"gflop": flops / 1e9}
 
     def measure(self) -> dict[str, float]:
         """Seconds of one train step and one inference."""

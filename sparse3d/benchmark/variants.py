@@ -44,7 +44,8 @@ def chosen(names: Sequence[str], among: Sequence[Variant], option: str) -> list[
     by_key = {variant.key: variant for variant in among}
     for name in names:
         if name not in by_key:
-            raise InputError(f"{option}: {name!r} is unknown{nearest(name, list(by_key))}; there are {', '.join(by_key)}")
+            near = nearest(name, list(by_key))
+            raise InputError(f"{option}: {name!r} is unknown{near}; there are {', '.join(by_key)}")
         if list(names).count(name) > 1:
             raise InputError(f"{option}: {name} is given twice")
     return [by_key[name] for name in names]

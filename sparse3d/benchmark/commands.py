@@ -1,0 +1,89 @@
+"""The two measurements as ``tools/bench.py`` runs them: checked, printed, drawn."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from sparse3d.benchmark.engine import EngineOptions, measure_engine
+from sparse3d.benchmark.machine import machine, machine_lines
+from sparse3d.benchmark.picture import check_picture_path, save_curves
+from sparse3d.benchmark.pretrain import PretrainOptions, measure_pretrain
+from sparse3d.benchmark.report import engine_report, pretrain_report, sweep_report
+from sparse3d.benchmark.sweep import curves, measure_sweep
+from sparse3d.errors import InputError
+
+
+def engine_command(a: argparse.Namespace) -> None:
+    """Measures what the arguments of ``bench.py engine`` say, and prints it."""
+    options = EngineOptions(
+        voxels=whole_numbers(a.voxels, "--voxels") or EngineOptions.voxels,
+        backends=names(a.backends),
+        beside=names(a.beside),
+        network=a.network,
+        threads=a.threads,
+        rounds=a.rounds,
+        cloud=a.cloud,
+        voxel_size=a.voxel_size,
+        only_times=a.only_times,
+    )
+    values = whole_numbers(a.values, "--values")
+    picture: Path | None = a.picture
+    if a.sweep is None and (picture is not None or values is not None):
+        raise InputError("--picture and --values go with --sweep")
+    if picture is not None:
+        check_picture_path(picture)
+    found = _told_machine()
+    if a.sweep is None:
+        records = measure_engine(options, _progress)
+        print("\n" + "\n\n".join(engine_report(record) for record in records))
+    else:
+        records = measure_sweep(a.sweep, values, options, _progress)
+        print("\n" + sweep_report(records))
+        if picture is not None:
+            save_curves(picture, curves(records), a.sweep, "seconds a train step")
+            print(f"\nwrote {picture}")
+    if a.json:
+        print(json.dumps({"machine": found, "settings": records}))
+
+
+def pretrain_command(a: argparse.Namespace) -> None:
+    """Measures what the arguments of ``bench.py pretrain`` say, and prints it."""
+    options = PretrainOptions(a.config, a.bindings, a.steps, a.skip)
+    found = _told_machine()
+    record = measure_pretrain(options, _progress)
+    print("\n" + pretrain_report(record))
+    if a.json:
+        print(json.dumps({"machine": found, **record}))
+
+
+def names(text: str | None) -> list[str] | None:
+    """Names between commas; None stays None."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    """Positive whole numbers between commas; None stays None.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if text is None:
+        return None
+    for part in text.split(","):
+        if not part.strip().isdigit() or int(part) == 0:
+            raise InputError(f"{option}: {part!r} is no number of at least 1; write for example 20000,100000")
+    return tuple(int(part) for part in text.split(","))
+
+
+def _told_machine() -> dict[str, Any]:
+    found = machine()
+    print("\n".join(machine_lines(found)), flush=True)
+    return found
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr)

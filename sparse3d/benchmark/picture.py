@@ -1,0 +1,85 @@
+"""Curves over two logarithmic axes, as a PNG."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from sparse3d.errors import InputError
+from sparse3d.visualize.layout import BACKGROUND, FAINT, INK, font, text_size
+
+Curves = Mapping[str, Sequence[tuple[float, float]]]
+# Told apart by colour-blind eyes as well (Okabe and Ito, "Color universal design", 2008).
+_COLORS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233))
+_SIZE, _LEFT, _RIGHT, _TOP, _BOTTOM = (860, 520), 70, 250, 24, 44
+_TEXT = 13
+
+
+def check_picture_path(path: Path) -> None:
+    """Raises InputError where no PNG can be written, before anything is measured."""
+    if path.suffix.lower() != ".png":
+        raise InputError(f"--picture {path}: the picture is a PNG, end its name in .png")
+    if not path.parent.is_dir():
+        raise InputError(f"--picture {path}: there is no folder {path.parent}")
+
+
+def save_curves(path: Path, curves: Curves, x_label: str, y_label: str) -> None:
+    """Writes :func:`draw_curves` to ``path``, at once and whole."""
+    temporary = path.with_name(f".partial-{path.name}")
+    draw_curves(curves, x_label, y_label).save(temporary, format="PNG")
+    os.replace(temporary, path)
+
+
+def draw_curves(curves: Curves, x_label: str, y_label: str) -> Image.Image:
+    """The curves with their points marked and a legend at the right; all values must be positive."""
+    canvas = Image.new("RGB", _SIZE, BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    points = [point for curve in curves.values() for point in curve]
+    x = _Scale([p[0] for p in points], _LEFT, _SIZE[0] - _RIGHT)
+    y = _Scale([p[1] for p in points], _SIZE[1] - _BOTTOM, _TOP)
+    _draw_axes(draw, x, y, x_label, y_label)
+    for number, (title, curve) in enumerate(curves.items()):
+        color = _COLORS[number % len(_COLORS)]
+        places = [(x(a), y(b)) for a, b in curve]
+        draw.line(places, fill=color, width=2)
+        for a, b in places:
+            draw.ellipse((a - 3, b - 3, a + 3, b + 3), fill=color)
+        row = _TOP + 20 * number
+        draw.line((_SIZE[0] - _RIGHT + 14, row + 7, _SIZE[0] - _RIGHT + 34, row + 7), fill=color, width=3)
+        draw.text((_SIZE[0] - _RIGHT + 40, row), title, fill=INK, font=font(_TEXT))
+    return canvas
+
+
+def _draw_axes(draw: ImageDraw.ImageDraw, x: _Scale, y: _Scale, x_label: str, y_label: str) -> None:
+    left, right, bottom, top = _LEFT, _SIZE[0] - _RIGHT, _SIZE[1] - _BOTTOM, _TOP
+    for value in x.ticks:
+        draw.line((x(value), bottom, x(value), top), fill=(230, 230, 230))
+        text = f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
+        draw.text((x(value) - text_size(text, _TEXT)[0] / 2, bottom + 5), text, fill=INK, font=font(_TEXT))
+    for value in y.ticks:
+        draw.line((left, y(value), right, y(value)), fill=(230, 230, 230))
+        text = f"{value:g}"
+        draw.text((left - 6 - text_size(text, _TEXT)[0], y(value) - 8), text, fill=INK, font=font(_TEXT))
+    draw.rectangle((left, top, right, bottom), outline=FAINT)
+    draw.text((right - text_size(x_label, _TEXT)[0], bottom + 22), x_label, fill=INK, font=font(_TEXT))
+    draw.text((6, 4), y_label, fill=INK, font=font(_TEXT))
+
+
+class _Scale:
+    """A logarithmic axis from pixel ``start`` to ``end``, a little wider than its values."""
+
+    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
+        low, high = math.log10(min(values)), math.log10(max(values))
+        margin = max(0.04 * (high - low), 0.02)
+        self._low, self._high, self._start, self._end = low - margin, high + margin, start, end
+        powers = range(math.floor(self._low), math.ceil(self._high) + 1)
+        steps = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+        self.ticks = [value for value in steps if self._low <= math.log10(value) <= self._high]
+
+    def __call__(self, value: float) -> float:
+        share = (math.log10(value) - self._low) / (self._high - self._low)
+        return self._start + share * (self._end - self._start)
