@@ -18,7 +18,10 @@ from sparse3d.sparse.coordinates import pack
 from sparse3d.sparse.field import TensorField, slice
 from sparse3d.sparse.interpolation import interpolate
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*SparseTensor.* is deprecated:UserWarning"),
+]
 
 Stride = int | tuple[int, int, int]
 STRIDES: list[Stride] = [1, 2, 3, (1, 2, 3)]
@@ -83,8 +86,8 @@ def test_splatting_equals_theirs_in_rows_and_features(minkowski: ModuleType, bac
     """In float64 theirs refuses: its weights are float32."""
     coords = spread_points(80)
     coords[:20] = coords[:20].floor()
-    mine, its = torch.randn(2, 80, 3).clone().requires_grad_().unbind(0)
-    its = mine.detach().clone().requires_grad_()
+    feats = torch.randn(80, 3)
+    mine, its = feats.clone().requires_grad_(), feats.clone().requires_grad_()
     theirs = minkowski.TensorField(its, coordinates=coords).splat()
     ours = TensorField(mine, coords).sparse("splat", backend=backend)
     assert torch.equal(ours.coords, theirs.C)
