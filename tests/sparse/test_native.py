@@ -1,14 +1,11 @@
-"""The compiled kernel: torch's products for every shape, the same bits for every thread count, safe without compiler.
+"""The compiled convolution: torch's products for every shape, and the same bits for every thread count.
 
-For every slot k and output o with in = table[k][o] >= 0, exactly x[in] @ W[k] is added to out[o].
+For every slot k and output o with in = table[k][o] >= 0, exactly x[in] @ W[k] is added to the bias in out[o].
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,13 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sparse3d.errors import InputError
-from sparse3d.sparse import Convolution, SparseTensor, configure, native, resolve
+from sparse3d.sparse import Convolution, SparseTensor, native
 from sparse3d.sparse.coordinates import CoordinateSet
 from sparse3d.sparse.functional import sparse_convolution
-from sparse3d.sparse.kernel_map import KernelRegion, build_kernel_map
-from sparse3d.sparse.native import library
-from sparse3d.sparse.native.convolution import convolve
+from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map
+from sparse3d.sparse.native import convolution
+from sparse3d.sparse.native.convolution import convolve, pointwise
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not())
 
@@ -33,54 +29,135 @@ def some_coords(count: int, seed: int) -> Tensor:
     return torch.stack([cells // 1728, cells // 144 % 12 - 6, cells // 12 % 12 - 6, cells % 12 - 6], dim=1).int()
 
 
-def both_ways(
-    coords: Tensor, channels: tuple[int, int], kernel_size: int, stride: int
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Output and both gradients by the native kernel, and in float64 by torch."""
-    torch.manual_seed(0)
+def some_map(coords: Tensor, kernel_size: int, stride: int) -> KernelMap | None:
+    """None for a kernel of one voxel that stays where it is."""
+    if kernel_size == stride == 1:
+        return None
     source = CoordinateSet.build(coords)
     target = source if stride == 1 else source.strided((stride,) * 3)
-    kernel_map = build_kernel_map(source, target, KernelRegion((kernel_size,) * 3))
-    x, kernel = torch.randn(len(coords), channels[0]), torch.randn(kernel_size**3, *channels)
-    cotangent = torch.randn(len(target), channels[1])
-    results = []
-    for product, dtype in (
-        (convolve, torch.float32),
-        (sparse_convolution, torch.float64),
-    ):
-        a, b = x.to(dtype).requires_grad_(), kernel.to(dtype).requires_grad_()
-        out = product(a, b, kernel_map)
-        results.append([out.detach(), *torch.autograd.grad(out, (a, b), cotangent.to(dtype))])
-    return results[0], results[1]
+    return build_kernel_map(source, target, KernelRegion((kernel_size,) * 3))
 
 
-@settings(max_examples=60, deadline=None)
+def operands(kernel_map: KernelMap | None, rows: int, channels: tuple[int, int]) -> list[Tensor]:
+    """Features, kernel, bias and the gradient of the output."""
+    torch.manual_seed(0)
+    slots = () if kernel_map is None else (kernel_map.slots,)
+    rows_out = rows if kernel_map is None else kernel_map.out_size
+    return [
+        torch.randn(rows, channels[0]),
+        torch.randn(*slots, *channels),
+        torch.randn(1, channels[1]),
+        torch.randn(rows_out, channels[1]),
+    ]
+
+
+def through_kernel(kernel_map: KernelMap | None, given: list[Tensor], products: str = "float32") -> list[Tensor]:
+    """The output and the gradients of features, kernel and bias."""
+    leaves = [tensor.clone().requires_grad_() for tensor in given[:3]]
+    out = convolve(leaves[0], leaves[1], kernel_map, leaves[2], products)
+    return [out.detach(), *torch.autograd.grad(out, leaves, given[3])]
+
+
+def by_definition(kernel_map: KernelMap | None, x: Tensor, kernel: Tensor, bias: Tensor, grad: Tensor) -> list[Tensor]:
+    """The same in float64 by torch."""
+    x, kernel = x.double().requires_grad_(), kernel.double().requires_grad_()
+    out = x @ kernel if kernel_map is None else sparse_convolution(x, kernel, kernel_map)
+    grads = torch.autograd.grad(out, (x, kernel), grad.double())
+    return [out.detach() + bias.double(), *grads, grad.double().sum(dim=0, keepdim=True)]
+
+
+def assert_close(kernel_map: KernelMap | None, given: list[Tensor], products: str) -> None:
+    """Every number within rounding of float32 sums: in proportion to the sum of the magnitudes of its terms."""
+    found = through_kernel(kernel_map, given, products)
+    x, kernel, bias, grad = given
+    if products == "bfloat16":
+        x, kernel, rounded = (tensor.bfloat16().float() for tensor in (x, kernel, grad))
+    else:
+        rounded = grad
+    expected = by_definition(kernel_map, x, kernel, bias, rounded)
+    expected[3] = grad.double().sum(dim=0, keepdim=True)  # a bias has no product to round
+    sizes = by_definition(kernel_map, x.abs(), kernel.abs(), bias.abs(), grad.abs())
+    for one, other, size in zip(found, expected, sizes, strict=True):
+        assert one.shape == other.shape
+        assert ((one - other).abs() <= 1e-5 * size + 1e-30).all()
+
+
+@settings(max_examples=80, deadline=None)
 @given(
     count=st.integers(1, 600),
-    c_in=st.integers(1, 100),
-    c_out=st.integers(1, 100),
-    kernel=st.sampled_from([(1, 1), (2, 2), (3, 1), (3, 2), (5, 1)]),
+    c_in=st.integers(1, 150),
+    c_out=st.integers(1, 150),
+    kernel=st.sampled_from([(1, 1), (1, 2), (2, 2), (3, 1), (3, 2), (5, 1)]),
     seed=st.integers(0, 9),
+    products=st.sampled_from(["float32", "bfloat16"]),
 )
 def test_every_shape_agrees_with_double_precision(
-    count: int, c_in: int, c_out: int, kernel: tuple[int, int], seed: int
+    count: int, c_in: int, c_out: int, kernel: tuple[int, int], seed: int, products: str
 ) -> None:
     """Channels that are no multiple of the vector, tiles that are not full, one voxel."""
-    for found, expected in zip(*both_ways(some_coords(count, seed), (c_in, c_out), *kernel), strict=True):
-        scale = expected.abs().max().clamp_min(1e-3)
-        assert ((found - expected).abs().max() / scale) < 1e-5
+    kernel_map = some_map(some_coords(count, seed), *kernel)
+    assert_close(kernel_map, operands(kernel_map, count, (c_in, c_out)), products)
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (100, 50), (3, 24)])
-def test_bits_do_not_depend_on_the_number_of_threads(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("products", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 1)])
+def test_many_rows_agree_with_double_precision(kernel: tuple[int, int], products: str) -> None:
+    """Enough of them for the segments of the weight gradient."""
+    axes = [torch.arange(2), torch.arange(-25, 25), torch.arange(50), torch.arange(8)]
+    coords = torch.cartesian_prod(*axes).int()[::2]
+    kernel_map = some_map(coords, *kernel)
+    assert_close(kernel_map, operands(kernel_map, len(coords), (5, 21)), products)
+
+
+@pytest.mark.parametrize("products", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("channels", "kernel", "rows"),
+    [
+        ((64, 64), 3, 2400),
+        ((100, 50), 3, 2400),
+        ((3, 24), 3, 2400),
+        ((30, 200), 2, 2400),
+        ((10, 20), 3, 17200),
+        ((64, 30), 1, 17200),
+        ((20, 300), 1, 17200),
+    ],
+)
+def test_bits_do_not_depend_on_the_number_of_threads(
+    channels: tuple[int, int], kernel: int, rows: int, products: str
+) -> None:
+    """Nor on the run: one and four threads twice; on few and on many rows."""
     before, runs = torch.get_num_threads(), []
+    coords = torch.cartesian_prod(*(torch.arange(n) for n in (1, 20, 20, rows // 400))).int()
+    kernel_map = some_map(coords, kernel, 1)
+    values = operands(kernel_map, len(coords), channels)
     try:
-        for threads in (1, 2, 3):
+        for threads in (1, 2, 3, 4, 4, 1):
             torch.set_num_threads(threads)
-            runs.append(both_ways(some_coords(2500, 1), shape, 3, 1)[0])
+            runs.append(through_kernel(kernel_map, values, products))
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(a, b) for run in runs[1:] for a, b in zip(runs[0], run, strict=True))
+
+
+def test_without_a_bias_nothing_is_added_and_gradients_that_nobody_wants_are_not_made() -> None:
+    x, kernel = torch.randn(9, 4), torch.randn(4, 6, requires_grad=True)
+    out = pointwise(x, kernel)
+    assert torch.allclose(out, x @ kernel, atol=1e-5)
+    out.sum().backward()
+    assert x.grad is None and kernel.grad is not None
+    assert torch.allclose(kernel.grad, x.t() @ torch.ones(9, 6), atol=1e-5)
+
+
+def test_what_is_not_a_number_stays_with_its_neighbours() -> None:
+    """Channels behind the last one, which the vectors hold too, never reach a result."""
+    coords = torch.cartesian_prod(torch.arange(1), torch.arange(40), torch.arange(1), torch.arange(1)).int()
+    kernel_map = some_map(coords, 3, 1)
+    x, kernel, bias, grad = operands(kernel_map, 40, (5, 7))
+    x[20, 3], grad[30] = torch.nan, torch.inf
+    out, grad_x, grad_kernel, _ = through_kernel(kernel_map, [x, kernel, bias, grad])
+    assert out.isnan().any(dim=1).nonzero().flatten().tolist() == [19, 20, 21]
+    assert (~grad_x.isfinite()).any(dim=1).nonzero().flatten().tolist() == [29, 30, 31]
+    assert grad_kernel[:, 3].isnan().any() and grad_kernel[0].isfinite().all()
 
 
 def test_rows_that_do_not_lie_side_by_side_in_memory_are_read_right() -> None:
@@ -90,6 +167,10 @@ def test_rows_that_do_not_lie_side_by_side_in_memory_are_read_right() -> None:
     strided = layer(SparseTensor.from_coords(coords, wide[:, ::2], backend="native"))
     packed = layer(SparseTensor.from_coords(coords, wide[:, ::2].contiguous(), backend="native"))
     assert torch.equal(strided.feats, packed.feats)
+    kernel = torch.randn(8, 6, 27).permute(2, 0, 1)
+    values = operands(some_map(coords, 3, 1), 200, (8, 6))
+    values[1], values[3] = kernel, torch.ones(1, 1).expand(200, 6)
+    assert_close(some_map(coords, 3, 1), values, "float32")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -99,63 +180,25 @@ def test_no_voxels_no_channels_and_double_precision_take_the_portable_way(dtype:
         layer.kernel = torch.nn.Parameter(torch.zeros(27, c_in, c_out, dtype=dtype))
         x = SparseTensor.from_coords(some_coords(rows, 0), torch.ones(rows, c_in, dtype=dtype), 2, backend="native")
         assert layer(x).feats.shape == (rows, c_out)
+        kernel, bias = torch.ones(c_in, c_out, dtype=dtype), torch.ones(1, c_out, dtype=dtype)
+        out = pointwise(torch.ones(rows, c_in, dtype=dtype), kernel, bias)
+        assert out.dtype == dtype and torch.equal(out, torch.full((rows, c_out), c_in + 1.0, dtype=dtype))
 
 
-def test_every_variant_that_this_machine_runs_gives_the_same_within_rounding() -> None:
-    """AVX-512, AVX2 and the portable build; each in a process of its own, as torch reads its capability once."""
-    if native.variant() != "AVX512":
-        pytest.skip(f"this machine runs the {native.variant()} build only")
-    script = (
-        "import torch; from sparse3d.sparse import *; from sparse3d.sparse import native; torch.manual_seed(0);"
-        "c = torch.cartesian_prod(torch.arange(1), torch.arange(9), torch.arange(9), torch.arange(3)).int();"
-        "l = Convolution(20, 37, 3); y = l(SparseTensor.from_coords(c, torch.randn(len(c), 20), backend='native'));"
-        "y.feats.square().sum().backward(); print(native.variant(), float(y.feats.sum()), float(l.kernel.grad.sum()))"
-    )
-    told = {}
-    for capability in ("avx512", "avx2", "default"):
-        environment = os.environ | {"ATEN_CPU_CAPABILITY": capability}
-        done = subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-        )
-        name, *sums = done.stdout.split()
-        told[name] = [float(value) for value in sums]
-    assert set(told) == {"AVX512", "AVX2", "portable"}
-    for sums in told.values():
-        assert sums == pytest.approx(told["portable"], rel=1e-4, abs=1e-3)
+@pytest.mark.parametrize("products", ["float32", "bfloat16"])
+def test_more_rows_than_the_kernel_counts_take_the_portable_way(products: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise AssertionError("the kernel ran")
+
+    kernel_map = some_map(some_coords(30, 0), 3, 1)
+    monkeypatch.setattr(convolution, "_MOST_ROWS", 29)
+    monkeypatch.setattr(convolution, "_convolve", refused)
+    assert_close(kernel_map, operands(kernel_map, 30, (4, 5)), products)
+    assert_close(None, operands(None, 30, (4, 5)), products)
 
 
-def test_without_a_compiler_auto_takes_torch_and_native_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SPARSE3D_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.delenv("SPARSE3D_BACKEND", raising=False)
-    for remembered in (library.load, library.why_not):
-        remembered.cache_clear()
-    try:
-        name, reason = resolve(torch.device("cpu"), "auto")
-        assert name == "torch" and "no C++ compiler" in reason
-        with pytest.raises(InputError, match="no C\\+\\+ compiler") as caught:
-            configure("native")
-        assert "sparse.backend" in str(caught.value).splitlines()[0]  # gin adds lines of its own, which the tools drop
-    finally:
-        configure("auto")
-        for remembered in (library.load, library.why_not):
-            remembered.cache_clear()
-
-
-def test_a_library_is_built_once_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARSE3D_CACHE", str(tmp_path))
-    path = library.build("portable")
-    built = path.stat().st_mtime_ns
-    assert library.build("portable") == path and path.stat().st_mtime_ns == built
-    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
-
-
-def test_a_failing_compiler_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARSE3D_CACHE", str(tmp_path))
-    monkeypatch.setattr(library, "FLAGS", (*library.FLAGS, "-no-such-flag"))
-    with pytest.raises(native.NativeUnavailableError) as caught:
-        library.build("portable")
-    assert "\n" not in str(caught.value) and list((tmp_path / "native").iterdir()) == []
+def test_a_kernel_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        convolve(torch.ones(5, 3), torch.ones(4, 2), None)
+    with pytest.raises(ValueError, match="does not fit"):
+        convolve(torch.ones(5, 3), torch.ones(1, 3, 2), None)

@@ -4,6 +4,13 @@ Every ``*.cpp`` of this folder goes into it. Its file name holds a hash of the s
 stale library is never loaded; it is written under a temporary name and renamed, so processes that start at once at
 worst build it twice. The interface is plain C through ctypes: nothing of torch's headers is compiled, so one build
 takes seconds and serves every version of torch.
+
+``SPARSE3D_NATIVE_FLAGS`` adds flags for the compiler, and they enter the hash. With it the tests run under the address
+and undefined-behaviour sanitizers::
+
+    export SPARSE3D_NATIVE_FLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+    LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \\
+        python -m pytest tests/sparse/test_native.py
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,9 +29,10 @@ from typing import Any
 import torch
 
 from sparse3d.cache_folder import cache_root
+from sparse3d.sparse.native.memory import keep_freed_memory
 
 FOLDER = Path(__file__).parent
-FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
+FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fopenmp", "-fPIC")
 # The instruction set that torch itself found on this machine (ATEN_CPU_CAPABILITY overrides it) decides the variant.
 _AVX2 = ("-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c")  # spelled out: -march=x86-64-v3 needs GCC 11
 VARIANTS = {"AVX512": (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl"), "AVX2": _AVX2}
@@ -84,6 +93,7 @@ def load() -> ctypes.CDLL:
     for name, (result, arguments) in SIGNATURES.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
+    keep_freed_memory()
     return library
 
 
@@ -107,12 +117,20 @@ def build(name: str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            built = Path(folder) / path.name
-            _run([*command, *map(str, sorted(FOLDER.glob("*.cpp"))), "-o", str(built)])
-            os.replace(built, path)
+            _compile(command, Path(folder), path.name)
+            os.replace(Path(folder) / path.name, path)
     except OSError as error:
         raise NativeUnavailableError(f"{path.parent} cannot be written: {error}") from error
     return path
+
+
+def _compile(command: list[str], folder: Path, name: str) -> None:
+    """Every source by a compiler of its own, at the same time; then the library ``folder/name``."""
+    objects = {source: str(folder / f"{source.stem}.o") for source in sorted(FOLDER.glob("*.cpp"))}
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(_run, [*command, "-c", str(s), "-o", o]) for s, o in objects.items()]:
+            done.result()
+    _run([*command, "-shared", *objects.values(), "-o", str(folder / name)])
 
 
 def _compiler() -> str:

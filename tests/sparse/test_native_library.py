@@ -1,0 +1,107 @@
+"""The library behind the compiled kernels: every variant is right, built once, whole, and safe without a compiler."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sparse3d.errors import InputError
+from sparse3d.sparse import configure, native, resolve
+from sparse3d.sparse.native import library
+from sparse3d.sparse.native.memory import keep_freed_memory
+
+pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not())
+
+_LAYER = (
+    "import torch; from sparse3d.sparse import *; from sparse3d.sparse import native; torch.manual_seed(0);"
+    "c = torch.cartesian_prod(torch.arange(1), torch.arange(9), torch.arange(9), torch.arange(3)).int();"
+    "l = Convolution(20, 37, 3); y = l(SparseTensor.from_coords(c, torch.randn(len(c), 20), backend='native'));"
+    "y.feats.square().sum().backward(); print(native.variant(), float(y.feats.sum()), float(l.kernel.grad.sum()))"
+)
+
+
+@pytest.fixture
+def quick_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and flags under which a build is a matter of a second."""
+    monkeypatch.setenv("SPARSE3D_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SPARSE3D_NATIVE_FLAGS", f"{os.environ.get('SPARSE3D_NATIVE_FLAGS', '')} -O0")
+    return tmp_path / "cache" / "native"
+
+
+def test_every_variant_that_this_machine_runs_gives_the_same_within_rounding() -> None:
+    """AVX-512, AVX2 and the portable build; each in a process of its own, as torch reads its capability once."""
+    if native.variant() != "AVX512":
+        pytest.skip(f"this machine runs the {native.variant()} build only")
+    told = {}
+    for capability in ("avx512", "avx2", "default"):
+        environment = os.environ | {"ATEN_CPU_CAPABILITY": capability}
+        done = subprocess.run(
+            [sys.executable, "-c", _LAYER], env=environment, capture_output=True, text=True, check=True
+        )
+        name, *sums = done.stdout.split()
+        told[name] = [float(value) for value in sums]
+    assert set(told) == {"AVX512", "AVX2", "portable"}
+    for sums in told.values():
+        assert sums == pytest.approx(told["portable"], rel=1e-4, abs=1e-3)
+
+
+def test_processes_that_start_at_once_on_an_empty_cache_all_compute_and_leave_one_whole_library(
+    quick_build: Path,
+) -> None:
+    started = [
+        subprocess.Popen([sys.executable, "-c", _LAYER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    told = [process.communicate() for process in started]
+    assert all(process.returncode == 0 for process in started), told
+    assert len({out for out, _ in told}) == 1
+    assert [entry.suffix for entry in quick_build.iterdir()] == [".so"]
+
+
+def test_without_a_compiler_auto_takes_torch_and_native_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARSE3D_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.delenv("SPARSE3D_BACKEND", raising=False)
+    for remembered in (library.load, library.why_not):
+        remembered.cache_clear()
+    try:
+        name, reason = resolve(torch.device("cpu"), "auto")
+        assert name == "torch" and "no C++ compiler" in reason
+        with pytest.raises(InputError, match="no C\\+\\+ compiler") as caught:
+            configure("native")
+        assert "sparse.backend" in str(caught.value).splitlines()[0]  # gin adds lines of its own, which the tools drop
+    finally:
+        configure("auto")
+        for remembered in (library.load, library.why_not):
+            remembered.cache_clear()
+
+
+def test_a_library_is_built_once_and_whole_and_anew_for_other_flags(
+    quick_build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = library.build("portable")
+    built = path.stat().st_mtime_ns
+    assert library.build("portable") == path and path.stat().st_mtime_ns == built
+    assert [entry.name for entry in quick_build.iterdir()] == [path.name]
+    monkeypatch.setenv("SPARSE3D_NATIVE_FLAGS", f"{os.environ['SPARSE3D_NATIVE_FLAGS']} -DOTHER")
+    assert library.build("portable") != path
+
+
+def test_a_failing_compiler_is_one_line(quick_build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSE3D_NATIVE_FLAGS", "-no-such-flag")
+    with pytest.raises(native.NativeUnavailableError) as caught:
+        library.build("portable")
+    assert "\n" not in str(caught.value) and list(quick_build.iterdir()) == []
+
+
+def test_freed_memory_is_given_back_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSE3D_KEEP_MEMORY", "0")
+    assert keep_freed_memory() is False
