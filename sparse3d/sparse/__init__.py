@@ -18,6 +18,8 @@ from sparse3d.sparse.elementwise import (
     Softplus,
     Tanh,
 )
+from sparse3d.sparse.field import TensorField, slice
+from sparse3d.sparse.interpolation import Interpolation, interpolate
 from sparse3d.sparse.modules import BatchNorm
 from sparse3d.sparse.pooling import (
     AvgPooling,
@@ -51,6 +53,7 @@ __all__ = [
     "GlobalAvgPooling",
     "GlobalMaxPooling",
     "GlobalSumPooling",
+    "Interpolation",
     "LeakyReLU",
     "Linear",
     "MaxPooling",
@@ -64,8 +67,11 @@ __all__ = [
     "SparseTensor",
     "SumPooling",
     "Tanh",
+    "TensorField",
     "concatenate",
     "configure",
     "global_pool",
+    "interpolate",
     "resolve",
+    "slice",
 ]

@@ -156,12 +156,18 @@ def _first(feats: Tensor, first: Tensor, voxel_of_point: Tensor) -> Tensor:
 
 
 def _sum(feats: Tensor, first: Tensor, voxel_of_point: Tensor) -> Tensor:
-    return feats.new_zeros(len(first), feats.shape[1]).index_add(0, voxel_of_point, feats)
+    return _wide_sum(feats, first, voxel_of_point).to(feats.dtype)
 
 
 def _average(feats: Tensor, first: Tensor, voxel_of_point: Tensor) -> Tensor:
     counts = torch.bincount(voxel_of_point, minlength=len(first))
-    return _sum(feats, first, voxel_of_point) / counts[:, None].to(feats.dtype)
+    return (_wide_sum(feats, first, voxel_of_point) / counts[:, None]).to(feats.dtype)
+
+
+def _wide_sum(feats: Tensor, first: Tensor, voxel_of_point: Tensor) -> Tensor:
+    """Half types are summed in float32: a bfloat16 sum of ones stops at 256."""
+    wide = feats.to(torch.promote_types(feats.dtype, torch.float32))
+    return wide.new_zeros(len(first), feats.shape[1]).index_add(0, voxel_of_point, wide)
 
 
 def _max(feats: Tensor, first: Tensor, voxel_of_point: Tensor) -> Tensor:

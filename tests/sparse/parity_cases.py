@@ -18,8 +18,6 @@ from torch import Tensor, nn
 
 from sparse3d import sparse
 from sparse3d.sparse.coordinates import pack
-from sparse3d.sparse.field import TensorField, slice
-from sparse3d.sparse.interpolation import interpolate
 
 CHANNELS = 3
 Arrays = dict[str, np.ndarray]
@@ -55,14 +53,14 @@ class Ours:
         return getattr(sparse, f"Broadcast{kind}")()(x, sparse.global_pool(x))
 
     def interpolate(self, x: Any, points: Tensor) -> Tensor:
-        return interpolate(x, points)
+        return sparse.interpolate(x, points)
 
     def voxelize(self, points: Tensor, feats: Tensor, reduction: str, stride: int) -> Any:
-        return TensorField(feats, points).sparse(reduction, tensor_stride=stride, backend=self.backend)
+        return sparse.TensorField(feats, points).sparse(reduction, tensor_stride=stride, backend=self.backend)
 
     def there_and_back(self, points: Tensor, feats: Tensor, layers: nn.Module) -> Tensor:
-        points_field = TensorField(feats, points)
-        return slice(layers(points_field.sparse("average", backend=self.backend)), points_field)
+        points_field = sparse.TensorField(feats, points)
+        return sparse.slice(layers(points_field.sparse("average", backend=self.backend)), points_field)
 
 
 _MODES = {"first": "RANDOM_SUBSAMPLE", "average": "UNWEIGHTED_AVERAGE", "sum": "UNWEIGHTED_SUM", "max": "MAX_POOL"}

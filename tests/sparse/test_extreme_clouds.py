@@ -20,11 +20,12 @@ from sparse3d.sparse import (
     ReLU,
     SparseTensor,
     SumPooling,
+    TensorField,
     global_pool,
+    interpolate,
+    slice,
 )
 from sparse3d.sparse.coordinates import COORD_LIMIT, MAX_BATCH, pack
-from sparse3d.sparse.field import TensorField, slice
-from sparse3d.sparse.interpolation import interpolate
 
 LAYERS: dict[str, Callable[[], list[nn.Module]]] = {
     "convolution": lambda: [Convolution(4, 3, 3, bias=True)],

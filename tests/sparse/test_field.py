@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sparse3d.sparse import Convolution, SparseTensor
+from sparse3d.sparse import Convolution, SparseTensor, TensorField, slice
 from sparse3d.sparse.coordinates import COORD_LIMIT, MAX_BATCH
-from sparse3d.sparse.field import TensorField, slice
 
 REDUCTIONS = ["first", "average", "sum", "max", "splat"]
 Group = dict[tuple[int, ...], list[int]]
@@ -87,6 +86,11 @@ def test_not_a_number_stays_in_its_voxel(reduction: str) -> None:
     coords = torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
     feats = TensorField(torch.tensor([[torch.nan], [1.0], [2.0]]), coords).sparse(reduction).feats
     assert feats.isnan()[:, 0].tolist() == [True, False] and float(feats[1]) == 2
+
+
+def test_many_points_of_a_half_type_are_summed_in_float32() -> None:
+    field = TensorField(torch.ones(1000, 1, dtype=torch.bfloat16), torch.zeros(1000, 4))
+    assert field.sparse("sum").feats.tolist() == [[1000.0]] and field.sparse("average").feats.tolist() == [[1.0]]
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

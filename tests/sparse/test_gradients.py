@@ -19,10 +19,11 @@ from sparse3d.sparse import (
     Pruning,
     SparseTensor,
     SumPooling,
+    TensorField,
     global_pool,
+    interpolate,
+    slice,
 )
-from sparse3d.sparse.field import TensorField, slice
-from sparse3d.sparse.interpolation import interpolate
 
 Coords = Callable[..., Tensor]
 POINTS = 14

@@ -7,9 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sparse3d.sparse import Convolution, SparseTensor
-from sparse3d.sparse.field import TensorField, slice
-from sparse3d.sparse.interpolation import Interpolation, interpolate
+from sparse3d.sparse import Convolution, Interpolation, SparseTensor, TensorField, interpolate, slice
 
 STRIDES = [(1, 1, 1), (2, 2, 2), (1, 2, 3)]
 

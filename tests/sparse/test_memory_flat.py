@@ -12,9 +12,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, MaxPooling, ReLU, SparseTensor, concatenate
-from sparse3d.sparse.field import TensorField, slice
-from sparse3d.sparse.interpolation import interpolate
+from sparse3d.sparse import (
+    BatchNorm,
+    Convolution,
+    ConvolutionTranspose,
+    MaxPooling,
+    ReLU,
+    SparseTensor,
+    TensorField,
+    concatenate,
+    interpolate,
+    slice,
+)
 
 CLOUDS = 1000
 WARM_UP = 200  # until the allocator's pools are as large as they get

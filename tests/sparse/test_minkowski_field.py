@@ -13,10 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparse3d.sparse import Convolution, ConvolutionTranspose, SparseTensor
+from sparse3d.sparse import Convolution, ConvolutionTranspose, SparseTensor, TensorField, interpolate, slice
 from sparse3d.sparse.coordinates import pack
-from sparse3d.sparse.field import TensorField, slice
-from sparse3d.sparse.interpolation import interpolate
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
