@@ -58,7 +58,7 @@ class SynchronizedBatchNorm1d(nn.BatchNorm1d):
         return self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
     def _native_does(self, x: Tensor, residual: Tensor | None) -> bool:
-        return native_form.does(x, self.weight, self.bias, residual) and x.shape[1] == self.num_features
+        return native_form.does(x, self.weight, self.bias, self.running_mean, self.running_var, residual=residual)
 
     def _count_batch(self) -> float:
         """Count a training batch; the weight of its statistics in the running ones."""
@@ -80,7 +80,9 @@ class SynchronizedBatchNorm1d(nn.BatchNorm1d):
         moments = torch.stack([mean, (packed[1 + channels :] / count - mean**2).clamp_min(0)])
         momentum = self._count_batch()
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
-            native_form.update_running(self.running_mean, self.running_var, moments, count, momentum)
+            mean, var = moments.detach()
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+            self.running_var.lerp_((var * (count / (count - 1))).to(self.running_var.dtype), momentum)
         if native:
             return native_form.normalize(
                 x, moments, self.eps, self.weight, self.bias, count=count, relu=relu, residual=residual, reduce=_total

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
-from sparse3d.sparse import BatchNorm
+from sparse3d.sparse import BatchNorm, native
 from sparse3d.sparse.batch_norm import SynchronizedBatchNorm1d
 from sparse3d.training.distribution import processes
 
 CHANNELS = 5
 SPLITS = [(9, 4), (13, 0)]  # rows of each process
+FORMS = ["portable", "native"] if native.available() else ["portable"]
+
+
+NATIVE = pytest.param(True, marks=pytest.mark.skipif(not native.available(), reason=native.why_not()))
 
 
 def make_step(step: int) -> tuple[Tensor, Tensor]:
@@ -31,7 +36,7 @@ def set_affine(norm: nn.BatchNorm1d) -> None:
         norm.bias.copy_(torch.linspace(-1, 1, CHANNELS))
 
 
-def run_steps(norm: nn.BatchNorm1d, rank: int | None) -> list[Tensor]:
+def run_steps(norm: nn.BatchNorm1d, rank: int | None, **how: bool) -> list[Tensor]:
     """Output, input gradient and parameter gradients of every step, then the buffers."""
     results: list[Tensor] = []
     for step, split in enumerate(SPLITS):
@@ -40,7 +45,7 @@ def run_steps(norm: nn.BatchNorm1d, rank: int | None) -> list[Tensor]:
             x, cotangent = x.split(split)[rank], cotangent.split(split)[rank]
         x = x.clone().requires_grad_()
         norm.zero_grad()
-        out = norm(x)
+        out = norm(x, **how)
         (out * cotangent).sum().backward()
         assert x.grad is not None and norm.weight.grad is not None and norm.bias.grad is not None
         results += [out.detach(), x.grad, norm.weight.grad.clone(), norm.bias.grad.clone()]
@@ -52,9 +57,10 @@ def process(rank: int, folder: str, port: int) -> None:
     torch.set_num_threads(1)
     os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     with processes("cpu"):
-        norm = SynchronizedBatchNorm1d(CHANNELS)
-        set_affine(norm)
-        torch.save(run_steps(norm, rank), f"{folder}/{rank}.pt")
+        for name in FORMS:
+            norm = SynchronizedBatchNorm1d(CHANNELS)
+            set_affine(norm)
+            torch.save(run_steps(norm, rank, native=name == "native"), f"{folder}/{name}{rank}.pt")
         with pytest.raises(ValueError, match="two voxels over all processes"):
             norm(torch.zeros(1 - rank, CHANNELS))
         assert norm.eval()(torch.zeros(rank, CHANNELS)).shape == (rank, CHANNELS)  # evaluation waits for nobody
@@ -62,10 +68,16 @@ def process(rank: int, folder: str, port: int) -> None:
 
 def test_two_processes_of_unequal_rows_equal_one_process_with_all(tmp_path: Path, free_port: int) -> None:
     mp.spawn(process, args=(str(tmp_path), free_port), nprocs=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     norm = nn.BatchNorm1d(CHANNELS)
     set_affine(norm)
     expected = run_steps(norm, None)
+    for name in FORMS:
+        first, second = (torch.load(tmp_path / f"{name}{rank}.pt") for rank in range(2))
+        compare(first, second, expected)
+
+
+def compare(first: list[Tensor], second: list[Tensor], expected: list[Tensor]) -> None:
+    """Results of two processes with parts of the rows against those of one with all."""
     per_step = 4
     for step in range(len(SPLITS)):
         at = step * per_step
@@ -78,9 +90,98 @@ def test_two_processes_of_unequal_rows_equal_one_process_with_all(tmp_path: Path
         assert torch.equal(first[buffer], second[buffer])
 
 
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"momentum": None},
+    {"affine": False},
+    {"track_running_stats": False},
+    {"eps": 0.1, "momentum": 0.7},
+]
+
+
+def both_forms(options: dict[str, Any]) -> list[nn.BatchNorm1d]:
+    """Twice ours (portable, native) and torch's, with the same affine parameters."""
+    norms = [SynchronizedBatchNorm1d(CHANNELS, **options) for _ in range(2)] + [nn.BatchNorm1d(CHANNELS, **options)]
+    for norm in norms:
+        if norm.affine:
+            set_affine(norm)
+    return norms
+
+
 def test_alone_it_is_torchs_own() -> None:
     ours, torchs = SynchronizedBatchNorm1d(CHANNELS), nn.BatchNorm1d(CHANNELS)
     assert all(torch.equal(a, b) for a, b in zip(run_steps(ours, None), run_steps(torchs, None), strict=True))
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("add", [False, True])
+def test_portable_and_native_form_are_torchs_norm_then_sum_then_relu(
+    options: dict[str, Any], relu: bool, add: bool
+) -> None:
+    portable, compiled, torchs = both_forms(options)
+    for step in range(4):
+        torchs.train(step != 2), portable.train(step != 2), compiled.train(step != 2)
+        x, residual = make_step(0)[0] * (1 + step), make_step(1)[0] if add else None
+        expected = torchs(x) if residual is None else torchs(x) + residual
+        expected = expected.relu() if relu else expected
+        torch.testing.assert_close(portable(x, relu, residual), expected, rtol=0, atol=0)
+        torch.testing.assert_close(compiled(x, relu, residual, native=True), expected, rtol=1e-5, atol=1e-5)
+    for norm in (portable, compiled):
+        for (name, ours), theirs in zip(norm.state_dict().items(), torchs.state_dict().values(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("options", [{}, {"affine": False}, {"track_running_stats": False}])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("relu", [False, True])
+def test_gradients_of_the_portable_form_are_those_of_finite_differences(
+    options: dict[str, Any], training: bool, relu: bool
+) -> None:
+    norm = SynchronizedBatchNorm1d(CHANNELS, momentum=0.0, **options).double().train(training)
+    if norm.affine:
+        set_affine(norm)
+    x, residual = (t.double().requires_grad_() for t in make_step(0))
+    parameters = tuple(norm.parameters())
+    before = norm(x, False, residual)
+    assert before.abs().min() > 1e-4  # no sum so near ReLU's corner that a finite difference crosses it
+    assert torch.autograd.gradcheck(lambda a, b, *_: norm(a, relu, b, native=True), (x, residual, *parameters))
+
+
+def test_no_input_is_written_over_unless_that_is_asked_for() -> None:
+    norm = SynchronizedBatchNorm1d(CHANNELS)
+    for form in (False, True):
+        for training in (False, True):
+            x, residual = make_step(0)
+            kept = x.clone(), residual.clone()
+            with torch.no_grad():
+                norm.train(training)(x, True, residual, native=form)
+            assert torch.equal(x, kept[0]) and torch.equal(residual, kept[1])
+
+
+@pytest.mark.parametrize("native_form", [False, NATIVE])
+def test_no_voxel_at_all_and_shapes_that_do_not_fit(native_form: bool) -> None:
+    norm = SynchronizedBatchNorm1d(CHANNELS)
+    for training in (False, True):
+        x = torch.zeros(0, CHANNELS, requires_grad=True)
+        out = norm.train(training)(x, True, torch.zeros(0, CHANNELS), native=native_form)
+        out.sum().backward()
+        assert out.shape == (0, CHANNELS)
+    with pytest.raises(ValueError, match="residual's shape"):
+        norm(torch.zeros(3, CHANNELS), residual=torch.zeros(3, 1), native=native_form)
+    with pytest.raises(RuntimeError, match="running_mean should contain"):
+        norm(torch.zeros(3, CHANNELS + 1), native=native_form)
+
+
+@pytest.mark.parametrize("native_form", [False, NATIVE])
+def test_half_precision_and_autocast_fall_back_to_torch(native_form: bool) -> None:
+    norm = SynchronizedBatchNorm1d(CHANNELS)
+    x, residual = make_step(0)
+    exact = norm(x, True, residual)
+    out = norm(x.bfloat16(), True, residual.bfloat16(), native=native_form)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), exact, rtol=0.05, atol=0.05)
+    assert norm(x.bfloat16(), True, residual, native=native_form).dtype == torch.float32
 
 
 def test_parameters_sit_under_bn_as_in_minkowski_engine() -> None:
@@ -88,8 +189,12 @@ def test_parameters_sit_under_bn_as_in_minkowski_engine() -> None:
     assert names == {f"bn.{n}" for n in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")}
 
 
-def test_training_on_one_voxel_is_an_error_and_evaluating_is_not() -> None:
+@pytest.mark.parametrize("native_form", [False, NATIVE])
+def test_training_on_one_voxel_is_an_error_and_evaluating_is_not(native_form: bool) -> None:
     norm = SynchronizedBatchNorm1d(CHANNELS)
     with pytest.raises(ValueError, match="more than 1 value"):
-        norm(torch.zeros(1, CHANNELS))
-    assert norm.eval()(torch.zeros(1, CHANNELS)).shape == (1, CHANNELS)
+        norm(torch.zeros(1, CHANNELS), native=native_form)
+    assert norm.eval()(torch.zeros(1, CHANNELS), native=native_form).shape == (1, CHANNELS)
+    unsteady = SynchronizedBatchNorm1d(CHANNELS, track_running_stats=False).eval()
+    with pytest.raises(ValueError, match="more than 1 value"):
+        unsteady(torch.zeros(1, CHANNELS), native=native_form)

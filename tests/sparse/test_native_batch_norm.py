@@ -230,9 +230,9 @@ def test_rows_that_are_not_contiguous_give_the_same() -> None:
 
 def test_what_the_kernel_cannot_do_is_told() -> None:
     x, weight, bias = torch.zeros(4, 3), torch.ones(3), torch.zeros(3)
-    assert does(x, weight, bias, x) and does(x) and does(x[:0], weight, bias)
+    assert does(x, weight, bias, residual=x) and does(x) and does(x[:0], weight, bias)
     assert not does(x.double()) and not does(x, weight.double()) and not does(x[:, :0])
     assert not does(x, torch.ones(4), bias) and not does(x, residual=x[:2]) and not does(x[0])
-    assert not does(x.to("meta"))
+    assert not does(x, torch.ones(6)[::2]) and not does(x.to("meta"))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not does(x)

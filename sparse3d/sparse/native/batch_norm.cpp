@@ -19,6 +19,7 @@ namespace {
 constexpr int64_t CHUNK_FLOATS = 32768;  // 128 KB
 constexpr int LEAST_WIDTH = 64;
 constexpr int BLOCK = 32;
+constexpr int SHIFT_ROWS = 8;
 
 // The matrix read as rows of `width` floats: several rows of few channels count as one, so that vectors are full.
 struct Layout {
@@ -54,9 +55,10 @@ void each_row(const Layout& layout, int threads, const Body& body) {
             body(at, static_cast<int>(std::min<int64_t>(width, end - at)));
 }
 
-// Two sums per channel of every chunk: [chunks, 2, channels]. body(i, at, width, first, second) adds a row of chunk i to first and second.
-template <class Body>
-std::vector<double> chunk_sums(const Layout& layout, int threads, const Body& body) {
+// Two sums per channel of every chunk: [chunks, 2, channels]. start(i) comes before chunk i; body(i, at, width, first, second) adds a row
+// of it to first and second.
+template <class Start, class Body>
+std::vector<double> chunk_sums(const Layout& layout, int threads, const Start& start, const Body& body) {
     const int channels = layout.channels, width = layout.width;
     std::vector<double> parts(layout.chunks * 2 * channels);
 #pragma omp parallel num_threads(threads) if (layout.chunks > 1)
@@ -67,6 +69,7 @@ std::vector<double> chunk_sums(const Layout& layout, int threads, const Body& bo
         for (int64_t i = 0; i < layout.chunks; i++) {
             double *to_first = parts.data() + i * 2 * channels, *to_second = to_first + channels;
             const int64_t end = layout.end(i);
+            start(i);
             for (int64_t at = layout.begin(i); at < end;) {
                 std::fill(sums.begin(), sums.end(), 0.0f);
                 const int64_t stop = std::min(end, at + BLOCK * width);
@@ -83,25 +86,31 @@ std::vector<double> chunk_sums(const Layout& layout, int threads, const Body& bo
     return parts;
 }
 
-// The first row of every chunk, repeated to [chunks, width].
-std::vector<float> first_rows(const Layout& layout, const float* x) {
-    std::vector<float> rows(layout.chunks * layout.width);
-    for (int64_t i = 0; i < layout.chunks; i++)
-        for (int j = 0; j < layout.width; j++) rows[i * layout.width + j] = x[layout.begin(i) + j % layout.channels];
-    return rows;
+// A value near a chunk's own, [width]: the mean of its first rows, which are a few so that one far row moves it little.
+void set_shift(const Layout& layout, int64_t index, const float* x, float* shift) {
+    const int channels = layout.channels;
+    const int64_t rows = std::min<int64_t>(SHIFT_ROWS, (layout.end(index) - layout.begin(index)) / channels);
+    const float* from = x + layout.begin(index);
+    std::fill(shift, shift + channels, 0.0f);
+    for (int64_t r = 0; r < rows; r++)
+#pragma omp simd
+        for (int c = 0; c < channels; c++) shift[c] += from[r * channels + c] / rows;
+    for (int j = channels; j < layout.width; j++) shift[j] = shift[j - channels];
 }
 
 // y = (x - centre) * scale + offset, the same for forward and for the mask that backward computes anew.
 struct Coefficients {
-    std::vector<double> remainder;  // of the means, [channels]
+    std::vector<double> inverse_std, remainder;  // the latter of the means; both [channels]
     std::vector<float> centre, scale, offset;
 
-    Coefficients(const Layout& layout, const double* stats, const float* weight, const float* bias) {
+    Coefficients(const Layout& layout, const double* moments, double eps, const float* weight, const float* bias) {
         const int channels = layout.channels;
-        const double *mean = stats, *inverse_std = stats + channels;
+        const double *mean = moments, *variance = moments + channels;
         std::vector<double> centres(channels), scales(channels), offsets(channels);
+        inverse_std.resize(channels);
         remainder.resize(channels);
         for (int c = 0; c < channels; c++) {
+            inverse_std[c] = 1 / std::sqrt(variance[c] + eps);
             centres[c] = static_cast<float>(mean[c]);
             remainder[c] = mean[c] - centres[c];
             scales[c] = inverse_std[c] * (weight ? weight[c] : 1.0f);
@@ -152,7 +161,7 @@ template <Mask MASK, bool WRITE>
 std::vector<double> gradient_sums(
     const Layout& layout, int threads, const float* grad_y, const float* x, const float* y, float* grad_masked, const Coefficients& with) {
     const float *centre = with.centre.data(), *scale = with.scale.data(), *offset = with.offset.data();
-    return chunk_sums(layout, threads, [=](int64_t, int64_t at, int width, float* sum, float* products) {
+    return chunk_sums(layout, threads, [](int64_t) {}, [=](int64_t, int64_t at, int width, float* sum, float* products) {
         const float *grads = grad_y + at, *in = x + at, *out = MASK == Mask::OUTPUT ? y + at : nullptr;
         float* kept = WRITE ? grad_masked + at : nullptr;
 #pragma omp simd
@@ -206,14 +215,15 @@ Mask mask_of(int relu, const float* y) { return !relu ? Mask::NONE : y ? Mask::O
 
 }  // namespace
 
-// moments [2, channels]: mean and biased variance of x, rows > 0. A chunk's values are taken relative to its first row, so single
-// precision is enough inside it, and a constant channel has the variance 0.
+// moments [2, channels]: mean and biased variance of x, rows > 0. A chunk's values are taken relative to its first ones, so
+// single precision is enough inside it.
 extern "C" void sparse3d_column_moments(const float* x, double* moments, int64_t rows, int channels, int threads) {
     const Layout layout(rows, channels);
     const int width = layout.width;
-    const std::vector<float> shifts = first_rows(layout, x);
-    const float* all_shifts = shifts.data();
-    const std::vector<double> parts = chunk_sums(layout, threads, [=](int64_t i, int64_t at, int columns, float* sum, float* squares) {
+    std::vector<float> shifts(layout.chunks * width);
+    float* all_shifts = shifts.data();
+    const auto start = [=, &layout](int64_t i) { set_shift(layout, i, x, all_shifts + i * width); };
+    const std::vector<double> parts = chunk_sums(layout, threads, start, [=](int64_t i, int64_t at, int columns, float* sum, float* squares) {
         const float *in = x + at, *shift = all_shifts + i * width;
 #pragma omp simd
         for (int c = 0; c < columns; c++) {
@@ -246,13 +256,13 @@ extern "C" void sparse3d_column_moments(const float* x, double* moments, int64_t
     for (int c = 0; c < channels; c++) variance[c] = variance[c] < 0 ? 0.0 : variance[c] / rows;
 }
 
-// y [rows, channels] = (x - mean) * inverse_std * weight + bias (+ residual), then ReLU if asked for; y may be x. stats [2, channels] are
-// mean and inverse_std; residual, weight and bias may be null.
+// y [rows, channels] = (x - mean) * inverse_std * weight + bias (+ residual), then ReLU if asked for; y may be x. moments [2, channels] are
+// mean and variance, inverse_std = 1 / sqrt(variance + eps); residual, weight and bias may be null.
 extern "C" void sparse3d_batch_norm(
-    const float* x, const float* residual, float* y, const double* stats, const float* weight, const float* bias, int relu,
+    const float* x, const float* residual, float* y, const double* moments, const float* weight, const float* bias, double eps, int relu,
     int64_t rows, int channels, int threads) {
     const Layout layout(rows, channels);
-    const Coefficients with(layout, stats, weight, bias);
+    const Coefficients with(layout, moments, eps, weight, bias);
     if (relu && residual)
         normalize<true, true>(layout, threads, x, residual, y, with);
     else if (relu)
@@ -266,10 +276,10 @@ extern "C" void sparse3d_batch_norm(
 // sums [2, channels]: of g and of g * (x - mean) * inverse_std, where g is grad_y behind ReLU's mask. The mask comes from y if it is given
 // (with a residual it must be), else from x. g is written to grad_masked unless that is null.
 extern "C" void sparse3d_batch_norm_gradient_sums(
-    const float* grad_y, const float* x, const float* y, float* grad_masked, const double* stats, const float* weight,
-    const float* bias, double* sums, int relu, int64_t rows, int channels, int threads) {
+    const float* grad_y, const float* x, const float* y, float* grad_masked, const double* moments, const float* weight,
+    const float* bias, double* sums, double eps, int relu, int64_t rows, int channels, int threads) {
     const Layout layout(rows, channels);
-    const Coefficients with(layout, stats, weight, bias);
+    const Coefficients with(layout, moments, eps, weight, bias);
     std::vector<double> parts;
     switch (mask_of(relu, y)) {
         case Mask::NONE: parts = gradient_sums<Mask::NONE>(layout, threads, grad_y, x, y, grad_masked, with); break;
@@ -279,21 +289,21 @@ extern "C" void sparse3d_batch_norm_gradient_sums(
     std::fill(sums, sums + 2 * channels, 0.0);
     for (int64_t i = 0; i < layout.chunks; i++)
         for (int j = 0; j < 2 * channels; j++) sums[j] += parts[i * 2 * channels + j];
-    for (int c = 0; c < channels; c++) sums[channels + c] = stats[channels + c] * (sums[channels + c] - with.remainder[c] * sums[c]);
+    for (int c = 0; c < channels; c++) sums[channels + c] = with.inverse_std[c] * (sums[channels + c] - with.remainder[c] * sums[c]);
 }
 
 // grad_x = weight * inverse_std * (g - sums[0] / count - (x - mean) * inverse_std * sums[1] / count): `count` rows are behind the sums,
 // those of other processes included. Null sums: the statistics were constants.
 extern "C" void sparse3d_batch_norm_gradient(
-    const float* grad_y, const float* x, const float* y, float* grad_x, const double* stats, const float* weight, const float* bias,
-    const double* sums, double count, int relu, int64_t rows, int channels, int threads) {
+    const float* grad_y, const float* x, const float* y, float* grad_x, const double* moments, const float* weight, const float* bias,
+    const double* sums, double count, double eps, int relu, int64_t rows, int channels, int threads) {
     const Layout layout(rows, channels);
-    const Coefficients with(layout, stats, weight, bias);
+    const Coefficients with(layout, moments, eps, weight, bias);
     std::vector<float> slope, level;
     if (sums) {
         std::vector<double> slopes(channels), levels(channels);
         for (int c = 0; c < channels; c++) {
-            const double inverse_std = stats[channels + c], scale = inverse_std * (weight ? weight[c] : 1.0f);
+            const double inverse_std = with.inverse_std[c], scale = inverse_std * (weight ? weight[c] : 1.0f);
             slopes[c] = -scale * inverse_std * sums[channels + c] / count;
             levels[c] = -scale * sums[c] / count - slopes[c] * with.remainder[c];
         }
@@ -304,5 +314,15 @@ extern "C" void sparse3d_batch_norm_gradient(
         case Mask::NONE: propagate<Mask::NONE>(layout, threads, grad_y, x, y, grad_x, with, slope, level); break;
         case Mask::COMPUTED: propagate<Mask::COMPUTED>(layout, threads, grad_y, x, y, grad_x, with, slope, level); break;
         case Mask::OUTPUT: propagate<Mask::OUTPUT>(layout, threads, grad_y, x, y, grad_x, with, slope, level); break;
+    }
+}
+
+// Moves running statistics towards moments of `count` rows by `momentum`; the variance as the unbiased one.
+extern "C" void sparse3d_update_running(
+    const double* moments, float* running_mean, float* running_var, double count, double momentum, int channels) {
+    for (int c = 0; c < channels; c++) {
+        const double variance = moments[channels + c] * (count / (count - 1));
+        running_mean[c] = static_cast<float>((1 - momentum) * running_mean[c] + momentum * moments[c]);
+        running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * variance);
     }
 }

@@ -24,15 +24,21 @@ Reduce = Callable[[Tensor], object]  # sums a tensor over all processes, in plac
 MaybeTensor = Tensor | None
 
 
-def does(x: Tensor, weight: MaybeTensor = None, bias: MaybeTensor = None, residual: MaybeTensor = None) -> bool:
-    """Whether the kernel takes ``x`` (N, C), C > 0, weight and bias (C,), residual (N, C): all float32 on a CPU."""
-    given = [t for t in (weight, bias, residual) if t is not None]
+def does(x: Tensor, *per_channel: Tensor | None, residual: Tensor | None = None) -> bool:
+    """Whether the kernel takes these: all float32 on a CPU, not under autocast.
+
+    Args:
+        x: (N, C), C > 0; residual: (N, C).
+        per_channel: (C,) each: weight, bias, running mean and variance, as far as there are.
+    """
+    channels = [t for t in per_channel if t is not None]
+    rows = [x] if residual is None else [x, residual]
     return (
         x.dim() == 2
         and x.shape[1] > 0
-        and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, *given))
-        and all(t.shape == x.shape[1:] for t in (weight, bias) if t is not None)
-        and (residual is None or residual.shape == x.shape)
+        and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (*rows, *channels))
+        and all(t.shape == x.shape[1:] and t.is_contiguous() for t in channels)
+        and rows[-1].shape == x.shape
         and not torch.is_autocast_enabled("cpu")
     )
 
@@ -47,9 +53,10 @@ def column_moments(x: Tensor) -> Tensor:
 
 def update_running(running_mean: Tensor, running_var: Tensor, moments: Tensor, count: float, momentum: float) -> None:
     """Move running statistics towards ``moments`` (2, C) of ``count`` rows; the variance as the unbiased one."""
-    mean, var = moments.detach().unbind()
-    running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-    running_var.lerp_((var * (count / (count - 1))).to(running_var.dtype), momentum)
+    library.load().sparse3d_update_running(
+        *_pointers(moments, running_mean, running_var), count, momentum, moments.shape[1]
+    )
+    torch.autograd.graph.increment_version((running_mean, running_var))
 
 
 def batch_norm(
@@ -101,14 +108,13 @@ def normalize(
             are constants.
         reduce: sums a tensor over all processes in place, when the rows of several are behind the moments.
     """
-    stats = torch.stack([moments[0], torch.rsqrt(moments[1] + eps)])
     tensors = (x, weight, bias, residual)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        return _BatchNorm.apply(*tensors, stats, count, relu, reduce)
+        return _BatchNorm.apply(*tensors, moments, eps, count, relu, reduce)
     inplace = inplace and x.is_contiguous()
     x, weight, bias, residual = map(_contiguous, tensors)
     out = x if inplace else torch.empty_like(x)
-    _forward(x, weight, bias, residual, stats, relu, out)
+    _forward(x, weight, bias, residual, moments, eps, relu, out)
     if inplace:
         torch.autograd.graph.increment_version(x)  # whoever saved x for a backward pass must learn of it
     return out
@@ -123,10 +129,17 @@ def _pointers(*tensors: Tensor | None) -> tuple[int | None, ...]:
 
 
 def _forward(
-    x: Tensor, weight: MaybeTensor, bias: MaybeTensor, residual: MaybeTensor, stats: Tensor, relu: bool, out: Tensor
+    x: Tensor,
+    weight: MaybeTensor,
+    bias: MaybeTensor,
+    residual: MaybeTensor,
+    moments: Tensor,
+    eps: float,
+    relu: bool,
+    out: Tensor,
 ) -> None:
     library.load().sparse3d_batch_norm(
-        *_pointers(x, residual, out, stats, weight, bias), relu, *x.shape, torch.get_num_threads()
+        *_pointers(x, residual, out, moments, weight, bias), eps, relu, *x.shape, torch.get_num_threads()
     )
 
 
@@ -138,17 +151,18 @@ class _BatchNorm(torch.autograd.Function):
         weight: Tensor | None,
         bias: Tensor | None,
         residual: Tensor | None,
-        stats: Tensor,
+        moments: Tensor,
+        eps: float,
         count: float | None,
         relu: bool,
         reduce: Reduce | None,
     ) -> Tensor:
         x, weight, bias, residual = map(_contiguous, (x, weight, bias, residual))
         out = torch.empty_like(x)
-        _forward(x, weight, bias, residual, stats, relu, out)
+        _forward(x, weight, bias, residual, moments, eps, relu, out)
         kept = out if relu and residual is not None else None
-        ctx.save_for_backward(x, kept, stats, weight, bias)
-        ctx.count, ctx.relu, ctx.reduce = count, relu, reduce
+        ctx.save_for_backward(x, kept, moments, weight, bias)
+        ctx.eps, ctx.count, ctx.relu, ctx.reduce = eps, count, relu, reduce
         return out
 
     @staticmethod
@@ -161,7 +175,7 @@ class _BatchNorm(torch.autograd.Function):
         through_statistics = needs_x and ctx.count is not None
         if needs_weight or needs_bias or through_statistics or (needs_residual and relu):
             masked = torch.empty_like(x) if needs_residual and relu else None
-            sums = _gradient_sums(grad, x, out, masked, constants, relu)
+            sums = _gradient_sums(grad, x, out, masked, constants, ctx.eps, relu)
             grad_bias, grad_weight = sums.float().unbind()
             if masked is not None:
                 grad, relu = masked, False  # the mask is applied from here on
@@ -169,18 +183,18 @@ class _BatchNorm(torch.autograd.Function):
             total = sums if through_statistics else None
             if total is not None and ctx.reduce is not None:
                 ctx.reduce(total)
-            grad_x = _gradient(grad, x, out, constants, total, ctx.count, relu)
+            grad_x = _gradient(grad, x, out, constants, total, ctx.count, ctx.eps, relu)
         grads = (grad_x, grad_weight, grad_bias, grad)
-        return *(g if need else None for g, need in zip(grads, needs, strict=True)), None, None, None, None
+        return *(g if need else None for g, need in zip(grads, needs, strict=True)), None, None, None, None, None
 
 
 def _gradient_sums(
-    grad: Tensor, x: Tensor, out: Tensor | None, masked: Tensor | None, constants: list[Tensor], relu: bool
+    grad: Tensor, x: Tensor, out: Tensor | None, masked: Tensor | None, constants: list[Tensor], eps: float, relu: bool
 ) -> Tensor:
     # Sums of g and of g * xhat over the rows, (2, C) float64; g itself into `masked` if that is given.
     sums = torch.empty_like(constants[0])
     library.load().sparse3d_batch_norm_gradient_sums(
-        *_pointers(grad, x, out, masked, *constants, sums), relu, *x.shape, torch.get_num_threads()
+        *_pointers(grad, x, out, masked, *constants, sums), eps, relu, *x.shape, torch.get_num_threads()
     )
     return sums
 
@@ -192,10 +206,11 @@ def _gradient(
     constants: list[Tensor],
     sums: Tensor | None,
     count: float | None,
+    eps: float,
     relu: bool,
 ) -> Tensor:
     grad_x = torch.empty_like(x)
     library.load().sparse3d_batch_norm_gradient(
-        *_pointers(grad, x, out, grad_x, *constants, sums), count or 0.0, relu, *x.shape, torch.get_num_threads()
+        *_pointers(grad, x, out, grad_x, *constants, sums), count or 0.0, eps, relu, *x.shape, torch.get_num_threads()
     )
     return grad_x

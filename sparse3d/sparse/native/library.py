@@ -47,9 +47,10 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sparse3d_column_sum": (None, [_pointer] * 2 + [_long] + [_int] * 2),
     "sparse3d_multiplies_bfloat16": (_int, []),
     "sparse3d_column_moments": (None, [_pointer] * 2 + [_long] + [_int] * 2),
-    "sparse3d_batch_norm": (None, [_pointer] * 6 + [_int, _long] + [_int] * 2),
-    "sparse3d_batch_norm_gradient_sums": (None, [_pointer] * 8 + [_int, _long] + [_int] * 2),
-    "sparse3d_batch_norm_gradient": (None, [_pointer] * 8 + [_double, _int, _long] + [_int] * 2),
+    "sparse3d_batch_norm": (None, [_pointer] * 6 + [_double, _int, _long] + [_int] * 2),
+    "sparse3d_batch_norm_gradient_sums": (None, [_pointer] * 8 + [_double, _int, _long] + [_int] * 2),
+    "sparse3d_batch_norm_gradient": (None, [_pointer] * 8 + [_double] * 2 + [_int, _long] + [_int] * 2),
+    "sparse3d_update_running": (None, [_pointer] * 3 + [_double] * 2 + [_int]),
 }
 
 
