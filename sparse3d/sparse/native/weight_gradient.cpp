@@ -79,13 +79,16 @@ struct Worker {
     const Problem& p;
     std::vector<int32_t> rows, places;
     std::vector<const float*> inputs, grads;
-    std::vector<float> last;  // the last row of g, behind which nothing may be read, as whole vectors
-    std::vector<float> words; // bfloat16 only: rows of x and g as words of two pairs
+    int64_t last;              // first of the last rows of g, from which whole vectors would reach behind the array ...
+    std::vector<float> whole;  // ... and these rows as whole vectors
+    std::vector<float> words;  // bfloat16 only: rows of x and g as words of two pairs
 
     Worker(const Problem& problem, int64_t chunk)
-        : p(problem), rows(chunk + WIDTH), places(chunk + WIDTH), inputs(PAIRS), grads(PAIRS), last(problem.stride, 0.0f),
+        : p(problem), rows(chunk + WIDTH), places(chunk + WIDTH), inputs(PAIRS), grads(PAIRS),
+          last(std::max<int64_t>(0, problem.n_out - divided(problem.stride, problem.c_out))),
+          whole(static_cast<size_t>(problem.n_out - last) * problem.stride, 0.0f),
           words(Product::PER_WORD == 1 ? 0 : static_cast<size_t>(PAIRS / 2) * (problem.c_in + problem.stride), 0.0f) {
-        std::copy_n(p.g + (p.n_out - 1) * p.c_out, p.c_out, last.data());
+        for (int64_t o = last; o < p.n_out; o++) std::copy_n(p.g + o * p.c_out, p.c_out, whole.data() + (o - last) * p.stride);
     }
 
     // Adds the pairs of rows [begin, end) of a slot for input channels [offset, offset + channels) to grad.
@@ -98,7 +101,7 @@ struct Worker {
                 const int64_t o = begin + places[done + i];
                 inputs[i] = p.x + static_cast<int64_t>(rows[done + i]) * p.c_in + offset;
                 // A row that is no whole number of vectors is read into the next one; those sums are thrown away.
-                grads[i] = o == p.n_out - 1 ? last.data() : p.g + o * p.c_out;
+                grads[i] = o < last ? p.g + o * p.c_out : whole.data() + (o - last) * p.stride;
             }
             if constexpr (Product::PER_WORD == 2) pairs = round(pairs, channels);
             int first = 0;
