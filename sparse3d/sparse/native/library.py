@@ -10,7 +10,7 @@ and undefined-behaviour sanitizers::
 
     export SPARSE3D_NATIVE_FLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
     LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \\
-        python -m pytest tests/sparse/test_native.py
+        python -m pytest -s tests/sparse/test_native.py
 """
 
 from __future__ import annotations
