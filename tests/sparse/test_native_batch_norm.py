@@ -132,6 +132,20 @@ def test_a_mean_of_ten_thousand_deviations_costs_no_digit(mean: float) -> None:
         assert_equal(run(data, torch.float32, training, False, True), exact, 2e-6)
 
 
+def test_matrices_larger_than_the_caches_are_written_past_them_to_the_same_values() -> None:
+    rows, channels = 2**23 // 96 + 1, 96  # 32 MB: from here on
+    data = make(rows, channels)
+    apart = {name: data[name][:-4].contiguous() for name in ("x", "residual")}
+    running = data["running_mean"], data["running_var"]
+    wanted = batch_norm(apart["x"], data["weight"], data["bias"], *running, False, 0.0, EPS, True, apart["residual"])
+    out = batch_norm(data["x"], data["weight"], data["bias"], *running, False, 0.0, EPS, True, data["residual"])
+    assert wanted.numel() < 2**23 <= out.numel() and torch.equal(out[:-4], wanted)
+    inside = batch_norm(
+        data["x"], data["weight"], data["bias"], *running, False, 0.0, EPS, True, data["residual"], inplace=True
+    )
+    assert inside.data_ptr() == data["x"].data_ptr() and torch.equal(inside, out)
+
+
 def test_one_far_value_at_the_start_of_a_chunk_spoils_no_variance() -> None:
     x = make(3000, 96)["x"]
     x[0] = 1e5

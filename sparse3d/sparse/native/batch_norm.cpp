@@ -1,7 +1,7 @@
 // Batch normalisation of rows [rows, channels] on the CPU, single precision, with the addition of a residual and ReLU in one pass.
 //
-// Everything here is bound by memory: each function goes once through its arrays, in their order (several rows at a time would save loads of
-// coefficients and sums, but defeats the processor's prefetching: down to half the speed).
+// Everything here is bound by memory: each function goes once through its arrays, in their order (several rows at a time would save
+// loads of coefficients and sums, but defeats the processor's prefetching: down to half the speed).
 //
 // Sums: single precision over BLOCK rows, double beyond. The matrix is cut into chunks whose size depends on the number of channels
 // alone, and the sums of the chunks are combined in order: the bits do not depend on the number of threads.
@@ -14,12 +14,18 @@
 #include <cstring>
 #include <vector>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 namespace {
 
 constexpr int64_t CHUNK_FLOATS = 32768;  // 128 KB
 constexpr int LEAST_WIDTH = 64;
 constexpr int BLOCK = 32;
 constexpr int SHIFT_ROWS = 8;
+constexpr int64_t STREAM_FLOATS = int64_t{1} << 23;  // 32 MB: more than the cache would keep until the next layer reads it
+constexpr int LINE = 16;                             // floats of a cache line
 
 // The matrix read as rows of `width` floats: several rows of few channels count as one, so that vectors are full.
 struct Layout {
@@ -45,14 +51,48 @@ struct Layout {
     }
 };
 
-// body(at, width) for every row, by several threads; the very last may be shorter than the width.
+// Copies past the caches, which spares reading the lines that are about to be overwritten: a quarter less traffic.
+inline void stream(float* to, const float* from, int width) {
+#if defined(__AVX512F__)
+    for (int i = 0; i < width; i += 16) _mm512_stream_ps(to + i, _mm512_load_ps(from + i));
+#elif defined(__AVX__)
+    for (int i = 0; i < width; i += 8) _mm256_stream_ps(to + i, _mm256_load_ps(from + i));
+#elif defined(__SSE2__)
+    for (int i = 0; i < width; i += 4) _mm_stream_ps(to + i, _mm_load_ps(from + i));
+#else
+    std::copy(from, from + width, to);
+#endif
+}
+
+inline bool streams(const Layout& layout, const float* to) {
+    return layout.total >= STREAM_FLOATS && layout.width % LINE == 0 && reinterpret_cast<uintptr_t>(to) % (4 * LINE) == 0;
+}
+
+// body(at, width, out) for every row of the matrix `to`, by several threads: it writes the row to out. The very last may be shorter than
+// the width.
 template <class Body>
-void each_row(const Layout& layout, int threads, const Body& body) {
+void each_row(const Layout& layout, int threads, float* to, const Body& body) {
     const int width = layout.width;
-#pragma omp parallel for schedule(static) num_threads(threads) if (layout.chunks > 1)
-    for (int64_t i = 0; i < layout.chunks; i++)
-        for (int64_t at = layout.begin(i), end = layout.end(i); at < end; at += width)
-            body(at, static_cast<int>(std::min<int64_t>(width, end - at)));
+    const bool past_caches = streams(layout, to);
+#pragma omp parallel num_threads(threads) if (layout.chunks > 1)
+    {
+        std::vector<float> space(past_caches ? width + LINE : 0);
+        const uintptr_t misplaced = reinterpret_cast<uintptr_t>(space.data()) / 4 % LINE;
+        float* line = space.data() + (misplaced ? LINE - misplaced : 0);
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < layout.chunks; i++)
+            for (int64_t at = layout.begin(i), end = layout.end(i); at < end; at += width) {
+                if (past_caches && at + width <= end) {
+                    body(at, width, line);
+                    stream(to + at, line, width);
+                } else {
+                    body(at, static_cast<int>(std::min<int64_t>(width, end - at)), to + at);
+                }
+            }
+#if defined(__SSE2__)
+        _mm_sfence();
+#endif
+    }
 }
 
 // Two sums per channel of every chunk: [chunks, 2, channels]. start(i) comes before chunk i; body(i, at, width, first, second) adds a row
@@ -125,9 +165,8 @@ struct Coefficients {
 template <bool RELU, bool RESIDUAL>
 void normalize(const Layout& layout, int threads, const float* x, const float* residual, float* y, const Coefficients& with) {
     const float *centre = with.centre.data(), *scale = with.scale.data(), *offset = with.offset.data();
-    each_row(layout, threads, [=](int64_t at, int width) {
+    each_row(layout, threads, y, [=](int64_t at, int width, float* out) {
         const float *in = x + at, *other = RESIDUAL ? residual + at : nullptr;
-        float* out = y + at;
 #pragma omp simd
         for (int c = 0; c < width; c++) {
             float value = (in[c] - centre[c]) * scale[c] + offset[c];
@@ -189,9 +228,8 @@ void propagate(
     const float* slope, const float* level) {
     constexpr bool CENTRED = BATCH || MASK == Mask::COMPUTED;
     const float *centre = with.centre.data(), *scale = with.scale.data(), *offset = with.offset.data();
-    each_row(layout, threads, [=](int64_t at, int width) {
+    each_row(layout, threads, grad_x, [=](int64_t at, int width, float* to) {
         const float *grads = grad_y + at, *in = CENTRED ? x + at : nullptr, *out = MASK == Mask::OUTPUT ? y + at : nullptr;
-        float* to = grad_x + at;
 #pragma omp simd
         for (int c = 0; c < width; c++) {
             const float centred = CENTRED ? in[c] - centre[c] : 0.0f;
@@ -223,7 +261,7 @@ extern "C" void sparse3d_column_moments(const float* x, double* moments, int64_t
     std::vector<float> shifts(layout.chunks * width);
     float* all_shifts = shifts.data();
     const auto start = [=, &layout](int64_t i) { set_shift(layout, i, x, all_shifts + i * width); };
-    const std::vector<double> parts = chunk_sums(layout, threads, start, [=](int64_t i, int64_t at, int columns, float* sum, float* squares) {
+    const auto add = [=](int64_t i, int64_t at, int columns, float* sum, float* squares) {
         const float *in = x + at, *shift = all_shifts + i * width;
 #pragma omp simd
         for (int c = 0; c < columns; c++) {
@@ -231,7 +269,8 @@ extern "C" void sparse3d_column_moments(const float* x, double* moments, int64_t
             sum[c] += d;
             squares[c] += d * d;
         }
-    });
+    };
+    const std::vector<double> parts = chunk_sums(layout, threads, start, add);
     double *mean = moments, *variance = moments + channels;
     std::fill(moments, moments + 2 * channels, 0.0);
     for (int64_t i = 0; i < layout.chunks; i++) {
