@@ -20,7 +20,7 @@ from sparse3d.sparse.elementwise import (
 )
 from sparse3d.sparse.field import TensorField, slice
 from sparse3d.sparse.interpolation import Interpolation, interpolate
-from sparse3d.sparse.modules import BatchNorm
+from sparse3d.sparse.normalization import BatchNorm, InstanceNorm
 from sparse3d.sparse.pooling import (
     AvgPooling,
     GlobalAvgPooling,
@@ -53,6 +53,7 @@ __all__ = [
     "GlobalAvgPooling",
     "GlobalMaxPooling",
     "GlobalSumPooling",
+    "InstanceNorm",
     "Interpolation",
     "LeakyReLU",
     "Linear",

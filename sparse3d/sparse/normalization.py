@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from sparse3d.sparse.batch_norm import SynchronizedBatchNorm1d
+from sparse3d.sparse.instance_norm import instance_norm
 from sparse3d.sparse.tensor import SparseTensor
 
 
@@ -40,3 +42,23 @@ class BatchNorm(nn.Module):
             inplace=inplace,
         )
         return x.with_feats(feats)
+
+
+class InstanceNorm(nn.Module):
+    """Every cloud normalised by itself, channel by channel; ``weight`` and ``bias`` are (1, C), as MinkowskiEngine's.
+
+    Args:
+        eps: added to the variance. MinkowskiEngine's plain form has 1e-8, its stable one 1e-6.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(1, num_features))
+        self.bias = nn.Parameter(torch.zeros(1, num_features))
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        return x.with_feats(instance_norm(x.feats, x.batch_index, x.batch_size, self.weight, self.bias, self.eps))
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[1]}, eps={self.eps}"
