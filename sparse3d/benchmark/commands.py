@@ -6,14 +6,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from sparse3d.benchmark.engine import EngineOptions, measure_engine
+from sparse3d.benchmark.engine import EngineOptions, planned
 from sparse3d.benchmark.machine import machine, machine_lines
 from sparse3d.benchmark.picture import check_picture_path, save_curves
 from sparse3d.benchmark.pretrain import PretrainOptions, measure_pretrain
 from sparse3d.benchmark.report import engine_report, pretrain_report, sweep_report
-from sparse3d.benchmark.sweep import curves, measure_sweep
+from sparse3d.benchmark.sweep import curves, planned_sweep
 from sparse3d.errors import InputError
 
 
@@ -36,16 +35,16 @@ def engine_command(a: argparse.Namespace) -> None:
         raise InputError("--picture and --values go with --sweep")
     if picture is not None:
         check_picture_path(picture)
-    found = _told_machine()
-    if a.sweep is None:
-        records = measure_engine(options, _progress)
-        print("\n" + "\n\n".join(engine_report(record) for record in records))
-    else:
-        records = measure_sweep(a.sweep, values, options, _progress)
-        print("\n" + sweep_report(records))
-        if picture is not None:
-            save_curves(picture, curves(records), a.sweep, "seconds a train step")
-            print(f"\nwrote {picture}")
+    plan = planned(options) if a.sweep is None else planned_sweep(a.sweep, values, options)
+    found = machine()
+    print("\n".join([*machine_lines(found), *plan.notes]), flush=True)
+    records = plan.measure(a.rounds, a.only_times or a.sweep is not None, _progress)
+    records = [{"sweep": a.sweep, **record} for record in records]
+    tables = [sweep_report(records)] if a.sweep is not None else [engine_report(record) for record in records]
+    print("\n" + "\n\n".join(tables))
+    if picture is not None:
+        save_curves(picture, curves(records), a.sweep, "seconds a train step")
+        print(f"wrote {picture}")
     if a.json:
         print(json.dumps({"machine": found, "settings": records}))
 
@@ -53,9 +52,9 @@ def engine_command(a: argparse.Namespace) -> None:
 def pretrain_command(a: argparse.Namespace) -> None:
     """Measures what the arguments of ``bench.py pretrain`` say, and prints it."""
     options = PretrainOptions(a.config, a.bindings, a.steps, a.skip)
-    found = _told_machine()
+    found = machine()
     record = measure_pretrain(options, _progress)
-    print("\n" + pretrain_report(record))
+    print("\n".join([*machine_lines(found), "", pretrain_report(record)]))
     if a.json:
         print(json.dumps({"machine": found, **record}))
 
@@ -77,12 +76,6 @@ def whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
         if not part.strip().isdigit() or int(part) == 0:
             raise InputError(f"{option}: {part!r} is no number of at least 1; write for example 20000,100000")
     return tuple(int(part) for part in text.split(","))
-
-
-def _told_machine() -> dict[str, Any]:
-    found = machine()
-    print("\n".join(machine_lines(found)), flush=True)
-    return found
 
 
 def _progress(text: str) -> None:

@@ -54,18 +54,33 @@ class Setting:
     threads: int
 
 
-def measure_engine(options: EngineOptions, say: Say) -> list[dict[str, Any]]:
-    """One record a cloud: the setting, and for every variant times, memory, parts and ratios.
+@dataclass(frozen=True)
+class Plan:
+    """What will be measured: every row of the table under every setting."""
+
+    rows: Sequence[Variant]
+    settings: Sequence[Setting]
+    notes: Sequence[str]  # who is left out, and why
+
+    def measure(self, rounds: int, only_times: bool, say: Say) -> list[dict[str, Any]]:
+        """One record a setting, see :func:`measure_setting`."""
+        return [measure_setting(setting, self.rows, rounds, only_times, say) for setting in self.settings]
+
+
+def planned(options: EngineOptions) -> Plan:
+    """What the options mean on this machine.
 
     Raises:
         InputError: options that mean nothing here, or a cloud that cannot be read.
     """
     check_options(options)
-    rows = chosen_variants(options, say)
-    records = []
-    for setting in settings(options):
-        records.append(measure_setting(setting, rows, options.rounds, options.only_times, say))
-    return records
+    rows, notes = chosen_variants(options)
+    threads = options.threads or variants.cores()
+    if options.cloud is not None:
+        clouds = [(scanned_cloud(options.cloud, options.voxel_size), options.voxel_size)]
+    else:
+        clouds = [room_cloud(voxels) for voxels in options.voxels]
+    return Plan(rows, [Setting(*cloud, options.network, threads) for cloud in clouds], notes)
 
 
 def check_options(options: EngineOptions) -> None:
@@ -75,46 +90,35 @@ def check_options(options: EngineOptions) -> None:
         raise InputError(f"--rounds {options.rounds}: at least 1")
     if options.threads is not None and not 1 <= options.threads <= variants.cores():
         raise InputError(f"--threads {options.threads}: between 1 and this machine's {variants.cores()} cores")
-    if not options.voxels or min(options.voxels) < 1:
-        raise InputError(f"--voxels {','.join(map(str, options.voxels))}: at least 1 each")
 
 
-def chosen_variants(options: EngineOptions, say: Say) -> list[Variant]:
-    """The rows of the table: those asked for, or all that this machine can compute.
+def chosen_variants(options: EngineOptions) -> tuple[list[Variant], list[str]]:
+    """The rows of the table: those asked for, or all that this machine can compute; and why others are not in it.
 
     Raises:
         InputError: for an unknown name, and for one asked for by name that cannot compute here.
     """
     given = (("--backends", options.backends, variants.OURS), ("--beside", options.beside, variants.BESIDE))
-    rows = []
+    rows: list[Variant] = []
+    notes: list[str] = []
     for option, names, among in given:
-        wanted = list(among) if names is None else variants.chosen(names, among, option)
-        for variant in wanted:
+        for variant in among if names is None else variants.chosen(names, among, option):
             reason = _why_not(variant)
             if reason and names is not None:
                 raise InputError(f"{option} {variant.key}: {reason}")
             if reason:
-                say(f"without {variant.title}: {reason}")
+                notes.append(f"without {variant.title}: {reason}")
             else:
                 rows.append(variant)
     if not rows:
         raise InputError("--backends and --beside name nothing to measure")
-    return rows
+    return rows, notes
 
 
 def _why_not(variant: Variant) -> str:
     if variant.engine.startswith("minkowski"):
         return minkowski_import.why_not()
     return native.why_not() if variant.engine == "native" else ""
-
-
-def settings(options: EngineOptions) -> list[Setting]:
-    """The clouds of the options, smallest first as given."""
-    threads = options.threads or variants.cores()
-    if options.cloud is not None:
-        coords = scanned_cloud(options.cloud, options.voxel_size)
-        return [Setting(coords, options.voxel_size, options.network, threads)]
-    return [Setting(*room_cloud(voxels), options.network, threads) for voxels in options.voxels]
 
 
 def measure_setting(
@@ -219,7 +223,7 @@ class Record:
             "key": variant.key,
             "title": variant.title,
             "ours": variant.is_ours,
-            "OMP_WAIT_POLICY": self.about.get("OMP_WAIT_POLICY"),
+            "process": self.about,
             **{name: spread(values) for name, values in self.times.items()},
             "peak_mb": self.memory or None,
             "parts": {name: value / total for name, value in self.parts.items()} if self.parts and total else None,

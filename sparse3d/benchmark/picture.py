@@ -41,6 +41,8 @@ def draw_curves(curves: Curves, x_label: str, y_label: str) -> Image.Image:
     points = [point for curve in curves.values() for point in curve]
     x = _Scale([p[0] for p in points], _LEFT, _SIZE[0] - _RIGHT)
     y = _Scale([p[1] for p in points], _SIZE[1] - _BOTTOM, _TOP)
+    if len({p[0] for p in points}) <= 8:
+        x.ticks = sorted({p[0] for p in points})
     _draw_axes(draw, x, y, x_label, y_label)
     for number, (title, curve) in enumerate(curves.items()):
         color = _COLORS[number % len(_COLORS)]
@@ -78,7 +80,7 @@ class _Scale:
         self._low, self._high, self._start, self._end = low - margin, high + margin, start, end
         powers = range(math.floor(self._low), math.ceil(self._high) + 1)
         steps = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
-        self.ticks = [value for value in steps if self._low <= math.log10(value) <= self._high]
+        self.ticks: list[float] = [value for value in steps if self._low <= math.log10(value) <= self._high]
 
     def __call__(self, value: float) -> float:
         share = (math.log10(value) - self._low) / (self._high - self._low)

@@ -75,6 +75,7 @@ def pair_counts(fine: np.ndarray, coarse: np.ndarray, kernel_size: int, spacing:
 
 
 def _packed(cells: np.ndarray) -> np.ndarray:
+    cells = cells.astype(np.int64)
     return (cells[:, 0] << 2 * _BITS) + (cells[:, 1] << _BITS) + cells[:, 2]
 
 

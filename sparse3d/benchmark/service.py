@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from sparse3d.benchmark.memory import PeakMemory
 from sparse3d.benchmark.runners import NetworkRunner, make_runner
+from sparse3d.cache_folder import cache_root
 
 
 class Service:
@@ -20,14 +22,14 @@ class Service:
         self._runner = make_runner(engine)
         self._runner.load()
 
-    def about(self) -> dict[str, str | int | None]:
-        """What this process computes under."""
+    def about(self) -> dict[str, Any]:
+        """What this process computes under: the wait policy, threads, and whether our compiled library is in it."""
         maps = Path("/proc/self/maps")
-        libraries = sorted({Path(line.split()[-1]).name for line in maps.read_text().splitlines() if ".so" in line})
+        loaded = str(cache_root()) in maps.read_text() if maps.exists() else None
         return {
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY"),
             "threads": torch.get_num_threads(),
-            "libraries": " ".join(libraries),
+            "our_library_loaded": loaded,
         }
 
     def prepare(self, network: str, cloud: str, state: str, output: str | None = None) -> None:

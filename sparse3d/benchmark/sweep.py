@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sparse3d.benchmark import variants
 from sparse3d.benchmark.clouds import room_cloud
-from sparse3d.benchmark.engine import EngineOptions, Say, Setting, check_options, chosen_variants, measure_setting
+from sparse3d.benchmark.engine import EngineOptions, Plan, Setting, check_options, chosen_variants
 from sparse3d.errors import InputError
 
 VOXELS = (10_000, 20_000, 50_000, 100_000, 200_000, 400_000)
@@ -32,8 +32,8 @@ AXES = {
 }
 
 
-def measure_sweep(name: str, values: Sequence[int] | None, options: EngineOptions, say: Say) -> list[dict[str, Any]]:
-    """One record a value, smallest first, as :func:`sparse3d.benchmark.engine.measure_setting` makes them.
+def planned_sweep(name: str, values: Sequence[int] | None, options: EngineOptions) -> Plan:
+    """A plan along one axis, smallest value first.
 
     Args:
         name: one of :data:`AXES`.
@@ -41,21 +41,15 @@ def measure_sweep(name: str, values: Sequence[int] | None, options: EngineOption
         options: what stays; channels and threads are varied on the last of its clouds.
 
     Raises:
-        InputError: as :func:`sparse3d.benchmark.engine.measure_engine`, and for an unknown axis.
+        InputError: as :func:`sparse3d.benchmark.engine.planned`, and for an unknown axis.
     """
     if name not in AXES:
         raise InputError(f"--sweep {name!r} is unknown: choose one of {', '.join(AXES)}")
     if options.cloud is not None:
         raise InputError("--sweep makes its own rooms: leave out --cloud")
-    if name == "voxels" and values is not None:
-        options = replace(options, voxels=values)
     check_options(options)
-    rows = chosen_variants(options, say)
-    records = []
-    for setting in _settings(name, values, options):
-        record = measure_setting(setting, rows, options.rounds, only_times=True, say=say)
-        records.append({"sweep": name, **record})
-    return records
+    rows, notes = chosen_variants(options)
+    return Plan(rows, _settings(name, values, options), notes)
 
 
 def _settings(name: str, values: Sequence[int] | None, options: EngineOptions) -> list[Setting]:
