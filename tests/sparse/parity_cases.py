@@ -281,6 +281,7 @@ CASES: dict[str, Case] = {
     "broadcast multiplication": broadcast("Multiplication"),
     "broadcast concatenation": broadcast("Concatenation"),
     "batch norm": Case(lambda side: [side.layer("BatchNorm", 3)]),
+    "instance norm": Case(lambda side: [side.layer("InstanceNorm", 3)]),
     "interpolated": interpolated(1),
     "interpolated at stride 2": interpolated(2),
     "interpolated with axes of their own": interpolated((3, 1, 2)),
