@@ -14,15 +14,14 @@ namespace {
 struct Problem {
     const float* x;       // [n_in, words]
     const float* weight;  // [slots, words, c_out], or [slots, c_out, words] when `transposed`
-    const float* bias;    // [c_out] or null
     const int32_t* table; // [slots, n_out], or null: row o at o
     float* out;           // [n_out, c_out]
     int64_t n_out;
     int slots, words, c_out;
     bool transposed, reversed;
     int threads;
-    std::vector<int> widths;  // of the panels
-    int tail;                 // channels in the last vector, 0 = it is full
+    std::vector<int> widths;     // of the panels
+    std::vector<float> initial;  // the bias, or zeros, in whole vectors
 };
 
 // The rows of one slot in one tile.
@@ -31,10 +30,10 @@ struct Rows {
     int count;
 };
 
-// out[to[r]] += x[in[r]] @ panel, for ROWS rows.
+// sums[to[r]] += x[in[r]] @ panel, for ROWS rows.
 template <class Product, int ROWS, int VECTORS>
 inline __attribute__((always_inline)) void multiply_block(
-    const float* x, int64_t words, const int32_t* in, float* out, int64_t c_out, const int32_t* to, const float* panel, int tail) {
+    const float* x, int64_t words, const int32_t* in, const float* panel, float* target, int64_t stride, const int32_t* to) {
     const float* rows[ROWS];
     for (int r = 0; r < ROWS; r++) rows[r] = x + in[r] * words;
     Vector sums[ROWS][VECTORS] = {};
@@ -47,45 +46,41 @@ inline __attribute__((always_inline)) void multiply_block(
     }
     for (int r = 0; r < ROWS; r++)
         for (int v = 0; v < VECTORS; v++) {
-            float* p = out + to[r] * c_out + v * WIDTH;
-            if (tail && v == VECTORS - 1)
-                add_part(p, sums[r][v], tail);
-            else
-                store(p, load(p) + sums[r][v]);
+            float* p = target + to[r] * stride + v * WIDTH;
+            store(p, load(p) + sums[r][v]);
         }
 }
 
 // The last rows of a tile, fewer than a block: the same code for each smaller number.
 template <class Product, int ROWS, int VECTORS>
 void multiply_rest(
-    int rows, const float* x, int64_t words, const int32_t* in, float* out, int64_t c_out, const int32_t* to, const float* panel,
-    int tail) {
+    int rows, const float* x, int64_t words, const int32_t* in, const float* panel, float* target, int64_t stride, const int32_t* to) {
     if constexpr (ROWS > 0) {
         if (rows == ROWS)
-            multiply_block<Product, ROWS, VECTORS>(x, words, in, out, c_out, to, panel, tail);
+            multiply_block<Product, ROWS, VECTORS>(x, words, in, panel, target, stride, to);
         else
-            multiply_rest<Product, ROWS - 1, VECTORS>(rows, x, words, in, out, c_out, to, panel, tail);
+            multiply_rest<Product, ROWS - 1, VECTORS>(rows, x, words, in, panel, target, stride, to);
     }
 }
 
 template <class Product, int VECTORS>
 __attribute__((noinline)) void multiply_panel(
-    Rows rows, const float* x, int64_t words, float* out, int64_t c_out, const float* panel, int tail) {
+    Rows rows, const float* x, int64_t words, const float* panel, float* target, int64_t stride) {
     constexpr int ROWS = ROWS_FOR[VECTORS];
     int r = 0;
     for (; r + ROWS <= rows.count; r += ROWS)
-        multiply_block<Product, ROWS, VECTORS>(x, words, rows.in + r, out, c_out, rows.to + r, panel, tail);
-    multiply_rest<Product, ROWS - 1, VECTORS>(rows.count - r, x, words, rows.in + r, out, c_out, rows.to + r, panel, tail);
+        multiply_block<Product, ROWS, VECTORS>(x, words, rows.in + r, panel, target, stride, rows.to + r);
+    multiply_rest<Product, ROWS - 1, VECTORS>(rows.count - r, x, words, rows.in + r, panel, target, stride, rows.to + r);
 }
 
 template <class Product>
-void multiply(int vectors, Rows rows, const float* x, int64_t words, float* out, int64_t c_out, const float* panel, int tail) {
+void multiply(int vectors, Rows rows, const float* x, int64_t words, const float* panel, float* target, int64_t stride) {
     switch (vectors) {
-        case 1: return multiply_panel<Product, 1>(rows, x, words, out, c_out, panel, tail);
-        case 2: return multiply_panel<Product, 2>(rows, x, words, out, c_out, panel, tail);
+        case 1: return multiply_panel<Product, 1>(rows, x, words, panel, target, stride);
+        case 2: return multiply_panel<Product, 2>(rows, x, words, panel, target, stride);
 #if defined(SPARSE3D_MANY_REGISTERS)
-        case 3: return multiply_panel<Product, 3>(rows, x, words, out, c_out, panel, tail);
-        case 4: return multiply_panel<Product, 4>(rows, x, words, out, c_out, panel, tail);
+        case 3: return multiply_panel<Product, 3>(rows, x, words, panel, target, stride);
+        case 4: return multiply_panel<Product, 4>(rows, x, words, panel, target, stride);
 #endif
     }
 }
@@ -148,60 +143,83 @@ void pack(const Problem& p, int slot, int first, int columns, float* panel) {
 
 // ---------------------------------------------------------------- tiles
 
-// Rows of a tile: few enough that their outputs stay in the second-level cache while the slots go by.
-int64_t tile_rows(int64_t n_out, int channels, int threads) {
-    const int64_t by_cache = std::clamp<int64_t>(49152 / channels, 128, 1024);
-    return std::max<int64_t>(32, std::min(by_cache, divided(n_out, 4 * threads)));
-}
-
-void start_rows(const Problem& p, int64_t begin, int64_t end, int first, int columns) {
-    for (int64_t o = begin; o < end; o++) {
-        float* row = p.out + o * p.c_out + first;
-        if (p.bias)
-            std::copy_n(p.bias + first, columns, row);
-        else
-            std::fill_n(row, columns, 0.0f);
-    }
-}
-
-// Scratch of a thread.
-struct Lists {
+// Scratch of a thread, for tiles of up to `rows` rows and `columns` channels.
+struct Scratch {
     std::vector<int32_t> in, to;
-    explicit Lists(int64_t rows) : in(rows + WIDTH), to(rows + WIDTH) {}
-    Rows of(const Problem& p, int slot, int64_t begin, int64_t end) {
+    Buffer sums;
+    Scratch(int64_t rows, int64_t columns) : in(rows + WIDTH), to(rows + WIDTH), sums(rows * columns) {}
+
+    Rows rows_of(const Problem& p, int slot, int64_t begin, int64_t end) {
         const int32_t* row = p.table ? p.table + slot * p.n_out : nullptr;
         return {in.data(), to.data(), list_present(row, begin, static_cast<int>(end - begin), in.data(), to.data())};
     }
 };
 
-// Many rows: weights are packed once for all of them, and a thread does all channels of its tile.
+// Rows [begin, end) and channels [first, first + columns) of the output while they are summed: in place, or, where they are no whole
+// vectors, in scratch.
+struct Tile {
+    const Problem& p;
+    int64_t begin, end, stride;
+    int first, columns;
+    float* sums;
+
+    Tile(const Problem& problem, int64_t from, int64_t to, int at, int width, const Scratch& scratch)
+        : p(problem), begin(from), end(to), first(at), columns(width) {
+        const bool whole = first + columns <= p.c_out;
+        sums = whole ? p.out + begin * p.c_out + first : scratch.sums.data();
+        stride = whole ? p.c_out : columns;
+        for (int64_t r = 0; r < end - begin; r++) std::copy_n(p.initial.data() + first, columns, sums + r * stride);
+    }
+
+    void finish() const {
+        if (first + columns <= p.c_out) return;
+        for (int64_t r = 0; r < end - begin; r++)
+            std::copy_n(sums + r * stride, p.c_out - first, p.out + (begin + r) * p.c_out + first);
+    }
+};
+
+// Where each panel starts, in channels, and where the last one ends.
+std::vector<int> panel_starts(const Problem& p) {
+    std::vector<int> starts(1, 0);
+    for (const int width : p.widths) starts.push_back(starts.back() + width * WIDTH);
+    return starts;
+}
+
+// All weights as panels: those of a slot one behind the other. Called by every thread of a team.
+void pack_all(const Problem& p, const std::vector<int>& starts, float* packed) {
+    const int count = static_cast<int>(p.widths.size());
+    const int64_t words = p.words;
+#pragma omp for schedule(dynamic, 1)
+    for (int unit = 0; unit < p.slots * count; unit++) {
+        const int slot = unit / count, i = unit % count;
+        pack(p, slot, starts[i], starts[i + 1] - starts[i], packed + words * (static_cast<int64_t>(slot) * starts[count] + starts[i]));
+    }
+}
+
+// Many rows: weights are packed once for all of them, and a thread does all channels of a tile, whose outputs stay in the second-level
+// cache while the slots go by.
 template <class Product>
 void convolve_by_tiles(const Problem& p) {
-    const int count = static_cast<int>(p.widths.size());
-    std::vector<int> firsts(count + 1, 0);
-    for (int i = 0; i < count; i++) firsts[i + 1] = firsts[i] + p.widths[i] * WIDTH;
-    const int64_t size = static_cast<int64_t>(p.words) * firsts[count];
-    const Buffer packed(size * p.slots);
-    const int64_t tile = tile_rows(p.n_out, p.c_out, p.threads), tiles = divided(p.n_out, tile);
+    const std::vector<int> starts = panel_starts(p);
+    const int count = static_cast<int>(p.widths.size()), columns = starts[count];
+    const int64_t words = p.words;
+    const Buffer packed(words * columns * p.slots);
+    const int64_t by_cache = std::clamp<int64_t>(49152 / p.c_out, 128, 1024);
+    const int64_t tile = std::clamp<int64_t>(divided(p.n_out, 4 * p.threads), 128, by_cache), tiles = divided(p.n_out, tile);
 #pragma omp parallel num_threads(p.threads)
     {
-        Lists lists(tile);
-#pragma omp for schedule(dynamic, 1)
-        for (int unit = 0; unit < p.slots * count; unit++) {
-            const int slot = unit / count, i = unit % count;
-            pack(p, slot, firsts[i], p.widths[i] * WIDTH, packed.data() + slot * size + static_cast<int64_t>(p.words) * firsts[i]);
-        }
+        Scratch scratch(tile, p.c_out == columns ? 0 : columns);
+        pack_all(p, starts, packed.data());
 #pragma omp for schedule(dynamic, 1)
         for (int64_t t = 0; t < tiles; t++) {
-            const int64_t begin = t * tile, end = std::min(p.n_out, begin + tile);
-            start_rows(p, begin, end, 0, p.c_out);
+            const Tile target(p, t * tile, std::min(p.n_out, (t + 1) * tile), 0, columns, scratch);
             for (int slot = 0; slot < p.slots; slot++) {
-                const Rows rows = lists.of(p, slot, begin, end);
+                const Rows rows = scratch.rows_of(p, slot, target.begin, target.end);
+                const float* panel = packed.data() + words * columns * slot;
                 for (int i = 0; rows.count && i < count; i++)
-                    multiply<Product>(
-                        p.widths[i], rows, p.x, p.words, p.out + begin * p.c_out + firsts[i], p.c_out,
-                        packed.data() + slot * size + static_cast<int64_t>(p.words) * firsts[i], i + 1 == count ? p.tail : 0);
+                    multiply<Product>(p.widths[i], rows, p.x, words, panel + words * starts[i], target.sums + starts[i], target.stride);
             }
+            target.finish();
         }
     }
 }
@@ -209,33 +227,128 @@ void convolve_by_tiles(const Problem& p) {
 // Few rows and many weights: a thread does one panel of channels and packs it as it goes, so that every weight is read once.
 template <class Product>
 void convolve_by_panels(const Problem& p) {
+    const std::vector<int> starts = panel_starts(p);
     const int count = static_cast<int>(p.widths.size());
-    const int64_t tile = std::min<int64_t>(p.n_out, 1024), tiles = divided(p.n_out, tile);
+    const int64_t wanted = std::min<int64_t>(divided(2 * p.threads, count), divided(p.n_out, 64));  // of work for every thread
+    const int64_t tile = divided(p.n_out, std::max(divided(p.n_out, 1024), wanted)), tiles = divided(p.n_out, tile);
 #pragma omp parallel num_threads(p.threads)
     {
-        Lists lists(tile);
+        Scratch scratch(tile, MAX_VECTORS * WIDTH);
         const Buffer panel(static_cast<int64_t>(p.words) * MAX_VECTORS * WIDTH);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t unit = 0; unit < tiles * count; unit++) {
-            const int i = static_cast<int>(unit % count);
-            const int first = std::accumulate(p.widths.begin(), p.widths.begin() + i, 0) * WIDTH, columns = p.widths[i] * WIDTH;
-            const int64_t begin = unit / count * tile, end = std::min(p.n_out, begin + tile);
-            start_rows(p, begin, end, first, std::min(columns, p.c_out - first));
+            const int i = static_cast<int>(unit % count), columns = starts[i + 1] - starts[i];
+            const int64_t begin = unit / count * tile;
+            const Tile target(p, begin, std::min(p.n_out, begin + tile), starts[i], columns, scratch);
             for (int slot = 0; slot < p.slots; slot++) {
-                const Rows rows = lists.of(p, slot, begin, end);
+                const Rows rows = scratch.rows_of(p, slot, target.begin, target.end);
                 if (!rows.count) continue;
-                pack(p, slot, first, columns, panel.data());
-                multiply<Product>(
-                    p.widths[i], rows, p.x, p.words, p.out + begin * p.c_out + first, p.c_out, panel.data(),
-                    i + 1 == count ? p.tail : 0);
+                pack(p, slot, starts[i], columns, panel.data());
+                multiply<Product>(p.widths[i], rows, p.x, p.words, panel.data(), target.sums, target.stride);
             }
+            target.finish();
+        }
+    }
+}
+
+// ---------------------------------------------------------------- few input channels and many slots
+
+constexpr int FEW_WORDS = 4, FEW_ROWS = 64;
+constexpr int FEW_WEIGHTS = 5120;  // of the slots that go by at once: they stay in the first-level cache for all rows of a tile
+
+struct Neighbour {
+    int32_t slot, row;
+};
+
+// target[:] += sum over neighbours of x[row] @ panel[slot]: the sums of a row stay in registers while the slots go by. Every input
+// channel has sums of its own, as one chain of additions would wait for itself.
+template <class Product, int WORDS, int VECTORS>
+void add_neighbours(const Neighbour* list, int count, const float* x, const float* panel, int64_t size, float* target) {
+    Vector sums[WORDS][VECTORS] = {};
+    for (int i = 0; i < count; i++) {
+        const float *row = x + static_cast<int64_t>(list[i].row) * WORDS, *weights = panel + list[i].slot * size;
+        for (int c = 0; c < WORDS; c++)
+            for (int v = 0; v < VECTORS; v++)
+                sums[c][v] = Product::multiply_add(sums[c][v], row[c], load(weights + (c * VECTORS + v) * WIDTH));
+    }
+    for (int v = 0; v < VECTORS; v++) {
+        Vector sum = load(target + v * WIDTH);
+        for (int c = 0; c < WORDS; c++) sum += sums[c][v];
+        store(target + v * WIDTH, sum);
+    }
+}
+
+template <class Product, int WORDS>
+auto adder(int vectors) {
+    switch (vectors) {
+#if defined(SPARSE3D_MANY_REGISTERS)
+        case 4: return add_neighbours<Product, WORDS, 4>;
+        case 3: return add_neighbours<Product, WORDS, 3>;
+#endif
+        case 2: return add_neighbours<Product, WORDS, 2>;
+        default: return add_neighbours<Product, WORDS, 1>;
+    }
+}
+
+template <class Product>
+auto adder(int words, int vectors) {
+    switch (words) {
+        case 1: return adder<Product, 1>(vectors);
+        case 2: return adder<Product, 2>(vectors);
+        case 3: return adder<Product, 3>(vectors);
+        default: return adder<Product, 4>(vectors);
+    }
+}
+
+// The neighbours of a tile's rows in slots [slot, end): those of row r from (end - slot) * r on, counts[r] of them.
+void list_neighbours(const Problem& p, int slot, int end, const Tile& tile, Scratch& scratch, Neighbour* neighbours, int* counts) {
+    const int some = end - slot;
+    std::fill_n(counts, FEW_ROWS, 0);
+    for (; slot < end; slot++) {
+        const Rows rows = scratch.rows_of(p, slot, tile.begin, tile.end);
+        for (int r = 0; r < rows.count; r++) {
+            const int32_t at = rows.to[r];
+            neighbours[at * some + counts[at]++] = {slot, rows.in[r]};
+        }
+    }
+}
+
+template <class Product>
+void convolve_by_rows(const Problem& p) {
+    const std::vector<int> starts = panel_starts(p);
+    const int count = static_cast<int>(p.widths.size()), columns = starts[count];
+    const int64_t words = p.words, tiles = divided(p.n_out, FEW_ROWS);
+    const int some = std::clamp<int>(static_cast<int>(FEW_WEIGHTS / (words * columns)), 1, p.slots);
+    const Buffer packed(words * columns * p.slots);
+#pragma omp parallel num_threads(p.threads)
+    {
+        Scratch scratch(FEW_ROWS, columns);
+        std::vector<Neighbour> neighbours(static_cast<size_t>(FEW_ROWS) * some);
+        int counts[FEW_ROWS];
+        pack_all(p, starts, packed.data());
+#pragma omp for schedule(dynamic, 16)
+        for (int64_t t = 0; t < tiles; t++) {
+            const Tile target(p, t * FEW_ROWS, std::min(p.n_out, (t + 1) * FEW_ROWS), 0, columns, scratch);
+            for (int slot = 0; slot < p.slots; slot += some) {
+                const int end = std::min(p.slots, slot + some);
+                list_neighbours(p, slot, end, target, scratch, neighbours.data(), counts);
+                for (int i = 0; i < count; i++) {
+                    const auto add = adder<Product>(p.words, p.widths[i]);
+                    for (int r = 0; r < target.end - target.begin; r++)
+                        add(neighbours.data() + r * (end - slot), counts[r], p.x, packed.data() + words * starts[i], words * columns,
+                            target.sums + r * target.stride + starts[i]);
+                }
+            }
+            target.finish();
         }
     }
 }
 
 template <class Product>
 void convolve(const Problem& p) {
-    if (p.n_out <= 2048 && p.widths.size() >= 2 * static_cast<size_t>(p.threads))
+    if (p.words <= FEW_WORDS && p.slots >= 8)
+        convolve_by_rows<Product>(p);
+    else if (p.n_out <= 2048)
         convolve_by_panels<Product>(p);
     else
         convolve_by_tiles<Product>(p);
@@ -288,8 +401,10 @@ extern "C" int sparse3d_multiplies_bfloat16() {
 extern "C" void sparse3d_convolve(
     const float* x, const float* weight, const float* bias, const int32_t* table, float* out, int64_t n_in, int64_t n_out, int slots,
     int c_in, int c_out, int transposed, int reversed, int rounded, int threads) {
-    const Problem p{x,     weight, bias, table,           out,           n_out,   slots,
-                    c_in, c_out,  transposed != 0, reversed != 0, threads, panels(c_out), c_out % WIDTH};
+    const std::vector<int> widths = panels(c_out);
+    std::vector<float> initial(static_cast<size_t>(divided(c_out, WIDTH)) * WIDTH, 0.0f);
+    if (bias) std::copy_n(bias, c_out, initial.data());
+    const Problem p{x, weight, table, out, n_out, slots, c_in, c_out, transposed != 0, reversed != 0, threads, widths, initial};
 #if defined(__AVX512BF16__)
     if (rounded) return convolve_rounded(p, n_in);
 #endif

@@ -40,21 +40,6 @@ typedef float Vector __attribute__((vector_size(WIDTH * 4), aligned(4), may_alia
 static inline Vector load(const float* p) { return *reinterpret_cast<const Vector*>(p); }
 static inline void store(float* p, Vector v) { *reinterpret_cast<Vector*>(p) = v; }
 
-// p[:count] += v[:count], 0 < count < WIDTH; nothing behind is touched.
-static inline void add_part(float* p, Vector v, int count) {
-#if defined(__AVX512F__)
-    const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1);
-    _mm512_mask_storeu_ps(p, mask, _mm512_add_ps(_mm512_maskz_loadu_ps(mask, p), (__m512)v));
-#elif defined(__AVX2__)
-    const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    _mm256_maskstore_ps(p, mask, _mm256_add_ps(_mm256_maskload_ps(p, mask), (__m256)v));
-#else
-    float parts[WIDTH];
-    std::memcpy(parts, &v, sizeof parts);
-    for (int i = 0; i < count; i++) p[i] += parts[i];
-#endif
-}
-
 struct Single {
     static constexpr int PER_WORD = 1;
     static inline Vector multiply_add(Vector sum, float word, Vector weights) { return sum + word * weights; }
