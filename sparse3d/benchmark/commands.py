@@ -30,6 +30,8 @@ def engine_command(a: argparse.Namespace) -> None:
         only_times=a.only_times,
     )
     values = whole_numbers(a.values, "--values")
+    if a.sweep == "voxels" and values is None:
+        values = whole_numbers(a.voxels, "--voxels")
     picture: Path | None = a.picture
     if a.sweep is None and (picture is not None or values is not None):
         raise InputError("--picture and --values go with --sweep")
@@ -38,10 +40,13 @@ def engine_command(a: argparse.Namespace) -> None:
     plan = planned(options) if a.sweep is None else planned_sweep(a.sweep, values, options)
     found = machine()
     print("\n".join([*machine_lines(found), *plan.notes]), flush=True)
-    records = plan.measure(a.rounds, a.only_times or a.sweep is not None, _progress)
-    records = [{"sweep": a.sweep, **record} for record in records]
-    tables = [sweep_report(records)] if a.sweep is not None else [engine_report(record) for record in records]
-    print("\n" + "\n\n".join(tables))
+    records = []
+    for record in plan.measure(a.rounds, a.only_times or a.sweep is not None, _progress):
+        records.append({"sweep": a.sweep, **record})
+        if a.sweep is None:  # at once: the next cloud can take long
+            print("\n" + engine_report(record), flush=True)
+    if a.sweep is not None:
+        print("\n" + sweep_report(records))
     if picture is not None:
         save_curves(picture, curves(records), a.sweep, "seconds a train step")
         print(f"wrote {picture}")

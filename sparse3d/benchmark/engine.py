@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +62,10 @@ class Plan:
     settings: Sequence[Setting]
     notes: Sequence[str]  # who is left out, and why
 
-    def measure(self, rounds: int, only_times: bool, say: Say) -> list[dict[str, Any]]:
+    def measure(self, rounds: int, only_times: bool, say: Say) -> Iterator[dict[str, Any]]:
         """One record a setting, see :func:`measure_setting`."""
-        return [measure_setting(setting, self.rows, rounds, only_times, say) for setting in self.settings]
+        for setting in self.settings:
+            yield measure_setting(setting, self.rows, rounds, only_times, say)
 
 
 def planned(options: EngineOptions) -> Plan:
