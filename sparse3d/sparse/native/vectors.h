@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
+#include <new>
 #include <numeric>
 #include <vector>
 
@@ -53,36 +53,46 @@ struct Pairs {
     }
 };
 
-// to[i] = the word of first[i] and second[i], rounded to bfloat16; `second` null stands for zeros. 16 more floats may be read nowhere:
-// the last ones are masked.
+// to[i] = the word of first[i] and second[i], rounded to bfloat16; `second` null stands for zeros.
 static inline void pair_rows(const float* first, const float* second, int count, float* to) {
     alignas(64) static const uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
                                                    8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
     const __m512i index = _mm512_load_si512(order);
-    for (int i = 0; i < count; i += 16) {
-        const __mmask16 mask = count - i >= 16 ? 0xffff : static_cast<__mmask16>((1u << (count - i)) - 1);
-        const __m512 high = second ? _mm512_maskz_loadu_ps(mask, second + i) : _mm512_setzero_ps();
-        const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(high, _mm512_maskz_loadu_ps(mask, first + i));
-        _mm512_mask_storeu_ps(to + i, mask, (__m512)_mm512_permutexvar_epi16(index, both));
-    }
+    const auto words = [index](__m512 low, __m512 high) {
+        return (__m512)_mm512_permutexvar_epi16(index, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    };
+    int i = 0;
+    for (; i + 16 <= count; i += 16)
+        _mm512_storeu_ps(to + i, words(_mm512_loadu_ps(first + i), second ? _mm512_loadu_ps(second + i) : _mm512_setzero_ps()));
+    if (i == count) return;
+    const __mmask16 rest = static_cast<__mmask16>((1u << (count - i)) - 1);  // slow on some CPUs: for the last ones only
+    const __m512 high = second ? _mm512_maskz_loadu_ps(rest, second + i) : _mm512_setzero_ps();
+    _mm512_mask_storeu_ps(to + i, rest, words(_mm512_maskz_loadu_ps(rest, first + i), high));
 }
 
 // One row as words of neighbours: to[i] = from[2 i], from[2 i + 1]; zero behind the last.
 static inline void pair_columns(const float* from, int count, float* to) {
-    for (int i = 0; i < count; i += 16) {
-        const __mmask16 mask = count - i >= 16 ? 0xffff : static_cast<__mmask16>((1u << (count - i)) - 1);
-        const __m256i half = (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from + i));
-        const __mmask8 words = static_cast<__mmask8>(count - i >= 16 ? 0xff : (1u << ((count - i + 1) / 2)) - 1);
-        _mm256_mask_storeu_ps(to + i / 2, words, (__m256)half);
-    }
+    int i = 0;
+    for (; i + 16 <= count; i += 16) _mm256_storeu_ps(to + i / 2, (__m256)_mm512_cvtneps_pbh(_mm512_loadu_ps(from + i)));
+    if (i == count) return;
+    const __m512 last = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << (count - i)) - 1), from + i);
+    const __mmask8 words = static_cast<__mmask8>((1u << ((count - i + 1) / 2)) - 1);
+    _mm256_mask_storeu_ps(to + i / 2, words, (__m256)_mm512_cvtneps_pbh(last));
 }
 #endif
 
-// An array without values: the kernels write every element that they read.
-struct Buffer {
-    std::unique_ptr<float[]> memory;
-    explicit Buffer(int64_t floats) : memory(new float[std::max<int64_t>(floats, 1)]) {}
-    float* data() const { return memory.get(); }
+// An array without values, as the kernels write every element that they read; at a cache line, so that no vector lies in two.
+class Buffer {
+    static constexpr std::align_val_t LINE{64};
+    float* memory;
+
+public:
+    explicit Buffer(int64_t floats)
+        : memory(static_cast<float*>(::operator new(static_cast<size_t>(std::max<int64_t>(floats, 1)) * sizeof(float), LINE))) {}
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    ~Buffer() { ::operator delete(memory, LINE); }
+    float* data() const { return memory; }
 };
 
 static inline int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }

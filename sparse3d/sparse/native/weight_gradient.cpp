@@ -79,15 +79,17 @@ struct Worker {
     const Problem& p;
     std::vector<int32_t> rows, places;
     std::vector<const float*> inputs, grads;
-    int64_t last;              // first of the last rows of g, from which whole vectors would reach behind the array ...
-    std::vector<float> whole;  // ... and these rows as whole vectors
-    std::vector<float> words;  // bfloat16 only: rows of x and g as words of two pairs
+    int64_t last;  // first of the last rows of g, from which whole vectors would reach behind the array ...
+    Buffer whole;  // ... and these rows as whole vectors
+    Buffer words;  // bfloat16 only: rows of x and g as words of two pairs
 
     Worker(const Problem& problem, int64_t chunk)
         : p(problem), rows(chunk + WIDTH), places(chunk + WIDTH), inputs(PAIRS), grads(PAIRS),
           last(std::max<int64_t>(0, problem.n_out - divided(problem.stride, problem.c_out))),
-          whole(static_cast<size_t>(problem.n_out - last) * problem.stride, 0.0f),
-          words(Product::PER_WORD == 1 ? 0 : static_cast<size_t>(PAIRS / 2) * (problem.c_in + problem.stride), 0.0f) {
+          whole((problem.n_out - last) * problem.stride),
+          words(Product::PER_WORD == 1 ? 0 : static_cast<int64_t>(PAIRS / 2) * (words_of_x(problem) + problem.stride)) {
+        std::fill_n(whole.data(), (problem.n_out - last) * problem.stride, 0.0f);
+        if (Product::PER_WORD == 2) std::fill_n(words.data(), PAIRS / 2 * (words_of_x(problem) + problem.stride), 0.0f);
         for (int64_t o = last; o < p.n_out; o++) std::copy_n(p.g + o * p.c_out, p.c_out, whole.data() + (o - last) * p.stride);
     }
 
@@ -112,12 +114,14 @@ struct Worker {
         }
     }
 
+    static int words_of_x(const Problem& p) { return static_cast<int>(divided(p.c_in, WIDTH)) * WIDTH; }
+
     // Puts words of two rows each in place of the rows; returns how many.
     int round(int pairs, int channels) {
         const int count = (pairs + 1) / 2;
 #if defined(__AVX512BF16__)
-        float *x = words.data(), *g = x + static_cast<size_t>(PAIRS / 2) * p.c_in;
-        for (int i = 0; i < count; i++, x += p.c_in, g += p.stride) {
+        float *x = words.data(), *g = x + static_cast<size_t>(PAIRS / 2) * words_of_x(p);
+        for (int i = 0; i < count; i++, x += words_of_x(p), g += p.stride) {
             const bool both = 2 * i + 1 < pairs;
             pair_rows(inputs[2 * i], both ? inputs[2 * i + 1] : nullptr, channels, x);
             pair_rows(grads[2 * i], both ? grads[2 * i + 1] : nullptr, p.c_out, g);
