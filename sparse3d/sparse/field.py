@@ -28,8 +28,8 @@ def check_points(coords: Tensor) -> None:
 class TensorField:
     """Features of points, any number of them in a voxel.
 
-    ``coords`` (N, 4) has the batch index first, then x, y, z in voxels: the voxel of a point is the floor of it, and
-    its corner, not its centre, is where the point coincides with the voxel's integer coordinates.
+    ``coords`` (N, 4) has the batch index first, then x, y, z in voxels, float or integer. The voxel of a point is the
+    floor of it; for interpolating and splatting, a voxel's features sit at its integer coordinates.
 
     Raises:
         ValueError: shapes that do not fit, coordinates that are not finite, batch indices that are not whole.
@@ -85,7 +85,7 @@ class TensorField:
     def _splat(self, stride: Triple, batch_size: int | None, backend: str | None) -> SparseTensor:
         check_range(self.coords.detach().floor())
         corner, fraction = lattice_corner(self.coords, stride)
-        # Corner by corner would save memory; one grouping of all gives MinkowskiEngine's row order: by point, z fastest
+        # All corners are grouped at once for MinkowskiEngine's row order: point by point, z fastest.
         corners = torch.stack([moved for moved, _ in around(corner, fraction, stride)], dim=1).reshape(-1, 4)
         weights = torch.stack([weight for _, weight in around(corner, fraction, stride)], dim=1).to(self.feats.dtype)
         first, voxel_of_corner = _group(corners)

@@ -14,7 +14,7 @@ def interpolate(x: SparseTensor, points: Tensor) -> Tensor:
 
     A voxel's features sit at its integer coordinates. Voxels that ``x`` does not have count 0, and the weights of the
     others are not scaled up for it; a point with none around it, however far out, gets zeros. Differentiable in the
-    features, and in the points when they require gradients (constant across a voxel's own faces).
+    features, and in the points when they require gradients.
 
     Args:
         points: (M, 4) float, batch index first, then x, y, z in voxels.
