@@ -7,17 +7,16 @@ centred on the coarse voxel's corner.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from sparse3d.sparse.convolution import given_key
 from sparse3d.sparse.coordinates import triple
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion
 from sparse3d.sparse.manager import CoordinateKey
+from sparse3d.sparse.pooling_functional import max_pool, sum_pool, sum_type
 from sparse3d.sparse.tensor import SparseTensor
 
 
@@ -80,11 +79,9 @@ class AvgPooling(PoolingBase):
     """The mean of the voxels in reach; missing ones do not count."""
 
     def pool(self, feats: Tensor, kernel_map: KernelMap) -> Tensor:
-        sums = sum_pool(feats.to(_sum_type(feats)), kernel_map)
-        counts = sums.new_zeros(kernel_map.out_size, 1)
-        for row in kernel_map.table:
-            counts += (row >= 0)[:, None]
-        return (sums / counts.clamp_(min=1)).to(feats.dtype)
+        sums = sum_pool(feats.to(sum_type(feats)), kernel_map)
+        counts = (kernel_map.table >= 0).sum(dim=0).clamp_(min=1)
+        return (sums / counts[:, None]).to(feats.dtype)
 
 
 class MaxPooling(PoolingBase):
@@ -125,93 +122,24 @@ class PoolingTranspose(PoolingBase):
         return sum_pool(feats, kernel_map, backwards=True)
 
 
-def sum_pool(feats: Tensor, kernel_map: KernelMap, backwards: bool = False) -> Tensor:
-    """Sum over the pairs of a map: ``out[o] = sum of feats[i] over pairs (i, o)``, (N_out, C).
-
-    Args:
-        feats: (N_in, C), or (N_out, C) with ``backwards``, which exchanges i and o.
-    """
-    return _SumPool.apply(feats.to(_sum_type(feats)), kernel_map, backwards).to(feats.dtype)
-
-
-def max_pool(feats: Tensor, kernel_map: KernelMap) -> Tensor:
-    """Largest value over the pairs of a map, (N_out, C); 0 where there is no pair, NaN where there is one."""
-    return _MaxPool.apply(feats, kernel_map)
-
-
-def _sum_type(feats: Tensor) -> torch.dtype:
-    """Half types are summed in float32: autocast leaves such features behind."""
-    return torch.promote_types(feats.dtype, torch.float32)
-
-
-def _slots(kernel_map: KernelMap) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Input and output rows (P,) int64 of one slot after the other. Within a slot no row occurs twice.
-
-    From the table, without the list of all pairs: that would take several times its memory.
-    """
-    for slot, row in enumerate(kernel_map.table):
-        rows_out = torch.nonzero(row >= 0).squeeze(1)
-        if len(rows_out):
-            yield slot, row[rows_out].to(torch.int64), rows_out
-
-
-class _SumPool(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, feats: Tensor, kernel_map: KernelMap, backwards: bool) -> Tensor:
-        ctx.kernel_map, ctx.backwards = kernel_map, backwards
-        out = feats.new_zeros(kernel_map.in_size if backwards else kernel_map.out_size, feats.shape[1])
-        for _, rows_in, rows_out in _slots(kernel_map):
-            source, target = (rows_out, rows_in) if backwards else (rows_in, rows_out)
-            out.index_add_(0, target, feats.index_select(0, source))
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, None, None]:
-        return _SumPool.apply(grad_out, ctx.kernel_map, not ctx.backwards), None, None
-
-
-class _MaxPool(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, feats: Tensor, kernel_map: KernelMap) -> Tensor:
-        best = feats.new_zeros(kernel_map.out_size, feats.shape[1])
-        winner = torch.full(best.shape, -1, dtype=torch.int16, device=feats.device)  # the slot that holds the largest
-        for slot, rows_in, rows_out in _slots(kernel_map):
-            values, standing, holder = feats[rows_in], best[rows_out], winner[rows_out]
-            wins = (values > standing) | (holder < 0) | (values.isnan() & ~standing.isnan())
-            best[rows_out] = torch.where(wins, values, standing)
-            winner[rows_out] = holder.masked_fill_(wins, slot)
-        ctx.kernel_map = kernel_map
-        ctx.save_for_backward(winner)
-        return best
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, None]:
-        (winner,) = ctx.saved_tensors
-        kernel_map: KernelMap = ctx.kernel_map
-        grad = grad_out.new_zeros(kernel_map.in_size, grad_out.shape[1])
-        for slot, rows_in, rows_out in _slots(kernel_map):
-            grad.index_add_(0, rows_in, grad_out[rows_out] * (winner[rows_out] == slot))
-        return grad, None
-
-
 def global_pool(x: SparseTensor, mode: str = "average") -> Tensor:
     """One row a cloud, (batch_size, C), row b for batch index b; clouds without a voxel give zeros.
 
     Args:
         mode: ``average``, ``sum`` or ``max``.
     """
-    index = x.batch_index
-    pooled = x.feats.new_zeros(x.batch_size, x.feats.shape[1])
-    if mode == "max":
-        return pooled.scatter_reduce(0, index[:, None].expand_as(x.feats), x.feats, "amax", include_self=False)
-    pooled = pooled.index_add(0, index, x.feats)
-    if mode == "sum":
-        return pooled
-    if mode != "average":
+    if mode not in ("average", "sum", "max"):
         raise ValueError(f"mode must be average, sum or max, got {mode!r}")
-    counts = torch.bincount(index, minlength=x.batch_size).clamp_(min=1)
-    return pooled / counts[:, None].to(pooled.dtype)
+    feats, index = x.feats, x.batch_index
+    if mode == "max":
+        pooled = feats.new_zeros(x.batch_size, feats.shape[1])
+        return pooled.scatter_reduce(0, index[:, None].expand_as(feats), feats, "amax", include_self=False)
+    # In float64 where the device has it: a sum over 100,000 rows, one after the other, loses three digits of a float.
+    wide = feats.to(sum_type(feats) if feats.device.type == "mps" else torch.float64)
+    pooled = wide.new_zeros(x.batch_size, feats.shape[1]).index_add(0, index, wide)
+    if mode == "average":
+        pooled = pooled / torch.bincount(index, minlength=x.batch_size).clamp_(min=1)[:, None]
+    return pooled.to(feats.dtype)
 
 
 class GlobalAvgPooling(nn.Module):

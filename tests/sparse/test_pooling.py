@@ -25,6 +25,7 @@ from sparse3d.sparse import (
     SparseTensor,
     SumPooling,
     global_pool,
+    pooling_functional,
 )
 from sparse3d.sparse.coordinates import triple
 from sparse3d.sparse.pooling import PoolingBase
@@ -229,6 +230,36 @@ def test_rows_follow_the_input_rows_in_any_order(random_coords: Coords, kind: ty
 
 
 @every_kind
+@pytest.mark.parametrize("size", [(7, 7, 7), (4, 8, 8)], ids=str)
+def test_kernels_of_more_slots_than_a_byte_counts(
+    random_coords: Coords, kind: type[PoolingBase], size: tuple[int, ...]
+) -> None:
+    coords, layer = random_coords(300, extent=4), kind(size)
+    feats = torch.randn(300, 2, dtype=torch.float64, requires_grad=True)
+    out = layer(SparseTensor.from_coords(coords, feats))
+    expected = dictionary_pool(layer, coords, feats, out.coords)
+    assert torch.allclose(out.feats, expected, atol=1e-12)
+    assert torch.allclose(gradient(out.feats, feats), gradient(expected, feats), atol=1e-12)
+
+
+@every_kind
+@pytest.mark.parametrize("channels", [0, 1, 5])
+def test_results_do_not_depend_on_how_the_rows_are_blocked(
+    random_coords: Coords, monkeypatch: pytest.MonkeyPatch, kind: type[PoolingBase], channels: int
+) -> None:
+    coords, found = random_coords(100, extent=4), []
+    feats = torch.randn(100, channels, requires_grad=True)
+    for elements in (1 << 17, 35, 1):
+        monkeypatch.setattr(pooling_functional, "_BLOCK_ELEMENTS", elements)
+        tensor = SparseTensor.from_coords(coords, feats)
+        for pool in (kind(3), nn.Sequential(kind(3, 2), PoolingTranspose(3, 2))):
+            out = pool(tensor).feats
+            found.append((out, gradient(out, feats)))
+    for (a, grad_a), (b, grad_b) in zip(found, found[2:], strict=False):
+        assert torch.equal(a, b) and torch.equal(grad_a, grad_b)
+
+
+@every_kind
 def test_results_do_not_depend_on_the_number_of_threads(surface_coords: Tensor, kind: type[PoolingBase]) -> None:
     feats = torch.randint(-3, 3, (len(surface_coords), 33)).float() + 0.1
     threads, found = torch.get_num_threads(), []
@@ -367,6 +398,15 @@ def test_global_modules_and_their_gradients_equal_those_of_each_cloud(
     expected = torch.stack([pool(cloud) if len(cloud) else feats.new_zeros(3) for cloud in clouds])
     assert torch.allclose(pooled, expected, atol=1e-14)
     assert torch.allclose(gradient(pooled, feats), gradient(expected, feats), atol=1e-14)
+
+
+def test_sums_of_many_voxels_lose_no_digit() -> None:
+    """One after the other in float32, 200,000 additions lose three."""
+    side = torch.arange(60, dtype=torch.int32)
+    coords = torch.nn.functional.pad(torch.cartesian_prod(side, side, side), (1, 0))
+    feats = 1 + torch.rand(len(coords), 2)
+    pooled = GlobalAvgPooling()(SparseTensor.from_coords(coords, feats))
+    assert torch.allclose(pooled.double(), feats.double().mean(0), rtol=1e-7) and pooled.dtype == torch.float32
 
 
 def test_an_unknown_mode_is_refused() -> None:
