@@ -15,6 +15,7 @@ import pytest
 from sparse3d.benchmark import engine, variants
 from sparse3d.benchmark.networks import our_network
 from sparse3d.benchmark.parts import PARTS
+from sparse3d.errors import InputError
 from sparse3d.sparse import minkowski_import
 from sparse3d.tools import bench
 
@@ -179,3 +180,12 @@ def test_engines_that_disagree_are_not_compared(tmp_path: Path) -> None:
     np.save(tmp_path / "torch.npy", np.array([[1.0, 2.01]]))
     with pytest.raises(RuntimeError, match="not one network"):
         engine._check_agreement(rows, tmp_path)
+
+
+def test_without_minkowskiengine_its_rows_are_left_out_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minkowski_import, "why_not", lambda: "MinkowskiEngine is not installed")
+    rows, notes = engine.chosen_variants(engine.EngineOptions(backends=("torch",)))
+    assert [row.key for row in rows] == ["torch", "mm"]
+    assert len(notes) == 2 and all("not installed" in note for note in notes)
+    with pytest.raises(InputError, match="--beside minkowskiengine: MinkowskiEngine is not installed"):
+        engine.chosen_variants(engine.EngineOptions(beside=("minkowskiengine",)))
