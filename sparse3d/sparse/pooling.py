@@ -157,7 +157,7 @@ class GlobalSumPooling(nn.Module):
 
 
 class GlobalMaxPooling(nn.Module):
-    """The largest value of every cloud's voxels, channel by channel, (batch_size, C)."""
+    """The largest value of every cloud's voxels, channel by channel, (batch_size, C); equal ones share the gradient."""
 
     def forward(self, x: SparseTensor) -> Tensor:
         return global_pool(x, "max")
