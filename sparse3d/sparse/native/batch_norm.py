@@ -12,6 +12,7 @@ backward computes it anew from x, or takes it from y when there is a residual.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sparse3d.sparse.native import library
+from sparse3d.sparse.native.recompute import remember
 
 Reduce = Callable[[Tensor], object]  # sums a tensor over all processes, in place
 MaybeTensor = Tensor | None
@@ -110,13 +112,25 @@ def normalize(
     """
     tensors = (x, weight, bias, residual)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        return _BatchNorm.apply(*tensors, moments, eps, count, relu, reduce)
+        out: Tensor = _BatchNorm.apply(*tensors, moments, eps, count, relu, reduce)
+        if residual is None:
+            remember(out, (x, weight, bias, moments), partial(_again, eps=eps, relu=relu))
+        return out
     inplace = inplace and x.is_contiguous()
     x, weight, bias, residual = map(_contiguous, tensors)
     out = x if inplace else torch.empty_like(x)
     _forward(x, weight, bias, residual, moments, eps, relu, out)
     if inplace:
         torch.autograd.graph.increment_version(x)  # whoever saved x for a backward pass must learn of it
+    return out
+
+
+def _again(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, moments: Tensor, *, eps: float, relu: bool
+) -> Tensor:
+    x, weight, bias = map(_contiguous, (x, weight, bias))
+    out = torch.empty_like(x)
+    _forward(x, weight, bias, None, moments, eps, relu, out)
     return out
 
 

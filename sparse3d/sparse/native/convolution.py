@@ -12,6 +12,7 @@ from sparse3d.sparse.functional import check_fit, rounded_gradient, rounded_oper
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion
 from sparse3d.sparse.manager import CoordinateKey, CoordinateManager
 from sparse3d.sparse.native import library
+from sparse3d.sparse.native.recompute import Recipe, recipe_of
 
 _MOST_ROWS = 2**31 - 1  # rows are counted in 32 bits inside
 
@@ -66,7 +67,8 @@ def convolve(
     if not _does(feats, kernel, kernel_map, bias):
         return _convolve_by_torch(feats, kernel, kernel_map, bias, products)
     bias = None if bias is None else bias.float()
-    return _Convolution.apply(feats.float(), kernel.float(), bias, kernel_map, products == "bfloat16")
+    recipe = recipe_of(feats) if feats.dtype == torch.float32 else None
+    return _Convolution.apply(feats.float(), kernel.float(), bias, kernel_map, products == "bfloat16", recipe)
 
 
 def pointwise(feats: Tensor, kernel: Tensor, bias: Tensor | None = None, products: str = "float32") -> Tensor:
@@ -101,19 +103,26 @@ def _does(feats: Tensor, kernel: Tensor, kernel_map: KernelMap | None, bias: Ten
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, feats: Tensor, kernel: Tensor, bias: Tensor | None, kernel_map: KernelMap | None, rounded: bool
+        ctx: Any,
+        feats: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        kernel_map: KernelMap | None,
+        rounded: bool,
+        recipe: Recipe | None,
     ) -> Tensor:
         ctx.kernel_map, ctx.rounded = kernel_map, rounded
         ctx.bias_shape = None if bias is None else bias.shape
         feats, kernel = feats.contiguous(), kernel.contiguous()
-        ctx.save_for_backward(feats, kernel)
+        ctx.compute = None if recipe is None else recipe.compute
+        ctx.save_for_backward(kernel, *((feats,) if recipe is None else recipe.inputs))
         table = None if kernel_map is None else kernel_map.table
         return _convolve(feats, kernel, None if bias is None else bias.contiguous(), table, rounded)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        feats, kernel = ctx.saved_tensors
+        kernel, *inputs = ctx.saved_tensors
         kernel_map: KernelMap | None = ctx.kernel_map
         grad_out = grad_out.contiguous()
         grad_feats = grad_kernel = grad_bias = None
@@ -125,11 +134,12 @@ class _Convolution(torch.autograd.Function):
                 table = kernel_map.table if mirrored else kernel_map.inverse_table
             grad_feats = _convolve(grad_out, kernel, None, table, ctx.rounded, transposed=True, reversed_slots=mirrored)
         if ctx.needs_input_grad[1]:
+            feats = inputs[0] if ctx.compute is None else ctx.compute(*inputs)
             table = None if kernel_map is None else kernel_map.table
             grad_kernel = _weight_gradient(feats, grad_out, table, ctx.rounded).view_as(kernel)
         if ctx.needs_input_grad[2]:
             grad_bias = _column_sum(grad_out).view(ctx.bias_shape)
-        return grad_feats, grad_kernel, grad_bias, None, None
+        return grad_feats, grad_kernel, grad_bias, None, None, None
 
 
 def _pointer(tensor: Tensor | None) -> int | None:
