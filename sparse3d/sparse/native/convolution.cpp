@@ -229,7 +229,7 @@ template <class Product>
 void convolve_by_panels(const Problem& p) {
     const std::vector<int> starts = panel_starts(p);
     const int count = static_cast<int>(p.widths.size());
-    const int64_t wanted = std::min<int64_t>(divided(2 * p.threads, count), divided(p.n_out, 64));  // of work for every thread
+    const int64_t wanted = std::min<int64_t>(divided(2 * p.threads, count), divided(p.n_out, 64));  // work for every thread
     const int64_t tile = divided(p.n_out, std::max(divided(p.n_out, 1024), wanted)), tiles = divided(p.n_out, tile);
 #pragma omp parallel num_threads(p.threads)
     {
@@ -348,7 +348,7 @@ template <class Product>
 void convolve(const Problem& p) {
     if (p.words <= FEW_WORDS && p.slots >= 8)
         convolve_by_rows<Product>(p);
-    else if (p.n_out <= 2048)
+    else if (p.n_out <= (p.widths.size() >= 4 ? 2048 : 768))
         convolve_by_panels<Product>(p);
     else
         convolve_by_tiles<Product>(p);

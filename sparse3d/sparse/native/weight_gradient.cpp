@@ -9,7 +9,8 @@
 namespace {
 
 constexpr int PAIRS = 128;    // rows whose values stay in the first-level cache
-constexpr int CHANNELS = 48;  // input channels of a block
+constexpr int CHANNELS = 96;  // input channels of a block, at most; more of them read g less often, fewer are shared out better
+constexpr int EVENLY = 24;    // is a multiple of every ROWS_FOR
 
 struct Problem {
     const float *x, *g;    // [n_in, c_in], [n_out, c_out]
@@ -135,11 +136,13 @@ struct Worker {
     }
 };
 
-// Segments of rows: up to 16, of 2,048 rows at least, and at most 256 MB of sums.
+// Segments of rows: a number that 2, 3 and 4 threads share evenly, as long as there are rows for them and not too many sums: 24 MB, up to
+// which malloc keeps a block for the next time.
 int segments_for(const Problem& p) {
     const int64_t size = static_cast<int64_t>(p.slots) * p.c_in * p.stride;
-    const int64_t segments = std::min<int64_t>(16, std::min(p.n_out / 2048, (int64_t{1} << 26) / size));
-    return segments < 8 ? 1 : static_cast<int>(segments);
+    for (const int segments : {24, 12})
+        if (p.n_out >= segments * int64_t{1536} && segments * size <= int64_t{6} << 20) return segments;
+    return 1;
 }
 
 // Segment by segment, all slots and channels of a chunk while its rows are in the cache.
@@ -156,10 +159,11 @@ template <class Product>
 void weight_gradient(const Problem& p, float* grad, int threads) {
     const int64_t size = static_cast<int64_t>(p.slots) * p.c_in * p.stride, lines = static_cast<int64_t>(p.slots) * p.c_in;
     const int segments = segments_for(p), blocks = static_cast<int>(divided(p.c_in, CHANNELS));
+    const int block = static_cast<int>(divided(divided(p.c_in, blocks), EVENLY)) * EVENLY;
     const bool direct = segments == 1 && p.stride == p.c_out;
     const Buffer buffer(direct ? 0 : size * segments);
     float* sums = direct ? grad : buffer.data();
-    const int64_t chunk = segments == 1 ? std::min<int64_t>(p.n_out, 4096) : std::clamp<int64_t>(196608 / (p.c_in + p.c_out), 256, 4096);
+    const int64_t chunk = segments == 1 ? std::min<int64_t>(p.n_out, 4096) : std::clamp<int64_t>(131072 / (p.c_in + p.c_out), 256, 4096);
 #pragma omp parallel num_threads(threads)
     {
         Worker<Product> worker(p, chunk);
@@ -170,7 +174,7 @@ void weight_gradient(const Problem& p, float* grad, int threads) {
         } else {
 #pragma omp for schedule(dynamic, 1)
             for (int unit = 0; unit < p.slots * blocks; unit++) {
-                const int slot = unit / blocks, offset = unit % blocks * CHANNELS, channels = std::min(CHANNELS, p.c_in - offset);
+                const int slot = unit / blocks, offset = unit % blocks * block, channels = std::min(block, p.c_in - offset);
                 float* target = sums + (static_cast<int64_t>(slot) * p.c_in + offset) * p.stride;
                 std::fill_n(target, static_cast<int64_t>(channels) * p.stride, 0.0f);
                 for (int64_t from = 0; from < p.n_out; from += chunk)
