@@ -99,15 +99,18 @@ def test_generating_adds_to_voxels_that_are_there_and_transposing_does_not(rando
     assert len(made) == 8 * len(coarse) and set(as_dict(x)) < set(as_dict(made))
 
 
-def test_every_generation_is_a_branch_of_its_own_and_made_originals_are_made_once(random_coords: Coords) -> None:
-    """As MinkowskiEngine has it: the first transposed layer to reach a stride makes that stride's original voxels."""
-    x = coarse_cloud(random_coords(15), 2)
-    few = Pruning()(x, torch.arange(15) < 4)
+def test_the_first_layer_to_make_voxels_of_a_stride_makes_its_originals(random_coords: Coords) -> None:
+    """As MinkowskiEngine has it: later transposed layers go back to them, later generations open branches."""
     generate = GenerativeConvolutionTranspose(2, 2, 2, stride=2).double()
     transpose = ConvolutionTranspose(2, 2, 2, stride=2).double()
-    assert len({generate(t).key for t in (x, x, few)}) == 3
-    assert len(generate(few)) == 8 * 4
-    assert transpose(few).key == transpose(x).key and len(transpose(x)) == 8 * 4
+    for first in (generate, transpose):
+        x = coarse_cloud(random_coords(15), 2)
+        few = Pruning()(x, torch.arange(15) < 4)
+        made = first(few)
+        assert transpose(few).key == transpose(x).key == made.key and len(made) == 8 * 4
+        later = [generate(t) for t in (few, few, x)]
+        assert len({made.key, *(t.key for t in later)}) == 4
+        assert [len(t) for t in later] == [8 * 4, 8 * 4, 8 * 15]
 
 
 def test_a_kernel_of_one_voxel_stays_on_its_voxels(random_coords: Coords, backend: str) -> None:
