@@ -96,7 +96,8 @@ class ConvolutionTranspose(ConvolutionBase):
     transposed = True
 
     def output_key(self, x: SparseTensor) -> CoordinateKey:
-        return x.key if self.stride == (1, 1, 1) else x.manager.upsampled(x.key, self.stride, self.region)
+        # A stride of 1 too leads a pruned or generated tensor back to the original voxels, as in MinkowskiEngine.
+        return x.key if self.kernel.ndim == 2 else x.manager.upsampled(x.key, self.stride, self.region)
 
 
 class GenerativeConvolutionTranspose(ConvolutionBase):

@@ -81,9 +81,16 @@ class CoordinateManager:
         return out
 
     def generated(self, key: CoordinateKey, stride: Triple, region: KernelRegion) -> CoordinateKey:
-        """A new branch with every voxel of the finer stride that a kernel reaches from ``key``'s voxels."""
+        """Every voxel of the finer stride that a kernel reaches from ``key``'s voxels.
+
+        They become the original voxels of that stride when there were none yet, and open a new branch otherwise.
+        """
         finer = self._finer(key, stride)
-        return self.insert(self._generate(key, finer, region), finer)
+        original, made = CoordinateKey(finer), self._generate(key, finer, region)
+        if original in self._sets:
+            return self.insert(made, finer)
+        self._sets[original] = made
+        return original
 
     def kernel_map(
         self, source: CoordinateKey, target: CoordinateKey, region: KernelRegion, transposed: bool = False

@@ -116,7 +116,7 @@ class PoolingTranspose(PoolingBase):
     def output_key(self, x: SparseTensor) -> CoordinateKey:
         if self.expand_coordinates:
             return x.manager.generated(x.key, self.stride, self.region)
-        return x.key if self.stride == (1, 1, 1) else x.manager.upsampled(x.key, self.stride, self.region)
+        return x.manager.upsampled(x.key, self.stride, self.region)
 
     def pool(self, feats: Tensor, kernel_map: KernelMap) -> Tensor:
         return sum_pool(feats, kernel_map, backwards=True)

@@ -67,7 +67,7 @@ class Pair:
 def layer(engine: ModuleType, step: Step, x: Pair) -> Pair | None:
     """The layer on both sides; None where it does not fit."""
     fine = x.ours.tensor_stride[0]
-    if (step.kind.endswith("Transpose") and fine % step.stride) or named_otherwise(step, x.ours):
+    if step.kind.endswith("Transpose") and fine % step.stride:
         return None
     if step.kind == "SumPooling":
         if step.size == step.stride:  # there a missing voxel ends their process
@@ -81,20 +81,6 @@ def layer(engine: ModuleType, step: Step, x: Pair) -> Pair | None:
         ).double()
         theirs.load_state_dict(ours.state_dict())
     return Pair(ours(x.ours), theirs(x.theirs))
-
-
-def named_otherwise(step: Step, x: sparse.SparseTensor) -> bool:
-    """Where MinkowskiEngine puts the output on other voxels than ours does.
-
-    Its transposed layers of stride 1 move a pruned, united or generated tensor back to the original voxels of that
-    stride, ours leave it where it is. And generated voxels become the original ones of a stride that had none yet.
-    """
-    if step.kind == "ConvolutionTranspose":
-        return step.stride == 1 and step.size > 1 and x.key.branch > 0
-    if step.kind == "GenerativeConvolutionTranspose":
-        finer = tuple(coarse // step.stride for coarse in x.tensor_stride)
-        return all(key.stride != finer or key.branch > 0 for key in x.manager._sets)
-    return False
 
 
 def chosen(coords: Tensor, choice: int) -> Tensor:

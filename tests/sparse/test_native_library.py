@@ -13,7 +13,6 @@ import torch
 from sparse3d.errors import InputError
 from sparse3d.sparse import configure, native, resolve
 from sparse3d.sparse.native import library
-from sparse3d.sparse.native.memory import keep_freed_memory
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not())
 
@@ -100,8 +99,3 @@ def test_a_failing_compiler_is_one_line(quick_build: Path, monkeypatch: pytest.M
     with pytest.raises(native.NativeUnavailableError) as caught:
         library.build("portable")
     assert "\n" not in str(caught.value) and list(quick_build.iterdir()) == []
-
-
-def test_freed_memory_is_given_back_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARSE3D_KEEP_MEMORY", "0")
-    assert keep_freed_memory() is False

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sparse3d.sparse.native import library
+from sparse3d.sparse.native.memory import empty_rows
 from sparse3d.sparse.native.recompute import remember
 
 Reduce = Callable[[Tensor], object]  # sums a tensor over all processes, in place
@@ -118,7 +119,7 @@ def normalize(
         return out
     inplace = inplace and x.is_contiguous()
     x, weight, bias, residual = map(_contiguous, tensors)
-    out = x if inplace else torch.empty_like(x)
+    out = x if inplace else empty_rows(*x.shape)
     _forward(x, weight, bias, residual, moments, eps, relu, out)
     if inplace:
         torch.autograd.graph.increment_version(x)  # whoever saved x for a backward pass must learn of it
@@ -129,7 +130,7 @@ def _again(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, moments: Tensor, *, eps: float, relu: bool
 ) -> Tensor:
     x, weight, bias = map(_contiguous, (x, weight, bias))
-    out = torch.empty_like(x)
+    out = empty_rows(*x.shape)
     _forward(x, weight, bias, None, moments, eps, relu, out)
     return out
 
@@ -172,7 +173,7 @@ class _BatchNorm(torch.autograd.Function):
         reduce: Reduce | None,
     ) -> Tensor:
         x, weight, bias, residual = map(_contiguous, (x, weight, bias, residual))
-        out = torch.empty_like(x)
+        out = empty_rows(*x.shape)
         _forward(x, weight, bias, residual, moments, eps, relu, out)
         kept = out if relu and residual is not None else None
         ctx.save_for_backward(x, kept, moments, weight, bias)
@@ -188,7 +189,7 @@ class _BatchNorm(torch.autograd.Function):
         sums = grad_x = grad_weight = grad_bias = None
         through_statistics = needs_x and ctx.count is not None
         if needs_weight or needs_bias or through_statistics or (needs_residual and relu):
-            masked = torch.empty_like(x) if needs_residual and relu else None
+            masked = empty_rows(*x.shape) if needs_residual and relu else None
             sums = _gradient_sums(grad, x, out, masked, constants, ctx.eps, relu)
             grad_bias, grad_weight = sums.float().unbind()
             if masked is not None:
@@ -223,7 +224,7 @@ def _gradient(
     eps: float,
     relu: bool,
 ) -> Tensor:
-    grad_x = torch.empty_like(x)
+    grad_x = empty_rows(*x.shape)
     library.load().sparse3d_batch_norm_gradient(
         *_pointers(grad, x, out, grad_x, *constants, sums), count or 0.0, eps, relu, *x.shape, torch.get_num_threads()
     )

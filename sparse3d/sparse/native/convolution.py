@@ -12,6 +12,7 @@ from sparse3d.sparse.functional import check_fit, rounded_gradient, rounded_oper
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion
 from sparse3d.sparse.manager import CoordinateKey, CoordinateManager
 from sparse3d.sparse.native import library
+from sparse3d.sparse.native.memory import empty_rows
 from sparse3d.sparse.native.recompute import Recipe, recipe_of
 
 _MOST_ROWS = 2**31 - 1  # rows are counted in 32 bits inside
@@ -165,7 +166,7 @@ def _convolve(
     feats, kernel = _operands(feats, kernel, rounded=rounded)
     slots, rows = (1, len(feats)) if table is None else table.shape
     channels = kernel.shape[-2 if transposed else -1]
-    out = feats.new_empty(rows, channels)
+    out = empty_rows(rows, channels)
     library.load().sparse3d_convolve(
         *(_pointer(tensor) for tensor in (feats, kernel, bias, table, out)),
         len(feats),

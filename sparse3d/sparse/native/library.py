@@ -29,7 +29,6 @@ from typing import Any
 import torch
 
 from sparse3d.cache_folder import cache_root
-from sparse3d.sparse.native.memory import keep_freed_memory
 
 FOLDER = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fopenmp", "-fPIC")
@@ -50,6 +49,9 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sparse3d_batch_norm": (None, [_pointer] * 6 + [_double, _int, _long] + [_int] * 2),
     "sparse3d_batch_norm_gradient_sums": (None, [_pointer] * 8 + [_double, _int, _long] + [_int] * 2),
     "sparse3d_batch_norm_gradient": (None, [_pointer] * 8 + [_double] * 2 + [_int, _long] + [_int] * 2),
+    "sparse3d_pool_rows": (_pointer, [_long] * 2),
+    "sparse3d_pool_used": (_long, []),
+    "sparse3d_pool_kept": (_long, []),
     "sparse3d_update_running": (None, [_pointer] * 3 + [_double] * 2 + [_int]),
 }
 
@@ -94,7 +96,6 @@ def load() -> ctypes.CDLL:
     for name, (result, arguments) in SIGNATURES.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
-    keep_freed_memory()
     return library
 
 

@@ -1,31 +1,38 @@
-"""Keeping freed memory in the process, instead of giving it back to the system after every layer.
+"""Memory of the large tensors that the kernels write: blocks go from layer to layer and step to step, see memory.cpp.
 
-glibc gives large blocks back at once, so every layer's output starts as untouched pages, which the system must find and
-clear one by one. For a Res16UNet34C on a 2-core virtual machine that was .6 to .8 of the 8 CPU seconds of a training
-step at 100,000 voxels and .11 of 1.95 at 20,000. Kept, it is .04 and .003, as the same memory serves the next layer and
-the next cloud. The price is that blocks of all sizes share one heap, which fits less tightly: the peak of the process
-went from 1,290 to 1,450 MB at 100,000 voxels.
+A fresh block is untouched pages, which the system must find and clear one by one. For a Res16UNet34C on a 2-core
+virtual machine that was a fifth of a training step at 100,000 voxels. ``SPARSE3D_KEEP_MEMORY=0`` leaves all memory to
+torch's own allocator.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import platform
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # M_* of glibc's malloc.h
-_MOST = 2**31 - 1  # an int
+import torch
+from torch import Tensor
+from torch.utils.dlpack import from_dlpack
+
+from sparse3d.sparse.native import library
+
+_LEAST_BYTES = 1 << 20  # smaller blocks stay in the allocator's heap anyway
+
+_new_capsule = ctypes.pythonapi.PyCapsule_New
+_new_capsule.restype = ctypes.py_object
+_new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 
 
-def keep_freed_memory() -> bool:
-    """Makes malloc keep what is freed, for the whole process; returns whether it does.
+def empty_rows(rows: int, columns: int) -> Tensor:
+    """An uninitialised tensor (rows, columns), float32 on the CPU."""
+    if rows * columns * 4 >= _LEAST_BYTES and os.environ.get("SPARSE3D_KEEP_MEMORY") != "0":
+        managed = library.load().sparse3d_pool_rows(rows, columns)
+        if managed:
+            return from_dlpack(_new_capsule(managed, b"dltensor", None))
+    return torch.empty(rows, columns)
 
-    Only with glibc, and not when the environment says ``SPARSE3D_KEEP_MEMORY=0``. Called when the native library is
-    loaded.
-    """
-    if os.environ.get("SPARSE3D_KEEP_MEMORY") == "0" or platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
-    # No block is a mapping of its own, and the heap is not cut back below 2 GB of unused end.
-    return all(mallopt(option, value) == 1 for option, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _MOST)))
+
+def pool_bytes() -> tuple[int, int]:
+    """Bytes that tensors hold of the kept memory, and that wait for the next tensor."""
+    kernel = library.load()
+    return kernel.sparse3d_pool_used(), kernel.sparse3d_pool_kept()

@@ -136,13 +136,12 @@ struct Worker {
     }
 };
 
-// Segments of rows: a number that 2, 3 and 4 threads share evenly, as long as there are rows for them and not too many sums: 24 MB, up to
-// which malloc keeps a block for the next time.
+// Segments of rows: a number that 2, 3 and 4 threads share evenly, as long as there are rows for them and not too many sums: 24 MB, which
+// malloc keeps for the next time, or 64 MB where the alternative is to go through all rows once a slot.
 int segments_for(const Problem& p) {
     const int64_t size = static_cast<int64_t>(p.slots) * p.c_in * p.stride;
-    for (const int segments : {24, 12})
-        if (p.n_out >= segments * int64_t{1536} && segments * size <= int64_t{6} << 20) return segments;
-    return 1;
+    if (p.n_out >= 24 * 1536 && 24 * size <= int64_t{6} << 20) return 24;
+    return p.n_out >= 12 * 1536 && 12 * size <= int64_t{16} << 20 ? 12 : 1;
 }
 
 // Segment by segment, all slots and channels of a chunk while its rows are in the cache.

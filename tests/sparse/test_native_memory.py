@@ -1,0 +1,121 @@
+"""Memory of the compiled kernels: blocks are used again, never by two tensors, and never more than at the worst time."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import weakref
+
+import pytest
+import torch
+
+from sparse3d.sparse import BatchNorm, Convolution, SparseTensor, native
+from sparse3d.sparse.native.memory import empty_rows, pool_bytes
+
+pytestmark = pytest.mark.skipif(
+    not native.available() or os.environ.get("SPARSE3D_KEEP_MEMORY") == "0", reason="no native library, or told not to"
+)
+MEGABYTE = 1 << 20
+
+
+def test_a_block_given_back_serves_the_next_tensor_of_that_size() -> None:
+    first = empty_rows(1500, 1000)
+    place = first.data_ptr()
+    del first
+    again = empty_rows(1490, 1000)
+    assert again.data_ptr() == place
+    assert again.shape == (1490, 1000) and again.dtype == torch.float32 and again.is_contiguous()
+
+
+def test_tensors_never_share_a_block_and_keep_what_is_written_whatever_the_order() -> None:
+    """Several threads take and give back blocks of many sizes, each tensor filled with a number of its own."""
+    faults: list[int] = []
+
+    def churn(seed: int) -> None:
+        rng, alive = random.Random(seed), {}
+        for step in range(150):
+            tensor = empty_rows(rng.randrange(300, 900), 1024)
+            alive[seed * 1000 + step] = tensor.fill_(seed * 1000 + step)
+            for name in [name for name in alive if rng.random() < 0.4]:
+                if not bool((alive.pop(name) == name).all()):
+                    faults.append(name)
+
+    threads = [threading.Thread(target=churn, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+
+
+def test_what_is_kept_and_in_use_never_exceeds_the_worst_time() -> None:
+    used, kept = pool_bytes()
+    most = used + kept
+    alive: list[torch.Tensor] = []
+    rng = random.Random(0)
+    for _ in range(300):
+        alive.append(empty_rows(rng.randrange(300, 3000), 1024))
+        used, kept = pool_bytes()
+        most = max(most, used)
+        assert used + kept <= most
+        while len(alive) > rng.randrange(8):
+            alive.pop(rng.randrange(len(alive)))
+    alive.clear()
+    assert pool_bytes()[1] <= most
+
+
+def test_views_and_storages_keep_their_block() -> None:
+    view = empty_rows(1024, 1024).fill_(7)[5:, 3]
+    others = [empty_rows(1024, 1024).fill_(0) for _ in range(3)]
+    assert bool((view == 7).all()) and len(others) == 3
+
+
+def test_small_tensors_and_the_environment_leave_it_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = pool_bytes()[0]
+    small = empty_rows(10, 10)
+    monkeypatch.setenv("SPARSE3D_KEEP_MEMORY", "0")
+    large = empty_rows(1500, 1000)
+    assert pool_bytes()[0] == before and small.shape == (10, 10) and large.shape == (1500, 1000)
+
+
+def test_nothing_of_no_size_is_taken_and_too_much_is_torchs_error() -> None:
+    assert empty_rows(0, 5).shape == (0, 5)
+    with pytest.raises(RuntimeError, match="memory"):
+        empty_rows(1 << 40, 1 << 10)
+
+
+def some_layers() -> tuple[torch.nn.Module, ...]:
+    torch.manual_seed(0)
+    return Convolution(8, 16, 3), BatchNorm(16), Convolution(16, 8, 3)
+
+
+def test_a_norms_output_is_not_kept_for_the_convolution_behind_it_and_the_gradients_are_the_same_bits() -> None:
+    cells = torch.randperm(20**3, generator=torch.Generator().manual_seed(0))[:2000]
+    coords = torch.stack([cells * 0, cells // 400, cells // 20 % 20, cells % 20], dim=1).int()
+    feats = torch.randn(2000, 8)
+    results = []
+    for kept in (False, True):
+        first, norm, second = some_layers()
+        x = feats.clone().requires_grad_()
+        middle = norm(first(SparseTensor.from_coords(coords, x, backend="native")), relu=True)
+        if kept:  # another tensor of the same values, which nobody knows how to make again
+            middle = middle.with_feats(middle.feats * 1.0)
+        gone = weakref.ref(middle.feats)
+        out = second(middle).feats
+        del middle
+        assert kept or gone() is None
+        out.square().sum().backward()
+        results.append([x.grad, *(p.grad for m in (first, norm, second) for p in m.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_weights_changed_between_the_passes_are_an_error_not_a_wrong_gradient() -> None:
+    first, norm, second = some_layers()
+    coords = torch.tensor([[0, i, 0, 0] for i in range(30)], dtype=torch.int32)
+    middle = norm(first(SparseTensor.from_coords(coords, torch.randn(30, 8), backend="native")), relu=True)
+    out = second(middle).feats.sum()
+    with torch.no_grad():
+        norm.bn.weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.backward()
