@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: help setup minkowski demo test lint doctor clean
+.PHONY: help setup minkowski demo test sanitize lint doctor clean
 
 help:
 	@echo "make demo       pre-train a small network on a room it renders, and show what it learnt"
 	@echo "make test       the whole test suite"
+	@echo "make sanitize   the tests of the compiled kernels under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make lint       ruff, and mypy on the package"
 	@echo "make doctor     what is installed, what is missing and how to mend it"
 	@echo "make minkowski  install MinkowskiEngine, or say why not"
@@ -24,6 +25,12 @@ demo: setup
 
 test: setup
 	$(RUN) -m pytest -q tests
+
+sanitize: setup
+	SPARSE3D_NATIVE_FLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" \
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	$(RUN) -m pytest -q -s tests/sparse/test_native.py tests/sparse/test_native_batch_norm.py tests/sparse/test_native_memory.py
 
 lint: setup
 	$(RUN) -m ruff check .

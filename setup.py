@@ -10,7 +10,7 @@ setup(
     package_dir={"sparse3d.configs": "gin", "sparse3d.tools": "tools"},
     package_data={
         "sparse3d": ["py.typed"],
-        "sparse3d.sparse.native": ["*.cpp"],
+        "sparse3d.sparse.native": ["*.cpp", "*.h"],
         "sparse3d.configs": ["*.gin", "**/*.gin"],
     },
 )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+_HUBER = 0.1  # where the Huber loss of an expected coordinate becomes linear
 
 
 def matching_loss(
@@ -36,21 +41,94 @@ def matching_loss(
     if len(queries) == 0:
         zero = _zero_of(queries, keys, scale)
         return zero, zero.detach()
-    logits = _product(queries, keys.t()) * scale
-    hits = logits.detach().argmax(dim=1)
-    correct = hits == true_key
+    scale = torch.as_tensor(scale, dtype=queries.dtype, device=queries.device)
     if near is not None:
-        correct |= near.gather(1, hits[:, None])[:, 0]
-        others = near.clone()
-        others.scatter_(1, true_key[:, None], False)
-        contrast = logits.masked_fill(others, float("-inf"))
-    else:
-        contrast = logits
-    loss = F.cross_entropy(contrast, true_key)
+        near = near.scatter(1, true_key[:, None], False)
+    loss, share = _Matching.apply(queries, keys, scale, true_key, true_place, key_place, near, coordinate_weight)
+    return loss, share
+
+
+class _Matching(torch.autograd.Function):
+    """The matching loss with its gradients computed on the way, in a few passes over the matrix of queries by keys.
+
+    With logits L = scale q k^T, c the softmax over keys that count as answers, p the one over all keys,
+    x = p @ key_place, and h the gradient of the Huber term by x::
+
+        dL = (c - true) / M + p * (h key_place^T - h x)
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        queries: Tensor,
+        keys: Tensor,
+        scale: Tensor,
+        true_key: Tensor,
+        true_place: Tensor,
+        key_place: Tensor,
+        near: Tensor | None,
+        coordinate_weight: float,
+    ) -> tuple[Tensor, Tensor]:
+        wide = torch.float64 if queries.dtype == torch.float64 else torch.float32
+        q, k, s = queries.to(wide), keys.to(wide), scale.to(wide)
+        place, truth = key_place.to(wide), true_place.to(wide)
+        with torch.autocast(queries.device.type, enabled=False):
+            loss, share, grad = _matching(q, k, s, true_key, truth, place, near, coordinate_weight)
+            grad_queries, grad_keys = (grad @ k).mul_(s), (grad.t() @ q).mul_(s)
+        grad_scale = (q * grad_queries).sum() / s
+        ctx.save_for_backward(grad_queries.to(queries.dtype), grad_keys.to(keys.dtype), grad_scale.to(scale.dtype))
+        ctx.mark_non_differentiable(share)
+        return loss, share
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        grads = (grad_loss * grad for grad in ctx.saved_tensors)
+        return *grads, None, None, None, None, None
+
+
+def _matching(
+    queries: Tensor,
+    keys: Tensor,
+    scale: Tensor,
+    true_key: Tensor,
+    true_place: Tensor,
+    key_place: Tensor,
+    near: Tensor | None,
+    coordinate_weight: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss, share of right answers, and the gradient by the logits (M, K); ``near`` without the true keys."""
+    count = len(queries)
+    logits = (queries @ keys.t()).mul_(scale)
+    rows, columns = torch.nonzero(near, as_tuple=True) if near is not None else (true_key[:0], true_key[:0])
+    true_logit = logits.gather(1, true_key[:, None])[:, 0]
+    # The few near keys are taken out of the matrix, so that one exponential serves both softmaxes.
+    near_logits = logits[rows, columns]
+    logits[rows, columns] = -torch.inf
+    top, best = logits.max(dim=1)
+    near_top = torch.full_like(top, -torch.inf).scatter_reduce(0, rows, near_logits, "amax")
+    share = ((best == true_key) | (near_top > top)).to(logits.dtype).mean()
+    answers = logits.sub_(top[:, None]).exp_()
+    total = answers.sum(dim=1)
+    loss = (total.log() + top - true_logit).mean()
+    weights = torch.stack([torch.zeros_like(total), torch.zeros_like(total), 1 / (total * count)], dim=1)
+    near_grad = torch.zeros_like(near_logits)
     if coordinate_weight > 0:
-        expected = _product(logits.softmax(dim=1), key_place)
-        loss = loss + coordinate_weight * F.smooth_l1_loss(expected, true_place, beta=0.1)
-    return loss, correct.float().mean()
+        highest = torch.maximum(top, near_top)
+        lowered, near_answers = (top - highest).exp(), (near_logits - highest[rows]).exp()
+        everything = (total * lowered).index_add(0, rows, near_answers)
+        near_places = near_answers[:, None] * key_place[columns]
+        expected = ((answers @ key_place) * lowered[:, None]).index_add(0, rows, near_places) / everything[:, None]
+        loss = loss + coordinate_weight * F.smooth_l1_loss(expected, true_place, beta=_HUBER)
+        slope = ((expected - true_place) / _HUBER).clamp(-1, 1) * (coordinate_weight / true_place.numel())
+        offset = (slope * expected).sum(dim=1)
+        weights[:, :2] = slope * (lowered / everything)[:, None]
+        weights[:, 2] -= offset * lowered / everything
+        near_grad = near_answers / everything[rows] * ((slope[rows] * key_place[columns]).sum(dim=1) - offset[rows])
+    grad = answers.mul_(weights @ torch.cat([key_place, torch.ones_like(key_place[:, :1])], dim=1).t())
+    grad[rows, columns] = near_grad
+    grad[torch.arange(count, device=grad.device), true_key] -= 1 / count
+    return loss, share, grad
 
 
 def coordinate_regression_loss(predicted: Tensor, true_place: Tensor, beta: float = 0.05) -> Tensor:

@@ -50,19 +50,28 @@ def test_tensors_never_share_a_block_and_keep_what_is_written_whatever_the_order
 
 
 def test_what_is_kept_and_in_use_never_exceeds_the_worst_time() -> None:
-    used, kept = pool_bytes()
-    most = used + kept
     alive: list[torch.Tensor] = []
     rng = random.Random(0)
+    worst = pool_bytes()[2]
     for _ in range(300):
         alive.append(empty_rows(rng.randrange(300, 3000), 1024))
-        used, kept = pool_bytes()
-        most = max(most, used)
-        assert used + kept <= most
+        used, kept, most = pool_bytes()
+        worst = max(worst, used)
+        assert used + kept <= most <= worst
         while len(alive) > rng.randrange(8):
             alive.pop(rng.randrange(len(alive)))
     alive.clear()
-    assert pool_bytes()[1] <= most
+    used, kept, most = pool_bytes()
+    assert used + kept <= most
+
+
+def test_a_bad_moment_is_forgotten_slowly() -> None:
+    large = empty_rows(60_000, 1024)
+    most = pool_bytes()[2]
+    del large
+    for _ in range(20):
+        empty_rows(300, 1024)
+    assert pool_bytes()[2] < most
 
 
 def test_views_and_storages_keep_their_block() -> None:

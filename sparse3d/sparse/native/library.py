@@ -52,6 +52,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sparse3d_pool_rows": (_pointer, [_long] * 2),
     "sparse3d_pool_used": (_long, []),
     "sparse3d_pool_kept": (_long, []),
+    "sparse3d_pool_most": (_long, []),
     "sparse3d_update_running": (None, [_pointer] * 3 + [_double] * 2 + [_int]),
 }
 

@@ -71,6 +71,7 @@ public:
         }
         used += block.size;
         most = std::max(used, most - most / 65536);
+        shrink(0);
         return block;
     }
 
@@ -83,7 +84,7 @@ public:
     }
 
     std::mutex mutex;
-    size_t used = 0, kept = 0;
+    size_t used = 0, kept = 0, most = 0;
 
 private:
     // Gives the longest idle blocks back to the system until `more` bytes fit.
@@ -97,7 +98,6 @@ private:
     }
 
     std::vector<Block> idle;  // the longest idle first
-    size_t most = 0;
 };
 
 // Never destroyed: tensors may outlive this library's static objects.
@@ -139,6 +139,7 @@ extern "C" void* sparse3d_pool_rows(int64_t rows, int64_t columns) {
     return &owner->managed;
 }
 
-// Bytes of blocks that tensors hold, and of idle ones.
+// Bytes of blocks that tensors hold, of idle ones, and the most that tensors held, which bounds the two together.
 extern "C" int64_t sparse3d_pool_used() { return static_cast<int64_t>(pool().used); }
 extern "C" int64_t sparse3d_pool_kept() { return static_cast<int64_t>(pool().kept); }
+extern "C" int64_t sparse3d_pool_most() { return static_cast<int64_t>(pool().most); }

@@ -32,7 +32,7 @@ def empty_rows(rows: int, columns: int) -> Tensor:
     return torch.empty(rows, columns)
 
 
-def pool_bytes() -> tuple[int, int]:
-    """Bytes that tensors hold of the kept memory, and that wait for the next tensor."""
+def pool_bytes() -> tuple[int, int, int]:
+    """Bytes that tensors hold of the kept memory, that wait for the next tensor, and the most that tensors held."""
     kernel = library.load()
-    return kernel.sparse3d_pool_used(), kernel.sparse3d_pool_kept()
+    return kernel.sparse3d_pool_used(), kernel.sparse3d_pool_kept(), kernel.sparse3d_pool_most()
