@@ -121,3 +121,30 @@ def test_gradients_are_those_of_finite_differences() -> None:
         ends = [matching_loss(queries, keys + s * step, true, place[true], place, 5.0)[0] for s in (1, -1)]
     assert keys.grad is not None
     assert torch.isclose((ends[0] - ends[1]) / 2e-2, keys.grad[2, 1], atol=2e-3)
+
+
+@pytest.mark.parametrize("coordinate_weight", [0.0, 1.5])
+@pytest.mark.parametrize("scale", [1.0, 400.0])
+@pytest.mark.parametrize("with_near", [False, True])
+def test_the_loss_and_its_gradients_are_those_of_softmax_cross_entropy_and_huber(
+    coordinate_weight: float, scale: float, with_near: bool
+) -> None:
+    """Against the plain form by autograd in float64; at a scale of 400 the exponentials span more than floats do."""
+    generator = torch.Generator().manual_seed(3)
+    queries, keys = (unit(rows, 8, seed=rows).double() for rows in (30, 50))
+    true, place = torch.randint(0, 50, (30,), generator=generator), places(50).double()
+    near = (torch.rand(30, 50, generator=generator) < 0.2) if with_near else None
+    inputs = [queries.requires_grad_(), keys.requires_grad_(), torch.tensor(scale).double().requires_grad_()]
+
+    logits = inputs[0] @ inputs[1].t() * inputs[2]
+    others = torch.zeros(30, 50, dtype=torch.bool) if near is None else near.scatter(1, true[:, None], False)
+    expected = F.cross_entropy(logits.masked_fill(others, float("-inf")), true)
+    where = logits.softmax(dim=1) @ place
+    expected = expected + coordinate_weight * F.smooth_l1_loss(where, place[true], beta=0.1)
+
+    loss, _ = matching_loss(inputs[0], inputs[1], true, place[true], place, inputs[2], near, coordinate_weight)
+    assert torch.allclose(loss, expected, rtol=1e-12)
+    for ours, theirs in zip(
+        torch.autograd.grad(2 * loss, inputs), torch.autograd.grad(2 * expected, inputs), strict=True
+    ):
+        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-12)
