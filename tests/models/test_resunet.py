@@ -119,7 +119,8 @@ def test_encode_gives_five_levels_on_the_floors_of_the_voxels() -> None:
     assert [level.tensor_stride[0] for level in levels] == [1, 2, 4, 8, 16]
     assert tuple(level.feats.shape[1] for level in levels) == net.encoder_channels
     for level in levels:
-        floors = {(c[0], *(v // level.tensor_stride[0] * level.tensor_stride[0] for v in c[1:])) for c in coords.tolist()}
+        stride = level.tensor_stride[0]
+        floors = {(c[0], *(v // stride * stride for v in c[1:])) for c in coords.tolist()}
         assert {tuple(c) for c in level.coords.tolist()} == floors and len(level.feats) == len(floors)
     assert torch.equal(net.decode(levels).feats, net(make_input(coords)).feats)
 

@@ -1,4 +1,4 @@
-"""Memory of the compiled kernels: blocks are used again, never by two tensors, and never more than at the worst time."""
+"""Memory of the compiled kernels: blocks are used again, never by two tensors, never more than at worst."""
 
 from __future__ import annotations
 
