@@ -119,6 +119,18 @@ def test_a_norms_output_is_not_kept_for_the_convolution_behind_it_and_the_gradie
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+def test_a_norms_output_that_was_written_to_is_kept_as_it_is() -> None:
+    coords = torch.tensor([[0, i, 0, 0] for i in range(30)], dtype=torch.int32)
+    feats, gradients = torch.randn(30, 8), []
+    for in_place in (True, False):
+        first, norm, second = some_layers()
+        middle = norm(first(SparseTensor.from_coords(coords, feats, backend="native")))
+        middle = middle.with_feats(middle.feats.mul_(3) if in_place else middle.feats * 3)
+        second(middle).feats.square().sum().backward()
+        gradients.append(second.kernel.grad)
+    assert torch.equal(*gradients)
+
+
 def test_weights_changed_between_the_passes_are_an_error_not_a_wrong_gradient() -> None:
     first, norm, second = some_layers()
     coords = torch.tensor([[0, i, 0, 0] for i in range(30)], dtype=torch.int32)

@@ -21,6 +21,7 @@ class Recipe:
 
     inputs: tuple[Tensor | None, ...]
     compute: Callable[..., Tensor]
+    version: int  # of the tensor: whoever writes into it leaves the recipe behind
 
 
 _recipes = WeakTensorKeyDictionary()
@@ -28,10 +29,10 @@ _recipes = WeakTensorKeyDictionary()
 
 def remember(out: Tensor, inputs: tuple[Tensor | None, ...], compute: Callable[..., Tensor]) -> None:
     """Note how ``out`` is made, for as long as it lives."""
-    _recipes[out] = Recipe(tuple(None if t is None else t.detach() for t in inputs), compute)
+    _recipes[out] = Recipe(tuple(None if t is None else t.detach() for t in inputs), compute, out._version)
 
 
 def recipe_of(out: Tensor) -> Recipe | None:
-    """How ``out`` is made, if anyone said so."""
+    """How ``out`` is made, if anyone said so and it was not written to since."""
     recipe: Recipe | None = _recipes.get(out)
-    return recipe
+    return recipe if recipe is not None and recipe.version == out._version else None
