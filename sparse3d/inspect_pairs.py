@@ -265,9 +265,7 @@ def _surroundings(source: FrameSource, max_depth: float) -> dict[str, Any]:
     }
 
 
-def _tilt(
-    depths: Sequence[np.ndarray], cameras: Sequence[Camera], poses: Sequence[np.ndarray]
-) -> float | None:
+def _tilt(depths: Sequence[np.ndarray], cameras: Sequence[Camera], poses: Sequence[np.ndarray]) -> float | None:
     try:
         up = estimate_up(depths, cameras, poses)
     except ValueError:  # cameras that look everywhere say nothing about up

@@ -1,8 +1,8 @@
 """Install MinkowskiEngine into the running environment, from the cached wheel or by building it (once, 6 minutes).
 
-    python tools/build_minkowski.py              # goes on without it when it cannot be built, and says so in one line
-    python tools/build_minkowski.py --required   # exit code 1 instead
-    python tools/build_minkowski.py --where      # only print the wheel's folder
+python tools/build_minkowski.py              # goes on without it when it cannot be built, and says so in one line
+python tools/build_minkowski.py --required   # exit code 1 instead
+python tools/build_minkowski.py --where      # only print the wheel's folder
 """
 
 from __future__ import annotations

@@ -26,9 +26,9 @@ def engine_command(a: argparse.Namespace) -> None:
         threads=a.threads,
         rounds=a.rounds,
         cloud=a.cloud,
-        voxel_size=a.voxel_size,
-        only_times=a.only_times,
+        voxel_size=EngineOptions.voxel_size if a.voxel_size is None else a.voxel_size,
     )
+    _check_belonging(a)
     values = whole_numbers(a.values, "--values")
     if a.sweep == "voxels" and values is None:
         values = whole_numbers(a.voxels, "--voxels")
@@ -41,7 +41,7 @@ def engine_command(a: argparse.Namespace) -> None:
     found = machine()
     print("\n".join([*machine_lines(found), *plan.notes]), flush=True)
     records = []
-    for record in plan.measure(a.rounds, a.only_times or a.sweep is not None, _progress):
+    for record in plan.measure(options.rounds, a.only_times or a.sweep is not None, _progress):
         records.append({"sweep": a.sweep, **record})
         if a.sweep is None:  # at once: the next cloud can take long
             print("\n" + engine_report(record), flush=True)
@@ -52,6 +52,19 @@ def engine_command(a: argparse.Namespace) -> None:
         print(f"wrote {picture}")
     if a.json:
         print(json.dumps({"machine": found, "settings": records}))
+
+
+def _check_belonging(a: argparse.Namespace) -> None:
+    """Raises InputError for options that would be ignored beside others."""
+    ignored = {
+        "--voxels beside --cloud": a.voxels is not None and a.cloud is not None,
+        "--voxel-size without --cloud": a.voxel_size is not None and a.cloud is None,
+        "--threads with --sweep threads": a.threads is not None and a.sweep == "threads",
+        "--network with --sweep channels": a.network != EngineOptions.network and a.sweep == "channels",
+    }
+    for what, given in ignored.items():
+        if given:
+            raise InputError(f"{what} has no effect: leave it out")
 
 
 def pretrain_command(a: argparse.Namespace) -> None:

@@ -41,7 +41,6 @@ class EngineOptions:
     rounds: int = 5
     cloud: Path | None = None  # a .ply in place of the room
     voxel_size: float = 0.05  # of it, metres
-    only_times: bool = False  # leave out memory and parts
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,10 @@ def matching_loss(
     scale = torch.as_tensor(scale, dtype=queries.dtype, device=queries.device)
     if near is not None:
         near = near.scatter(1, true_key[:, None], False)
-    loss, share = _Matching.apply(queries, keys, scale, true_key, true_place, key_place, near, coordinate_weight)
-    return loss, share
+    if torch.is_grad_enabled():
+        return _Matching.apply(queries, keys, scale, true_key, true_place, key_place, near, coordinate_weight)
+    q, k, s = _wide(queries, keys, scale)
+    return _matching(q, k, s, true_key, true_place, key_place, near, coordinate_weight)[:2]
 
 
 class _Matching(torch.autograd.Function):
@@ -69,13 +71,12 @@ class _Matching(torch.autograd.Function):
         near: Tensor | None,
         coordinate_weight: float,
     ) -> tuple[Tensor, Tensor]:
-        wide = torch.float64 if queries.dtype == torch.float64 else torch.float32
-        q, k, s = queries.to(wide), keys.to(wide), scale.to(wide)
-        place, truth = key_place.to(wide), true_place.to(wide)
+        q, k, s = _wide(queries, keys, scale)
+        loss, share, grad = _matching(q, k, s, true_key, true_place, key_place, near, coordinate_weight)
         with torch.autocast(queries.device.type, enabled=False):
-            loss, share, grad = _matching(q, k, s, true_key, truth, place, near, coordinate_weight)
-            grad_queries, grad_keys = (grad @ k).mul_(s), (grad.t() @ q).mul_(s)
-        grad_scale = (q * grad_queries).sum() / s
+            grad_queries, grad_keys = grad @ k, (grad.t() @ q).mul_(s)
+        grad_scale = (q * grad_queries).sum()
+        grad_queries.mul_(s)
         ctx.save_for_backward(grad_queries.to(queries.dtype), grad_keys.to(keys.dtype), grad_scale.to(scale.dtype))
         ctx.mark_non_differentiable(share)
         return loss, share
@@ -85,6 +86,12 @@ class _Matching(torch.autograd.Function):
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         grads = (grad_loss * grad for grad in ctx.saved_tensors)
         return *grads, None, None, None, None, None
+
+
+def _wide(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Float32, or float64 where the first is."""
+    wide = torch.float64 if tensors[0].dtype == torch.float64 else torch.float32
+    return tuple(tensor.to(wide) for tensor in tensors)
 
 
 def _matching(
@@ -99,7 +106,8 @@ def _matching(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Loss, share of right answers, and the gradient by the logits (M, K); ``near`` without the true keys."""
     count = len(queries)
-    logits = (queries @ keys.t()).mul_(scale)
+    key_place, true_place = key_place.to(queries.dtype), true_place.to(queries.dtype)
+    logits = _product(queries, keys.t()).mul_(scale)
     rows, columns = torch.nonzero(near, as_tuple=True) if near is not None else (true_key[:0], true_key[:0])
     true_logit = logits.gather(1, true_key[:, None])[:, 0]
     # The few near keys are taken out of the matrix, so that one exponential serves both softmaxes.
@@ -118,14 +126,15 @@ def _matching(
         lowered, near_answers = (top - highest).exp(), (near_logits - highest[rows]).exp()
         everything = (total * lowered).index_add(0, rows, near_answers)
         near_places = near_answers[:, None] * key_place[columns]
-        expected = ((answers @ key_place) * lowered[:, None]).index_add(0, rows, near_places) / everything[:, None]
+        expected = _product(answers, key_place) * lowered[:, None]
+        expected = expected.index_add(0, rows, near_places) / everything[:, None]
         loss = loss + coordinate_weight * F.smooth_l1_loss(expected, true_place, beta=_HUBER)
         slope = ((expected - true_place) / _HUBER).clamp(-1, 1) * (coordinate_weight / true_place.numel())
         offset = (slope * expected).sum(dim=1)
         weights[:, :2] = slope * (lowered / everything)[:, None]
         weights[:, 2] -= offset * lowered / everything
         near_grad = near_answers / everything[rows] * ((slope[rows] * key_place[columns]).sum(dim=1) - offset[rows])
-    grad = answers.mul_(weights @ torch.cat([key_place, torch.ones_like(key_place[:, :1])], dim=1).t())
+    grad = answers.mul_(_product(weights, torch.cat([key_place, torch.ones_like(key_place[:, :1])], dim=1).t()))
     grad[rows, columns] = near_grad
     grad[torch.arange(count, device=grad.device), true_key] -= 1 / count
     return loss, share, grad
@@ -166,9 +175,9 @@ def closer_than(a: Tensor, b: Tensor, distance: float) -> Tensor:
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
-    """Matrix product in float32 also under autocast, which would round it to bfloat16."""
+    """Matrix product in float32 (or float64) also under autocast, which would round it to bfloat16."""
     with torch.autocast(a.device.type, enabled=False):
-        return a.float() @ b.float()
+        return a @ b if a.dtype == torch.float64 else a.float() @ b.float()
 
 
 def _zero_of(*parts: Tensor | float) -> Tensor:

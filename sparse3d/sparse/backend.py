@@ -21,7 +21,7 @@ PRODUCTS = ("float32", "bfloat16")
 _log = logging.getLogger("sparse3d")
 _configured = os.environ.get("SPARSE3D_BACKEND", "auto")
 _products = "float32"
-_announced: set[str] = set()
+_announced: set[tuple[str, str]] = set()
 
 
 @gin.configurable("sparse")
@@ -79,8 +79,8 @@ def resolve(device: torch.device, backend: str | None = None) -> tuple[str, str]
 def make_manager(coords: Tensor, backend: str | None = None, stride: Triple = (1, 1, 1)) -> CoordinateManager:
     """The coordinate manager of new coordinates (N, 4) of tensor stride ``stride``, of the backend in force."""
     name, reason = resolve(coords.device, backend)
-    if name not in _announced:
-        _announced.add(name)
+    if (name, _products) not in _announced:
+        _announced.add((name, _products))
         _log.info("sparse backend: %s (%s)%s", name, reason, f", {_products} products" * (_products != "float32"))
     if name == "minkowski":
         from sparse3d.sparse.minkowski import MinkowskiCoordinateManager

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from sparse3d.sparse.coordinates import Triple, triple
+from sparse3d.sparse.coordinates import Triple, scaled, triple
 from sparse3d.sparse.kernel_map import KernelRegion
 from sparse3d.sparse.manager import CoordinateKey
 from sparse3d.sparse.tensor import SparseTensor
@@ -68,6 +68,8 @@ class ConvolutionBase(nn.Module):
         """
         if x.feats.shape[1] != self.kernel.shape[-2]:
             raise ValueError(f"a layer of {self.kernel.shape[-2]} input channels was given {x.feats.shape[1]}")
+        if x.feats.device != self.kernel.device:
+            raise ValueError(f"the layer is on {self.kernel.device}, its input on {x.feats.device}: move one of them")
         target = self.output_key(x) if onto is None else given_key(x, onto, self.stride, self.transposed)
         if self.kernel.ndim == 2 and target != x.key:
             raise ValueError("a kernel of one voxel stays on the voxels of its input")
@@ -117,16 +119,12 @@ def given_key(x: SparseTensor, onto: SparseTensor, stride: Triple, transposed: b
     if onto.manager is not x.manager:
         raise ValueError("`onto` must be computed from the same SparseTensor as the input")
     fine, coarse = (onto, x) if transposed else (x, onto)
-    if _scaled(fine.tensor_stride, stride) != coarse.tensor_stride:
+    if scaled(fine.tensor_stride, stride) != coarse.tensor_stride:
         raise ValueError(
             f"`onto` has tensor stride {onto.tensor_stride}, which stride {stride} does not lead to "
             f"from {x.tensor_stride}"
         )
     return onto.key
-
-
-def _scaled(a: Triple, b: Triple) -> Triple:
-    return a[0] * b[0], a[1] * b[1], a[2] * b[2]
 
 
 def _short(values: Triple) -> str:

@@ -28,6 +28,11 @@ def triple(value: int | Sequence[int], what: str) -> Triple:
     return values[0], values[1], values[2]
 
 
+def scaled(a: Triple, b: Triple) -> Triple:
+    """The product of each axis."""
+    return a[0] * b[0], a[1] * b[1], a[2] * b[2]
+
+
 def check_range(coords: Tensor) -> None:
     """Raise ValueError where ``coords`` (N, 4) does not fit the packed key."""
     if len(coords) == 0:
@@ -98,8 +103,13 @@ class CoordinateSet:
         return cls(unpack(keys), keys, None)
 
     def strided(self, stride: Triple) -> CoordinateSet:
-        """The set of ``floor(c / stride) * stride``, sorted; floors for negative coordinates too."""
-        return CoordinateSet.of_keys(pack(floor_to(self.coords, stride)))
+        """The set of ``floor(c / stride) * stride``, sorted; floors for negative coordinates too.
+
+        Raises ValueError where a floor leaves the guarded range.
+        """
+        floors = floor_to(self.coords, stride)
+        check_range(floors)
+        return CoordinateSet.of_keys(pack(floors))
 
     def expanded(self, offsets: Tensor) -> CoordinateSet:
         """The set of all voxels plus all ``offsets`` (K, 3), sorted.

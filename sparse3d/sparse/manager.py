@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sparse3d.sparse.coordinates import CoordinateSet, Triple
+from sparse3d.sparse.coordinates import CoordinateSet, Triple, scaled
 from sparse3d.sparse.functional import rounded_gradient, rounded_operands, sparse_convolution
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map, spaced_offsets
 
@@ -64,7 +64,7 @@ class CoordinateManager:
 
     def strided(self, key: CoordinateKey, stride: Triple) -> CoordinateKey:
         """Where a layer of ``stride`` puts its output: ``floor(c / s) * s``, on the same branch, made once."""
-        out = replace(key, stride=_times(key.stride, stride))
+        out = replace(key, stride=scaled(key.stride, stride))
         if out not in self._sets:
             self._sets[out] = self._sets[key].strided(out.stride)
         return out
@@ -156,7 +156,3 @@ class CoordinateManager:
             )
         a, b, c = (coarse // step for coarse, step in zip(key.stride, stride, strict=True))
         return a, b, c
-
-
-def _times(a: Triple, b: Triple) -> Triple:
-    return a[0] * b[0], a[1] * b[1], a[2] * b[2]

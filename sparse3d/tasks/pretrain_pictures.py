@@ -115,9 +115,7 @@ def _known_rows(maps: Sequence[MaskedMap]) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def _pictures(
-    maps: Sequence[MaskedMap], pair: MatchingPair, space: ColorSpace
-) -> list[np.ndarray]:
+def _pictures(maps: Sequence[MaskedMap], pair: MatchingPair, space: ColorSpace) -> list[np.ndarray]:
     return [
         feature_map_picture(values, mask, _tile_size(frame), space)
         for (values, mask), frame in zip(maps, pair.frames, strict=True)

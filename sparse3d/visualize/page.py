@@ -44,9 +44,7 @@ class Table:
             return "".join(f"<{tag}{m}>{html.escape(c)}</{tag}>" for m, c in zip(marks, row, strict=True))
 
         body = "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
-        return (
-            f"<table><caption>{html.escape(self.caption)}</caption><tr>{cells('th', self.header)}</tr>{body}</table>"
-        )
+        return f"<table><caption>{html.escape(self.caption)}</caption><tr>{cells('th', self.header)}</tr>{body}</table>"
 
 
 @dataclass

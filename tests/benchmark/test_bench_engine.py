@@ -140,6 +140,10 @@ BAD = [
     (["--sweep", "voxels", "--picture", "growth.pdf"], "end its name in .png"),
     (["--sweep", "voxels", "--picture", "nowhere/growth.png"], "there is no folder nowhere"),
     (["--picture", "growth.png"], "go with --sweep"),
+    (["--voxel-size", "0.1"], "has no effect"),
+    (["--cloud", "none.ply", "--voxels", "300"], "has no effect"),
+    (["--sweep", "threads", "--threads", "1"], "has no effect"),
+    (["--sweep", "channels", "--network", "Res16UNet14"], "has no effect"),
     (["--backends", "", "--beside", ""], "nothing to measure"),
 ]
 

@@ -124,9 +124,7 @@ def test_matches_stay_true_under_every_augmentation(sets: ViewSets, room_frames:
         assert [match[:2] for match in item.matches] == [(0, 1), (1, 0)]
         frames = [by_name[name.split("-")[1].split(".")[0]] for name in item.names]
         for source, target, source_pixels, target_pixels in item.matches:
-            apart = np.linalg.norm(
-                world(frames[source], source_pixels) - world(frames[target], target_pixels), axis=1
-            )
+            apart = np.linalg.norm(world(frames[source], source_pixels) - world(frames[target], target_pixels), axis=1)
             assert len(apart) > 100 and np.quantile(apart, 0.99) < 0.12  # a pixel covers 8 cm at 4 m
             assert item.views is not None and item.shared is not None
             for view, pixels in ((source, source_pixels), (target, target_pixels)):

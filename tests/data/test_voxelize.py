@@ -15,9 +15,7 @@ from sparse3d.data.masking import draw_mask
 from sparse3d.data.voxelize import majority_label, mean_by_voxel, voxelize
 from sparse3d.types import IGNORE
 
-POINTS = hnp.arrays(
-    np.float32, st.tuples(st.integers(0, 60), st.just(3)), elements=st.floats(-1.0, 1.0, width=32)
-)
+POINTS = hnp.arrays(np.float32, st.tuples(st.integers(0, 60), st.just(3)), elements=st.floats(-1.0, 1.0, width=32))
 quick = settings(max_examples=40, deadline=None)
 
 

@@ -219,3 +219,10 @@ def test_a_kernel_that_leaves_the_guarded_margin_is_refused() -> None:
     coords = CoordinateSet.build(as_rows([(0, 0, 0, 0)]))
     with pytest.raises(ValueError, match="leave room"):
         build_kernel_map(coords, coords, cube(3, 2000))
+
+
+def test_a_stride_whose_floor_leaves_the_range_is_refused() -> None:
+    """-1 floored to a multiple of 2^17 would borrow from the batch index."""
+    coords = CoordinateSet.build(as_rows([(0, -1, -1, -1)]))
+    with pytest.raises(ValueError, match="shift the cloud"):
+        coords.strided((1 << 17,) * 3)

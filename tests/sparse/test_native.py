@@ -18,7 +18,7 @@ from sparse3d.sparse.coordinates import CoordinateSet
 from sparse3d.sparse.functional import sparse_convolution
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map
 from sparse3d.sparse.native import convolution
-from sparse3d.sparse.native.convolution import convolve, pointwise
+from sparse3d.sparse.native.convolution import convolve
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not())
 
@@ -141,7 +141,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(
 
 def test_without_a_bias_nothing_is_added_and_gradients_that_nobody_wants_are_not_made() -> None:
     x, kernel = torch.randn(9, 4), torch.randn(4, 6, requires_grad=True)
-    out = pointwise(x, kernel)
+    out = convolve(x, kernel, None)
     assert torch.allclose(out, x @ kernel, atol=1e-5)
     out.sum().backward()
     assert x.grad is None and kernel.grad is not None
@@ -181,7 +181,7 @@ def test_no_voxels_no_channels_and_double_precision_take_the_portable_way(dtype:
         x = SparseTensor.from_coords(some_coords(rows, 0), torch.ones(rows, c_in, dtype=dtype), 2, backend="native")
         assert layer(x).feats.shape == (rows, c_out)
         kernel, bias = torch.ones(c_in, c_out, dtype=dtype), torch.ones(1, c_out, dtype=dtype)
-        out = pointwise(torch.ones(rows, c_in, dtype=dtype), kernel, bias)
+        out = convolve(torch.ones(rows, c_in, dtype=dtype), kernel, None, bias)
         assert out.dtype == dtype and torch.equal(out, torch.full((rows, c_out), c_in + 1.0, dtype=dtype))
 
 
@@ -202,3 +202,9 @@ def test_a_kernel_that_does_not_fit_is_refused() -> None:
         convolve(torch.ones(5, 3), torch.ones(4, 2), None)
     with pytest.raises(ValueError, match="does not fit"):
         convolve(torch.ones(5, 3), torch.ones(1, 3, 2), None)
+
+
+def test_weights_left_on_another_device_are_an_error_not_an_address_to_read() -> None:
+    layer = Convolution(8, 8, 3).to("meta")
+    with pytest.raises(ValueError, match="the layer is on meta, its input on cpu"):
+        layer(SparseTensor.from_coords(some_coords(20, 0), torch.randn(20, 8), backend="native"))

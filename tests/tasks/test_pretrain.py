@@ -191,9 +191,7 @@ def test_two_processes_equal_one(room_folder: Path, tmp_path: Path, free_port: i
     """Pitfall: the loss reduced in place before backward; means or batch statistics of one process only."""
     train(make_task(room_folder), tmp_path / "one", settings=settings())
     mp.spawn(train_in_one_of_many, (2, free_port, str(room_folder), str(tmp_path / "two")), nprocs=2)
-    one, two = (
-        torch.load(tmp_path / name / "checkpoints" / "last.pt", weights_only=True) for name in ("one", "two")
-    )
+    one, two = (torch.load(tmp_path / name / "checkpoints" / "last.pt", weights_only=True) for name in ("one", "two"))
     for name, value in one["model"].items():
         torch.testing.assert_close(two["model"][name], value, rtol=1e-4, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
     for a, b in zip(one["task"]["means"], two["task"]["means"], strict=True):

@@ -126,9 +126,7 @@ def normalize(
     return out
 
 
-def _again(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, moments: Tensor, *, eps: float, relu: bool
-) -> Tensor:
+def _again(x: Tensor, weight: Tensor | None, bias: Tensor | None, moments: Tensor, *, eps: float, relu: bool) -> Tensor:
     x, weight, bias = map(_contiguous, (x, weight, bias))
     out = empty_rows(*x.shape)
     _forward(x, weight, bias, None, moments, eps, relu, out)

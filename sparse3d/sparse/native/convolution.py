@@ -72,11 +72,6 @@ def convolve(
     return _Convolution.apply(feats.float(), kernel.float(), bias, kernel_map, products == "bfloat16", recipe)
 
 
-def pointwise(feats: Tensor, kernel: Tensor, bias: Tensor | None = None, products: str = "float32") -> Tensor:
-    """``feats @ kernel + bias`` of (N, C_in), (C_in, C_out) and C_out elements; else as :func:`convolve`."""
-    return convolve(feats, kernel, None, bias, products)
-
-
 def _convolve_by_torch(
     feats: Tensor, kernel: Tensor, kernel_map: KernelMap | None, bias: Tensor | None, products: str
 ) -> Tensor:
@@ -91,9 +86,10 @@ def _convolve_by_torch(
 
 def _does(feats: Tensor, kernel: Tensor, kernel_map: KernelMap | None, bias: Tensor | None) -> bool:
     rows = (len(feats),) if kernel_map is None else (kernel_map.in_size, kernel_map.out_size)
-    types = [tensor.dtype for tensor in (feats, kernel, bias) if tensor is not None]
+    tensors = [tensor for tensor in (feats, kernel, bias) if tensor is not None]
+    types = [tensor.dtype for tensor in tensors]
     return (
-        feats.device.type == "cpu"
+        all(tensor.device.type == "cpu" for tensor in tensors)
         and torch.float32 in types
         and all(dtype in (torch.float32, torch.bfloat16, torch.float16) for dtype in types)
         and min(*rows, *kernel.shape) > 0

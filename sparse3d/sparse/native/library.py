@@ -5,12 +5,8 @@ stale library is never loaded; it is written under a temporary name and renamed,
 worst build it twice. The interface is plain C through ctypes: nothing of torch's headers is compiled, so one build
 takes seconds and serves every version of torch.
 
-``SPARSE3D_NATIVE_FLAGS`` adds flags for the compiler, and they enter the hash. With it the tests run under the address
-and undefined-behaviour sanitizers::
-
-    export SPARSE3D_NATIVE_FLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
-    LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \\
-        python -m pytest -s tests/sparse/test_native.py
+``SPARSE3D_NATIVE_FLAGS`` adds flags for the compiler, and they enter the hash: `make sanitize` runs the tests of the
+kernels under the address and undefined-behaviour sanitizers that way.
 """
 
 from __future__ import annotations
@@ -160,7 +156,10 @@ def _fingerprint(command: list[str]) -> str:
 
 
 def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise NativeUnavailableError(f"{command[0]} does not start: {error}") from error
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
         raise NativeUnavailableError(f"{command[0]} failed: {reason}")

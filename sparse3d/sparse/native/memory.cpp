@@ -65,7 +65,12 @@ public:
             kept -= block.size;
         } else {
             shrink(wanted);
-            void* data = mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            void* data = fresh(wanted);
+            if (data == MAP_FAILED) {
+                most = 0;  // out of memory: nothing idle is worth keeping
+                shrink(0);
+                data = fresh(wanted);
+            }
             if (data == MAP_FAILED) return block;
             block = {data, wanted};
         }
@@ -83,10 +88,17 @@ public:
         shrink(0);
     }
 
+    int64_t count(size_t Pool::*what) {
+        const std::lock_guard<std::mutex> guard(mutex);
+        return static_cast<int64_t>(this->*what);
+    }
+
     std::mutex mutex;
     size_t used = 0, kept = 0, most = 0;
 
 private:
+    static void* fresh(size_t size) { return mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
+
     // Gives the longest idle blocks back to the system until `more` bytes fit.
     void shrink(size_t more) {
         size_t gone = 0;
@@ -140,6 +152,6 @@ extern "C" void* sparse3d_pool_rows(int64_t rows, int64_t columns) {
 }
 
 // Bytes of blocks that tensors hold, of idle ones, and the most that tensors held, which bounds the two together.
-extern "C" int64_t sparse3d_pool_used() { return static_cast<int64_t>(pool().used); }
-extern "C" int64_t sparse3d_pool_kept() { return static_cast<int64_t>(pool().kept); }
-extern "C" int64_t sparse3d_pool_most() { return static_cast<int64_t>(pool().most); }
+extern "C" int64_t sparse3d_pool_used() { return pool().count(&Pool::used); }
+extern "C" int64_t sparse3d_pool_kept() { return pool().count(&Pool::kept); }
+extern "C" int64_t sparse3d_pool_most() { return pool().count(&Pool::most); }

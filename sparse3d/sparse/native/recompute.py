@@ -3,7 +3,7 @@
 The output of a normalisation (with its ReLU) is one pass over its input, which the normalisation keeps for its own
 gradients. So the convolution that reads that output keeps the way to make it, not the output itself: of the two large
 tensors a layer would keep, one remains. (The idea of in-place activated batch normalisation, Rota Bulo et al. 2018,
-without its restriction to invertible activations.)
+without its restriction to invertible activations.) Writing through ``.data`` is not seen by it, as by autograd.
 """
 
 from __future__ import annotations
