@@ -17,10 +17,9 @@ class WorkerProcess:
 
     def __init__(self, variant: Variant, threads: int) -> None:
         self.variant = variant
-        policy = "PASSIVE" if variant.passive else "unset"
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed with the worker
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sparse3d.benchmark.worker", variant.engine, policy, str(threads)],
+            [sys.executable, "-m", "sparse3d.benchmark.worker", variant.engine, variant.waiting, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

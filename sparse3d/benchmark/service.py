@@ -28,6 +28,7 @@ class Service:
         loaded = str(cache_root()) in maps.read_text() if maps.exists() else None
         return {
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY"),
+            "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT"),
             "threads": torch.get_num_threads(),
             "our_library_loaded": loaded,
         }

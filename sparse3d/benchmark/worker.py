@@ -1,6 +1,6 @@
 """A process that measures one variant: requests come in as lines of JSON, answers go out as lines of JSON.
 
-    python -m sparse3d.benchmark.worker ENGINE unset|PASSIVE THREADS
+    python -m sparse3d.benchmark.worker ENGINE sparse3d|passive|default THREADS
 
 OpenMP reads its wait policy when torch loads it, and memory settings belong to a process: hence one process a variant.
 Between requests it blocks in a read, and costs the others nothing.
@@ -16,9 +16,10 @@ from typing import IO, Any
 
 def main() -> None:
     """Answers requests until the input ends."""
-    engine, policy, threads = sys.argv[1:]
-    if policy == "unset":  # `import sparse3d` has set it; torch is not loaded yet
-        os.environ.pop("OMP_WAIT_POLICY", None)
+    engine, waiting, threads = sys.argv[1:]
+    if waiting == "default":  # `import sparse3d` has set these; torch is not loaded yet
+        for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+            os.environ.pop(name, None)
     if "torch" in sys.modules:
         raise RuntimeError("torch was imported before the environment was set")
     # Libraries that print must not break the protocol: what they print goes to stderr.

@@ -64,8 +64,10 @@ def test_times_ratios_and_the_environments_of_the_processes(
         assert row["title"] in text
         assert row["process"]["threads"] == 1
     assert rows["torch"]["process"]["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert rows["torch"]["process"]["GOMP_SPINCOUNT"] == "10000"
     if there:
         assert rows["minkowskiengine"]["process"]["OMP_WAIT_POLICY"] is None
+        assert rows["minkowskiengine"]["process"]["GOMP_SPINCOUNT"] is None
         assert rows["minkowskiengine"]["process"]["our_library_loaded"] in (False, None)
         assert rows["minkowskiengine"]["x_as_installed"] == 1
 
