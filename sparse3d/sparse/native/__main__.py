@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sparse3d.sparse import native
 
-if native.available():
-    print(f"native: compiled for this CPU ({native.variant()})")
-else:
-    print(f"native: not available, the torch backend computes: {native.why_not()}")
+if __name__ == "__main__":  # modules are also imported to learn their configurables
+    if native.available():
+        print(f"native: compiled for this CPU ({native.variant()})")
+    else:
+        print(f"native: not available, the torch backend computes: {native.why_not()}")
