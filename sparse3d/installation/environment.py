@@ -57,7 +57,9 @@ def install_packages(root: Path, venv: Path) -> None:
         _run([*pip, pinned_pip], output)
         _run([*pip, "-r", str(pins)], output)
         _run([*pip, "--no-deps", "--no-build-isolation", "-e", str(root)], output)
-        _run([str(interpreter(venv)), "-m", "sparse3d.sparse.native"], output)  # or on first use; no compiler is no fault
+        _run(
+            [str(interpreter(venv)), "-m", "sparse3d.sparse.native"], output
+        )  # or on first use; no compiler is no fault
 
 
 def _run(command: list[str], output: IO[str]) -> None:

@@ -60,19 +60,9 @@ class _Matching(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        queries: Tensor,
-        keys: Tensor,
-        scale: Tensor,
-        true_key: Tensor,
-        true_place: Tensor,
-        key_place: Tensor,
-        near: Tensor | None,
-        coordinate_weight: float,
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, scale: Tensor, *given: Any) -> tuple[Tensor, Tensor]:
         q, k, s = _wide(queries, keys, scale)
-        loss, share, grad = _matching(q, k, s, true_key, true_place, key_place, near, coordinate_weight)
+        loss, share, grad = _matching(q, k, s, *given)
         with torch.autocast(queries.device.type, enabled=False):
             grad_queries, grad_keys = grad @ k, (grad.t() @ q).mul_(s)
         grad_scale = (q * grad_queries).sum()

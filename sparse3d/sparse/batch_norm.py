@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from sparse3d.sparse.native import batch_norm as native_form
+from sparse3d.sparse.precision import widest_type
 
 
 class SynchronizedBatchNorm1d(nn.BatchNorm1d):
@@ -101,8 +102,8 @@ def _finish(out: Tensor, relu: bool, residual: Tensor | None) -> Tensor:
 
 
 def _sums(x: Tensor) -> Tensor:
-    # Rows, sums and sums of squares, (1 + 2 C,), in float64: the difference of two large sums is taken afterwards.
-    wide = x.double()
+    # Rows, sums, sums of squares, (1 + 2 C,), as wide as can be: the difference of two large sums is taken afterwards.
+    wide = x.to(widest_type(x))
     return torch.cat([wide.new_tensor([float(len(x))]), wide.sum(0), (wide**2).sum(0)])
 
 

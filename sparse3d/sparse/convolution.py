@@ -10,7 +10,7 @@ from torch import nn
 
 from sparse3d.sparse.coordinates import Triple, scaled, triple
 from sparse3d.sparse.kernel_map import KernelRegion
-from sparse3d.sparse.manager import CoordinateKey
+from sparse3d.sparse.manager import Connection, CoordinateKey
 from sparse3d.sparse.tensor import SparseTensor
 
 
@@ -73,7 +73,8 @@ class ConvolutionBase(nn.Module):
         target = self.output_key(x) if onto is None else given_key(x, onto, self.stride, self.transposed)
         if self.kernel.ndim == 2 and target != x.key:
             raise ValueError("a kernel of one voxel stays on the voxels of its input")
-        feats = x.manager.convolve(x.feats, self.kernel, self.bias, x.key, target, self.region, self.transposed)
+        connection = Connection(x.key, target, self.region, self.transposed)
+        feats = x.manager.convolve(x.feats, self.kernel, self.bias, connection)
         return x.at(target, feats)
 
     def extra_repr(self) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sparse3d.sparse.coordinates import Triple, check_range, floor_to, pack, triple
+from sparse3d.sparse.precision import sum_type, widest_type
 from sparse3d.sparse.tensor import SparseTensor
 
 
@@ -86,8 +87,9 @@ class TensorField:
         check_range(self.coords.detach().floor())
         corner, fraction = lattice_corner(self.coords, stride)
         # All corners are grouped at once for MinkowskiEngine's row order: point by point, z fastest.
-        corners = torch.stack([moved for moved, _ in around(corner, fraction, stride)], dim=1).reshape(-1, 4)
-        weights = torch.stack([weight for _, weight in around(corner, fraction, stride)], dim=1).to(self.feats.dtype)
+        voxels, shares = zip(*around(corner, fraction, stride), strict=True)
+        corners = torch.stack(voxels, dim=1).reshape(-1, 4)
+        weights = torch.stack(shares, dim=1).to(self.feats.dtype)
         first, voxel_of_corner = _group(corners)
         feats = self.feats.new_zeros(len(first), self.feats.shape[1])
         for index, rows in enumerate(voxel_of_corner.view(-1, 8).unbind(1)):
@@ -115,7 +117,7 @@ def lattice_corner(coords: Tensor, stride: Triple) -> tuple[Tensor, Tensor]:
 
     The fraction is that of the stride, in [0, 1).
     """
-    points = coords if coords.is_floating_point() else coords.to(torch.float64)
+    points = coords if coords.is_floating_point() else coords.to(widest_type(coords))
     # Beyond +-2^40 no voxel is possible, and a float that large may have no integer to become.
     cells = points.detach().floor().clamp(-(2.0**40), 2.0**40).to(torch.int64)
     corner = floor_to(cells, stride)  # by integers: a rounded quotient may reach the next voxel
@@ -165,8 +167,7 @@ def _average(feats: Tensor, first: Tensor, voxel_of_point: Tensor) -> Tensor:
 
 
 def _wide_sum(feats: Tensor, first: Tensor, voxel_of_point: Tensor) -> Tensor:
-    """Half types are summed in float32: a bfloat16 sum of ones stops at 256."""
-    wide = feats.to(torch.promote_types(feats.dtype, torch.float32))
+    wide = feats.to(sum_type(feats))
     return wide.new_zeros(len(first), feats.shape[1]).index_add(0, voxel_of_point, wide)
 
 

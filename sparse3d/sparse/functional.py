@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -46,18 +46,15 @@ def check_fit(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> None:
         raise ValueError(f"kernel {tuple(kernel.shape)} does not fit {slots} slots and {channels} channels")
 
 
-def rounded_operands(feats: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """Both rounded to bfloat16 in value, not in type; the gradients pass unrounded.
+def multiplied(feats: Tensor, kernel: Tensor, multiply: Callable[[Tensor, Tensor], Tensor], products: str) -> Tensor:
+    """``multiply(feats, kernel)``, with the operands that ``products`` asks for.
 
-    Beside :func:`rounded_gradient` on the result this is what ``products = "bfloat16"`` means on every backend: the
-    operands of every product, forward and backward, have 8 significant bits, and the sums 24.
+    ``bfloat16`` rounds the operands of every product, forward and backward, to 8 significant bits in value, not type;
+    sums are not rounded.
     """
-    return _RoundValue.apply(feats), _RoundValue.apply(kernel)
-
-
-def rounded_gradient(out: Tensor) -> Tensor:
-    """``out`` itself, whose gradient is rounded to bfloat16 in value."""
-    return _RoundGradient.apply(out)
+    if products != "bfloat16":
+        return multiply(feats, kernel)
+    return _RoundGradient.apply(multiply(_RoundValue.apply(feats), _RoundValue.apply(kernel)))
 
 
 class _RoundValue(torch.autograd.Function):

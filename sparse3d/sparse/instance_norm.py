@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sparse3d.sparse.precision import widest_type
+
 
 def instance_norm(
     feats: Tensor,
@@ -31,8 +33,7 @@ def instance_norm(
         raise ValueError(f"{len(feats)} rows need as many batch indices, got the shape {tuple(batch_index.shape)}")
     batch_index = batch_index.long()
     counts = torch.bincount(batch_index, minlength=batch_size).clamp_min(1).unsqueeze(1)
-    # Means in float64: a sum over 100,000 rows, one after the other, loses three digits of a float.
-    wide = feats.double()
+    wide = feats.to(widest_type(feats))
     mean = _sums(wide, batch_index, batch_size) / counts
     centred = wide - mean[batch_index]
     var = _sums(centred * centred, batch_index, batch_size) / counts

@@ -7,12 +7,13 @@ is freed with the last tensor that refers to the manager.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sparse3d.sparse.coordinates import CoordinateSet, Triple, scaled
-from sparse3d.sparse.functional import rounded_gradient, rounded_operands, sparse_convolution
+from sparse3d.sparse.functional import multiplied, sparse_convolution
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map, spaced_offsets
 
 
@@ -26,6 +27,15 @@ class CoordinateKey:
 
     stride: Triple
     branch: int = 0
+
+
+class Connection(NamedTuple):
+    """Which voxels a kernel connects: from ``source`` to ``target``."""
+
+    source: CoordinateKey
+    target: CoordinateKey
+    region: KernelRegion
+    transposed: bool = False
 
 
 class CoordinateManager:
@@ -103,43 +113,23 @@ class CoordinateManager:
             self._maps[name] = build_kernel_map(self._sets[source], self._sets[target], region, source.stride)
         return self._maps[name]
 
-    def convolve(
-        self,
-        feats: Tensor,
-        kernel: Tensor,
-        bias: Tensor | None,
-        source: CoordinateKey,
-        target: CoordinateKey,
-        region: KernelRegion,
-        transposed: bool = False,
-    ) -> Tensor:
-        """Convolution of ``feats`` (N_in, C_in), living on ``source``, to (N_out, C_out) on ``target``.
+    def convolve(self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection) -> Tensor:
+        """Convolution of ``feats`` (N_in, C_in), living on the source, to (N_out, C_out) on the target.
 
         Args:
             kernel: (K, C_in, C_out), or (C_in, C_out) for a kernel of one voxel that stays where it is.
             bias: (1, C_out).
         """
-        if self.products == "bfloat16":
-            feats, kernel = rounded_operands(feats, kernel)
-        if kernel.ndim == 2:
-            out = feats @ kernel
-        else:
-            out = self.product(feats, kernel, source, target, region, transposed)
-        if self.products == "bfloat16":
-            out = rounded_gradient(out)
+
+        def multiply(feats: Tensor, kernel: Tensor) -> Tensor:
+            return feats @ kernel if kernel.ndim == 2 else self.product(feats, kernel, connection)
+
+        out = multiplied(feats, kernel, multiply, self.products)
         return out if bias is None else out + bias
 
-    def product(
-        self,
-        feats: Tensor,
-        kernel: Tensor,
-        source: CoordinateKey,
-        target: CoordinateKey,
-        region: KernelRegion,
-        transposed: bool,
-    ) -> Tensor:
+    def product(self, feats: Tensor, kernel: Tensor, connection: Connection) -> Tensor:
         """The convolution itself, for a kernel (K, C_in, C_out)."""
-        return sparse_convolution(feats, kernel, self.kernel_map(source, target, region, transposed))
+        return sparse_convolution(feats, kernel, self.kernel_map(*connection))
 
     def batch_index(self, key: CoordinateKey) -> Tensor:
         """Batch index (N,) int64 of every voxel of ``key``."""

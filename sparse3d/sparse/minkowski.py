@@ -17,9 +17,7 @@ from torch import Tensor
 
 from sparse3d.sparse import minkowski_import
 from sparse3d.sparse.coordinates import Triple
-from sparse3d.sparse.functional import sparse_convolution
-from sparse3d.sparse.kernel_map import KernelRegion
-from sparse3d.sparse.manager import CoordinateKey, CoordinateManager
+from sparse3d.sparse.manager import Connection, CoordinateKey, CoordinateManager
 
 
 @dataclass(frozen=True)
@@ -54,18 +52,11 @@ class MinkowskiCoordinateManager(CoordinateManager):
         self._manager = engine.CoordinateManager(D=3, coordinate_map_type=map_type)
         self._inside: dict[CoordinateKey, _EngineSet] = {}
 
-    def product(
-        self,
-        feats: Tensor,
-        kernel: Tensor,
-        source: CoordinateKey,
-        target: CoordinateKey,
-        region: KernelRegion,
-        transposed: bool,
-    ) -> Tensor:
+    def product(self, feats: Tensor, kernel: Tensor, connection: Connection) -> Tensor:
+        source, target, region, transposed = connection
         if min(len(self.coordinates(source)), len(self.coordinates(target)), *kernel.shape) == 0:
             # MinkowskiEngine has no empty maps: its kernel map of none is a dangling reference.
-            return sparse_convolution(feats, kernel, self.kernel_map(source, target, region, transposed))
+            return super().product(feats, kernel, connection)
         inputs, outputs = self._inserted(source), self._inserted(target)
         coarse, fine = (source, target) if transposed else (target, source)
         stride = tuple(c // f for c, f in zip(coarse.stride, fine.stride, strict=True))

@@ -16,7 +16,8 @@ from sparse3d.sparse.convolution import given_key
 from sparse3d.sparse.coordinates import triple
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion
 from sparse3d.sparse.manager import CoordinateKey
-from sparse3d.sparse.pooling_functional import max_pool, sum_pool, sum_type
+from sparse3d.sparse.pooling_functional import max_pool, sum_pool
+from sparse3d.sparse.precision import sum_type, widest_type
 from sparse3d.sparse.tensor import SparseTensor
 
 
@@ -134,8 +135,7 @@ def global_pool(x: SparseTensor, mode: str = "average") -> Tensor:
     if mode == "max":
         pooled = feats.new_zeros(x.batch_size, feats.shape[1])
         return pooled.scatter_reduce(0, index[:, None].expand_as(feats), feats, "amax", include_self=False)
-    # In float64 where the device has it: a sum over 100,000 rows, one after the other, loses three digits of a float.
-    wide = feats.to(sum_type(feats) if feats.device.type == "mps" else torch.float64)
+    wide = feats.to(widest_type(feats))
     pooled = wide.new_zeros(x.batch_size, feats.shape[1]).index_add(0, index, wide)
     if mode == "average":
         pooled = pooled / torch.bincount(index, minlength=x.batch_size).clamp_(min=1)[:, None]

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sparse3d.sparse.kernel_map import KernelMap
+from sparse3d.sparse.precision import sum_type
 
 _BLOCK_ELEMENTS = 1 << 17  # of features; between 1 << 16 and 1 << 20 the time hardly changes
 
@@ -33,11 +34,6 @@ def max_pool(feats: Tensor, kernel_map: KernelMap) -> Tensor:
     Of equal values the one of the first slot gets the gradient.
     """
     return _MaxPool.apply(feats, kernel_map)
-
-
-def sum_type(feats: Tensor) -> torch.dtype:
-    """What to sum in: at least float32, as autocast leaves features in half types behind."""
-    return torch.promote_types(feats.dtype, torch.float32)
 
 
 class _SumPool(torch.autograd.Function):

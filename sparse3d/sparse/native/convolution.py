@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sparse3d.sparse.functional import check_fit, rounded_gradient, rounded_operands, sparse_convolution
-from sparse3d.sparse.kernel_map import KernelMap, KernelRegion
-from sparse3d.sparse.manager import CoordinateKey, CoordinateManager
+from sparse3d.sparse.functional import check_fit, multiplied, sparse_convolution
+from sparse3d.sparse.kernel_map import KernelMap
+from sparse3d.sparse.manager import Connection, CoordinateManager
 from sparse3d.sparse.native import library
 from sparse3d.sparse.native.memory import empty_rows
 from sparse3d.sparse.native.recompute import Recipe, recipe_of
@@ -23,17 +23,8 @@ class NativeCoordinateManager(CoordinateManager):
 
     backend = "native"
 
-    def convolve(
-        self,
-        feats: Tensor,
-        kernel: Tensor,
-        bias: Tensor | None,
-        source: CoordinateKey,
-        target: CoordinateKey,
-        region: KernelRegion,
-        transposed: bool = False,
-    ) -> Tensor:
-        kernel_map = None if kernel.ndim == 2 else self.kernel_map(source, target, region, transposed)
+    def convolve(self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection) -> Tensor:
+        kernel_map = None if kernel.ndim == 2 else self.kernel_map(*connection)
         return convolve(feats, kernel, kernel_map, bias, self.products)
 
 
@@ -75,12 +66,10 @@ def convolve(
 def _convolve_by_torch(
     feats: Tensor, kernel: Tensor, kernel_map: KernelMap | None, bias: Tensor | None, products: str
 ) -> Tensor:
-    rounds = products == "bfloat16"
-    if rounds:
-        feats, kernel = rounded_operands(feats, kernel)
-    out = feats @ kernel if kernel_map is None else sparse_convolution(feats, kernel, kernel_map)
-    if rounds:
-        out = rounded_gradient(out)
+    def multiply(feats: Tensor, kernel: Tensor) -> Tensor:
+        return feats @ kernel if kernel_map is None else sparse_convolution(feats, kernel, kernel_map)
+
+    out = multiplied(feats, kernel, multiply, products)
     return out if bias is None else out + bias.reshape(1, -1)
 
 
