@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "training": set(),
     "visualize": {"types", "geometry"},
     "installation": {"sparse"},
+    "rooms": {"types", "geometry", "data"},
     "benchmark": {"types", "sparse", "data", "models", "visualize", "training", "run", "config"},
     "tasks": {"types", "geometry", "sparse", "data", "models", "losses", "metrics", "visualize", "training.task"},
 }
