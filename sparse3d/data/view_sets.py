@@ -13,19 +13,18 @@ import gin
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from sparse3d.data.augment import Augmentation
 from sparse3d.data.clouds import FramePoints, Masking, VoxelCloud, batch_clouds, frame_points, voxelize_frames
+from sparse3d.data.overlaps import frame_overlaps
 from sparse3d.data.readers import FrameSource, open_frames, open_scenes
 from sparse3d.errors import InputError
-from sparse3d.geometry import match_pixels, select_pairs, transform_points, unproject_depth, view_overlaps
+from sparse3d.geometry import match_pixels, select_pairs
 from sparse3d.types import Frame, Matches, ViewBatch, VoxelBatch
 
 _log = logging.getLogger("sparse3d")
 
 CLOUDS = ("shared", "per_view", "both")
-_OVERLAP_PIXEL_STEP = 8  # of a 640 x 480 depth image; 5 cm voxels are still hit several times each
 
 
 @gin.configurable
@@ -84,22 +83,12 @@ class FrameFolder:
 def scene_pairs(
     source: FrameSource, low: float, high: float, voxel_size: float = 0.05
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of frames whose overlap lies in [low, high].
+    """Pairs of frames whose overlap lies in [low, high]; overlaps stored beside the recording are used when fresh.
 
     Returns:
         pairs (P, 2) int64 with i < j, and the symmetric overlap matrix (F, F) float32.
     """
-    clouds = []
-    # Nothing to see for one room; a data set of hundreds of scenes takes minutes.
-    for i in tqdm(
-        range(len(source)), desc=f"overlaps of {source.scene}", unit="frame", disable=None, leave=False, delay=3
-    ):
-        depth, camera = source.depth(i), source.camera(i)
-        step = max(1, round(_OVERLAP_PIXEL_STEP * camera.width / 640))
-        sparse = np.zeros_like(depth)
-        sparse[::step, ::step] = depth[::step, ::step]
-        clouds.append(transform_points(source.pose(i), unproject_depth(sparse, camera)[0]))
-    overlap = view_overlaps(clouds, voxel_size=voxel_size).pair_overlap()
+    overlap = frame_overlaps(source, voxel_size)
     return select_pairs(overlap, low, high), overlap
 
 
