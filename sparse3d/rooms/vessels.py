@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse3d.rooms.builder import PieceBuilder, Vector
+from sparse3d.rooms.builder import PieceBuilder, Vector, rotation_x
 from sparse3d.rooms.piece import Material
 
 
@@ -35,9 +35,21 @@ class Ring:
         return np.stack([self.x + x, self.y + y, np.full_like(x, self.z)], axis=1)
 
 
-def loft(build: PieceBuilder, rings: Sequence[Ring], material: Material, part: str, sides: int = 28) -> None:
-    """A skin through ``rings`` in their order; one of half size 0 closes it."""
-    rows = [ring.points(sides) for ring in rings]
+def loft(
+    build: PieceBuilder,
+    rings: Sequence[Ring],
+    material: Material,
+    part: str,
+    sides: int = 28,
+    tilt: float = 0.0,
+    pivot: Vector = (0, 0, 0),
+) -> None:
+    """A skin through ``rings`` in their order, turned by ``tilt`` radians about an axis along x through ``pivot``.
+
+    A ring of half size 0 closes it.
+    """
+    turn, fixed = rotation_x(tilt), np.asarray(pivot, dtype=np.float64)
+    rows = [(ring.points(sides) - fixed) @ turn.T + fixed for ring in rings]
     widest = max(rows, key=lambda row: float(np.ptp(row[:, 0])))
     u = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(widest, axis=0), axis=1))])
     v = 0.0
@@ -45,6 +57,44 @@ def loft(build: PieceBuilder, rings: Sequence[Ring], material: Material, part: s
         step = float(np.linalg.norm(upper - lower, axis=1).mean())
         build.strip(lower, upper, u, v, v + step, material, part)
         v += step
+
+
+def plate_with_hole(
+    build: PieceBuilder,
+    outline: Vector | Sequence[Vector],
+    hole: Ring,
+    low: float,
+    high: float,
+    material: Material,
+    part: str,
+    sides: int = 28,
+) -> None:
+    """A plate of a convex ``outline`` (P, 2), counter-clockwise, between two heights, with ``hole`` cut through it.
+
+    Both outlines are sampled at the same angles around the hole's middle, the outer one at its corners, too.
+    """
+    corners = np.asarray(outline, dtype=np.float64) - [hole.x, hole.y]
+    angle = np.concatenate([np.linspace(-np.pi, np.pi, sides + 1)[:-1], np.arctan2(corners[:, 1], corners[:, 0])])
+    angle = np.unique(np.round(angle, 9))
+    angle = np.append(angle, angle[0] + 2 * np.pi)
+    way = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    edge = np.roll(corners, -1, axis=0) - corners
+    outward = np.stack([edge[:, 1], -edge[:, 0]], axis=1)
+    speed = way @ outward.T
+    reach = np.where(speed > 1e-12, (corners * outward).sum(axis=1) / np.maximum(speed, 1e-12), np.inf).min(axis=1)
+    exponent = 2 / hole.power
+    radius = (np.abs(way / np.asarray(hole.half)) ** exponent).sum(axis=1) ** (-1 / exponent)
+    outer, inner = way * reach[:, None] + [hole.x, hole.y], way * radius[:, None] + [hole.x, hole.y]
+
+    def at(points: np.ndarray, z: float) -> np.ndarray:
+        return np.column_stack([points, np.full(len(points), z)])
+
+    for z in (low, high):
+        flat = np.stack([at(outer, z)[:-1], at(outer, z)[1:], at(inner, z)[1:], at(inner, z)[:-1]], axis=1)
+        build.quads(flat, flat[:, :, :2] - outer.min(axis=0), material, part)
+    for points in (outer, inner):
+        u = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+        build.strip(at(points, low), at(points, high), u, low, high, material, part)
 
 
 def basin(

@@ -126,7 +126,7 @@ def lockers(rng: np.random.Generator, style: Style, width: float | None = None) 
     return build.build()
 
 
-@construction("cabinet", "tv_stand")
+@construction("cabinet")
 def low_board(rng: np.random.Generator, style: Style, width: float | None = None) -> Piece:
     """A long low cabinet with doors, drawers and open bays: where a television stands."""
     return _media_board(rng, style, "cabinet", width)

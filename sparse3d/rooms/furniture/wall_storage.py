@@ -84,7 +84,8 @@ def bracket_shelf(rng: np.random.Generator, style: Style, width: float | None = 
         build.support((width / 2, depth / 2, z + thick), (width - 0.03, depth - 0.03),
                       rise - thick - 0.13 if k + 1 < count else 0.35)  # fmt: skip
         for x in (width * 0.15, width * 0.85):
-            build.board((x - 0.01, depth - 0.008, z - 0.12), (x + 0.01, depth, z), metal, "bracket")
+            foot = z - 0.12 if k == 0 else z - rise + thick  # the strip runs on from board to board
+            build.board((x - 0.01, depth - 0.008, foot), (x + 0.01, depth, z), metal, "bracket")
             build.board((x - 0.01, depth - reach, z - 0.008), (x + 0.01, depth - 0.008, z), metal, "bracket")
             start = (x, depth - 0.006, z - 0.11)
             build.cylinder(start, (x, depth - reach * 0.85, z - 0.005), 0.005, metal, "bracket", 6)
