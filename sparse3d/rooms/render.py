@@ -200,7 +200,7 @@ class _Maps:
         self.surface = self.fill(own, -1, np.int64)
 
     def fill(self, values: np.ndarray, empty: float, kind: type) -> np.ndarray:
-        image = np.full(self._size[0] * self._size[1], empty, dtype=kind)
+        image: np.ndarray = np.full(self._size[0] * self._size[1], empty, dtype=kind)
         image[self._ray] = values
         return image.reshape(self._size)
 
@@ -215,7 +215,7 @@ class _Lighting:
         self.normals = np.zeros((*size, 3), dtype=np.float32)
         self.points.reshape(-1, 3)[hits.ray], self.normals.reshape(-1, 3)[hits.ray] = hits.points, hits.normals
         # One column a lamp and one for the sky: the share of each that reaches a pixel.
-        reaches = np.ones((size[0] * size[1], len(room.lights) + 1), dtype=np.float32)
+        reaches: np.ndarray = np.ones((size[0] * size[1], len(room.lights) + 1), dtype=np.float32)
         plain = [from_lamp(light, hits.points, hits.normals)[0] for light in room.lights]
         if shadows:
             slot = slots(*size)[hits.ray]
