@@ -25,7 +25,7 @@ _SHOULDER = 0.65  # linear: from here on brightness is compressed towards 1
 class TextureAtlas:
     """The textures of all materials with their mip levels, in one array that pixels are looked up in at once.
 
-    A texture's last row lies at v = 0 and its first at the top, so that images stand upright on walls.
+    A texture's columns run along u and its rows along v, row 0 at v = 0.
     """
 
     def __init__(self, materials: Sequence[Material]) -> None:
@@ -56,16 +56,16 @@ class TextureAtlas:
         row = np.minimum(self._first[material] + level.astype(np.int64), self._last[material])
         offset, rows, cols = self._levels[row].T
         x = _fraction(uv[:, 0] / self._extent[material]) * cols - 0.5
-        y = _fraction(-uv[:, 1] / (texel * height)) * rows - 0.5
+        y = _fraction(uv[:, 1] / (texel * height)) * rows - 0.5
         x0, y0 = np.floor(x), np.floor(y)
         fx, fy = (x - x0).astype(np.float32)[:, None], (y - y0).astype(np.float32)[:, None]
-        left, top = x0.astype(np.int64) % cols, y0.astype(np.int64) % rows
-        right, bottom = (left + 1) % cols, (top + 1) % rows
-        upper, lower = offset + top * cols, offset + bottom * cols
+        left, low = x0.astype(np.int64) % cols, y0.astype(np.int64) % rows
+        right, high = (left + 1) % cols, (low + 1) % rows
+        one, next_one = offset + low * cols, offset + high * cols
         t = self._texels
-        over = t[upper + left] * (1 - fx) + t[upper + right] * fx
-        under = t[lower + left] * (1 - fx) + t[lower + right] * fx
-        return to_linear(over * (1 - fy) + under * fy)
+        here = t[one + left] * (1 - fx) + t[one + right] * fx
+        there = t[next_one + left] * (1 - fx) + t[next_one + right] * fx
+        return to_linear(here * (1 - fy) + there * fy)
 
 
 def mip_levels(texture: np.ndarray) -> list[np.ndarray]:
