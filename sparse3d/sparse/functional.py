@@ -16,6 +16,8 @@ from sparse3d.sparse.kernel_map import KernelMap
 _GATHER_ALL_CHANNELS = 8
 # ... as long as the gathered matrix stays small: 256 MB of float32.
 _GATHER_ALL_ELEMENTS = 1 << 26
+# Rows that are gathered, multiplied and scattered at a time on a CPU, so that a block stays in the caches.
+_CPU_BLOCK_ROWS = 4096
 
 
 def sparse_convolution(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
@@ -121,23 +123,20 @@ def _accumulate_grads(
     grad_kernel: Tensor | None,
 ) -> None:
     """Adds the gradients into ``grad_feats`` and ``grad_kernel``, whichever is given."""
-    for slot, (rows_in, rows_out) in _slots(kernel_map):
-        identity = slot == kernel_map.identity_slot
-        grads = grad_out if identity else grad_out.index_select(0, rows_out)
+    identity = kernel_map.identity_slot
+    if identity is not None:
         if grad_kernel is not None:
-            inputs = feats if identity else feats.index_select(0, rows_in)
-            torch.mm(inputs.t(), grads, out=grad_kernel[slot])
-        if grad_feats is not None and identity:
-            grad_feats.addmm_(grads, kernel[slot].t())
-        elif grad_feats is not None:
-            grad_feats.index_add_(0, rows_in, grads @ kernel[slot].t())
-
-
-def _slots(kernel_map: KernelMap) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
-    for slot in range(kernel_map.slots):
-        start, end = kernel_map.starts[slot], kernel_map.starts[slot + 1]
-        if end > start:
-            yield slot, (kernel_map.in_rows[start:end], kernel_map.out_rows[start:end])
+            torch.mm(feats.t(), grad_out, out=grad_kernel[identity])
+        if grad_feats is not None:
+            grad_feats.addmm_(grad_out, kernel[identity].t())
+    size = _block_rows(kernel_map)
+    grads, inputs, products = _Block(size, grad_out), _Block(size, feats), _Block(size, feats)
+    for slot, rows_in, rows_out in _blocks(kernel_map, size):
+        arrived = grads.rows(grad_out, rows_out)
+        if grad_kernel is not None:
+            grad_kernel[slot].addmm_(inputs.rows(feats, rows_in).t(), arrived)
+        if grad_feats is not None:
+            grad_feats.index_add_(0, rows_in, products.product(arrived, kernel[slot].t()))
 
 
 def _convolve_by_slot(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
@@ -146,10 +145,42 @@ def _convolve_by_slot(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> T
         out = feats @ kernel[identity]
     else:
         out = feats.new_zeros(kernel_map.out_size, kernel.shape[2])
-    for slot, (rows_in, rows_out) in _slots(kernel_map):
-        if slot != identity:
-            out.index_add_(0, rows_out, feats.index_select(0, rows_in) @ kernel[slot])
+    size = _block_rows(kernel_map)
+    inputs, products = _Block(size, feats), _Block(size, out)
+    for slot, rows_in, rows_out in _blocks(kernel_map, size):
+        out.index_add_(0, rows_out, products.product(inputs.rows(feats, rows_in), kernel[slot]))
     return out
+
+
+def _block_rows(kernel_map: KernelMap) -> int:
+    """Rows of a block: few on a CPU, all of the fullest slot elsewhere, where large products are the fast ones."""
+    ends = kernel_map.starts[1:]
+    fullest = max((end - start for start, end in zip(kernel_map.starts, ends, strict=False)), default=0)
+    return min(fullest, _CPU_BLOCK_ROWS) if kernel_map.in_rows.device.type == "cpu" else fullest
+
+
+def _blocks(kernel_map: KernelMap, size: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """The pairs of rows (in, out) of every slot but the identity's, at most ``size`` at a time."""
+    for slot in range(kernel_map.slots):
+        if slot == kernel_map.identity_slot:
+            continue
+        first, last = kernel_map.starts[slot], kernel_map.starts[slot + 1]
+        for start in range(first, last, max(size, 1)):
+            end = min(start + size, last)
+            yield slot, kernel_map.in_rows[start:end], kernel_map.out_rows[start:end]
+
+
+class _Block:
+    """Memory for one block of rows, used again by every block: clearing new pages costs more than the copy into it."""
+
+    def __init__(self, size: int, like: Tensor) -> None:
+        self._memory = like.new_empty(size, like.shape[1])
+
+    def rows(self, source: Tensor, rows: Tensor) -> Tensor:
+        return torch.index_select(source, 0, rows, out=self._memory[: len(rows)])
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.mm(a, b, out=self._memory[: len(a)])
 
 
 def _gather_columns(feats: Tensor, kernel_map: KernelMap) -> Tensor:
