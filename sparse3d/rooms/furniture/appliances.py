@@ -6,7 +6,7 @@ import numpy as np
 
 from sparse3d.rooms.builder import PieceBuilder
 from sparse3d.rooms.furniture import construction
-from sparse3d.rooms.furniture.casework import GAP, Joinery, carcass, draw_joinery, feet
+from sparse3d.rooms.furniture.casework import GAP, Joinery, carcass, doors, draw_joinery, drawers, feet
 from sparse3d.rooms.furniture.grouping import build_group, material_of, maybe
 from sparse3d.rooms.piece import Piece
 from sparse3d.rooms.style import Style
@@ -301,7 +301,6 @@ def iron_stove(rng: np.random.Generator, style: Style, width: float | None = Non
 @construction("oven")
 def tall_oven_unit(rng: np.random.Generator, style: Style, width: float | None = None) -> tuple[Piece, ...]:
     """An oven at breast height in a tall kitchen cabinet. A group: "kitchen cabinet", "oven"."""
-    from sparse3d.rooms.furniture.casework import doors, drawers
 
     width, depth, height = width or 0.6, 0.6, rng.uniform(2.0, 2.2)
     joinery, steel = draw_joinery(rng, style), enamelled(rng, style)
