@@ -1,0 +1,103 @@
+"""Files that appear whole or not at all, and what is remembered of the sources to know them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sparse3d.data.scannet.scene_files import SceneFiles
+from sparse3d.errors import InputError
+
+BLOCK = 1 << 20
+EXPORTED = ("color", "depth", "pose", "intrinsic")
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Call ``write`` with a file that takes ``path``'s place when all is written. InputError when it cannot be."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            write(file)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}): free space, or name another folder"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as readable JSON."""
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_file(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of ours, or None where it is missing or damaged (then it is made again)."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def sources_of(files: SceneFiles, table: Path | None) -> dict[str, list[Path]]:
+    """The source files of a scene by what they are; exported frames are many."""
+    sources = {suffix: [path] for suffix, path in files.files().items()}
+    if files.exported is not None:
+        sources["frames"] = list(_exported(files.exported))
+    if table is not None and files.aggregation is not None:
+        sources["labels.combined.tsv"] = [table]
+    return sources
+
+
+def describe_sources(sources: dict[str, list[Path]]) -> dict[str, dict[str, Any]]:
+    """Size in bytes, time of the last change and SHA-256 of each source; many files are summed up as one."""
+    return {name: _status(paths) | {"sha256": _checksum(paths)} for name, paths in sources.items()}
+
+
+def sources_agree(known: dict[str, dict[str, Any]], sources: dict[str, list[Path]]) -> bool:
+    """Whether the sources are those of a record: size and time, or size and checksum after a copy changed the time."""
+    if set(known) != set(sources):
+        return False
+    for name, paths in sources.items():
+        status, before = _status(paths), known[name]
+        if any(status[key] != before.get(key) for key in ("files", "bytes")):
+            return False
+        if status["modified_ns"] != before.get("modified_ns") and _checksum(paths) != before.get("sha256"):
+            return False
+    return True
+
+
+def _status(paths: list[Path]) -> dict[str, Any]:
+    try:
+        stats = [path.stat() for path in paths]
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    modified = max(stat.st_mtime_ns for stat in stats)
+    name = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
+    return {"name": name, "files": len(paths), "bytes": sum(s.st_size for s in stats), "modified_ns": modified}
+
+
+def _checksum(paths: list[Path]) -> str:
+    """SHA-256, by blocks: a scene's file is larger than memory may be."""
+    digest = hashlib.sha256()
+    try:
+        for path in paths:
+            with path.open("rb") as file:
+                while block := file.read(BLOCK):
+                    digest.update(block)
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
+
+
+def _exported(folder: Path) -> Iterator[Path]:
+    for name in EXPORTED:
+        yield from sorted(path for path in (folder / name).glob("*") if path.is_file())
+    yield from sorted(folder.glob("intrinsic*.txt"))

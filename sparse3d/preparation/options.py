@@ -1,0 +1,37 @@
+"""What a preparation is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sparse3d.errors import InputError
+
+VOXEL_SIZE = 0.05  # of the stored overlaps, metres: what pre-training asks for
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """Options that change what is written; a scene written with others is prepared again.
+
+    Args:
+        size: (width, height) of the frames.
+        frame_skip: every ``frame_skip``-th recorded frame is taken, the first one first.
+        jpeg_quality: of the colour images.
+    """
+
+    size: tuple[int, int] = (320, 240)
+    frame_skip: int = 25
+    jpeg_quality: int = 90
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1:
+            raise InputError(f"--size {self.size[0]}x{self.size[1]}: both sides must be positive")
+        if self.frame_skip < 1:
+            raise InputError(f"--frame-skip {self.frame_skip}: must be at least 1 (every frame)")
+        if not 1 <= self.jpeg_quality <= 100:
+            raise InputError(f"jpeg_quality = {self.jpeg_quality}: must lie in 1 to 100")
+
+    def to_record(self) -> dict[str, Any]:
+        """The options as JSON has them."""
+        return asdict(self) | {"size": list(self.size), "voxel_size": VOXEL_SIZE}
