@@ -36,7 +36,7 @@ _WOODS = np.array(
 
 
 def srgb(color: np.ndarray) -> np.ndarray:
-    """(..., 3) float32 sRGB in [0, 1] of (..., 3) OKLab lightness [0, 1], chroma and hue (radians), cut to the gamut."""
+    """sRGB (..., 3) float32 in [0, 1] of OKLab lightness, chroma and hue in radians (..., 3), cut to the gamut."""
     color = np.asarray(color, dtype=np.float64)
     light, a, b = color[..., 0], color[..., 1] * np.cos(color[..., 2]), color[..., 1] * np.sin(color[..., 2])
     long = (light + 0.3963377774 * a + 0.2158037573 * b) ** 3
@@ -58,7 +58,7 @@ def srgb(color: np.ndarray) -> np.ndarray:
 def shifted(color: np.ndarray, light: float = 0.0, chroma: float = 1.0, hue: float = 0.0) -> np.ndarray:
     """``color`` (..., 3) with its lightness moved by ``light``, its chroma times ``chroma``, its hue turned."""
     moved = np.array(color, dtype=np.float64)
-    moved[..., 0] = np.clip(moved[..., 0] + light, 0.06, 0.985)
+    moved[..., 0] = np.clip(moved[..., 0] + light, 0.1, 0.985)
     moved[..., 1] *= chroma
     moved[..., 2] += hue
     return moved
@@ -69,9 +69,9 @@ class Palette:
 
     def __init__(self, rng: np.random.Generator) -> None:
         hues = rng.uniform(0, 2 * np.pi) + np.array(_SCHEMES[int(rng.integers(len(_SCHEMES)))])
-        liveliness = rng.uniform(0.5, 1.3)
+        liveliness = rng.uniform(0.5, 1.25)
         self.accents = np.column_stack(
-            [rng.uniform(0.32, 0.92, len(hues)), rng.uniform(0.03, 0.11, len(hues)) * liveliness, hues]
+            [rng.uniform(0.32, 0.92, len(hues)), rng.uniform(0.025, 0.1, len(hues)) * liveliness, hues]
         )
         light = np.array([rng.uniform(0.9, 0.98), rng.uniform(0.75, 0.93), rng.uniform(0.45, 0.75),
                           rng.uniform(0.15, 0.4)])  # fmt: skip
@@ -93,7 +93,7 @@ class Palette:
         elif which < 0.84:
             color = self.woods[rng.integers(len(self.woods))]
         else:
-            color = np.array([rng.uniform(0.25, 0.93), rng.uniform(0.02, 0.12), rng.uniform(0, 2 * np.pi)])
+            color = np.array([rng.uniform(0.25, 0.93), rng.uniform(0.02, 0.1), rng.uniform(0, 2 * np.pi)])
         color = self._varied(color, rng, 0.07)
         color[0] += (0.97 - color[0]) * lighter
         color[1] *= 1 - 0.4 * lighter
@@ -118,4 +118,8 @@ class Palette:
 
     @staticmethod
     def _varied(color: np.ndarray, rng: np.random.Generator, spread: float) -> np.ndarray:
-        return shifted(color, rng.normal(0, spread), rng.uniform(0.7, 1.2), rng.normal(0, 1.6 * spread))
+        varied = shifted(color, rng.normal(0, spread), rng.uniform(0.7, 1.2), rng.normal(0, 1.6 * spread))
+        varied[0] = max(varied[0], 0.19)  # no paint or dye is blacker
+        # Pale and dark paints and dyes are less strong than those between; without this, rooms look like toys.
+        varied[1] = min(varied[1], 0.33 * varied[0] * (1.06 - varied[0]))
+        return varied

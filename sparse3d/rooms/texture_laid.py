@@ -114,7 +114,7 @@ def grain(draw: Draw) -> np.ndarray:
     """(SIZE, SIZE) about 0, deviation about 1: fibres along u, bands of year rings with flames, short pores."""
     v, _ = axes()
     figure = draw.field("figure")
-    rings = np.sin(2 * np.pi * (draw.count(4, 11) * v + draw.rng.uniform(0.3, 1.1) * figure))
+    rings = np.sin(2 * np.pi * (draw.count(3, 9) * v + draw.rng.uniform(0.3, 1.3) * figure))
     share = draw.rng.uniform(0.3, 0.9)
     pores = np.maximum(draw.field("dash") - 0.9, 0)
     return share * rings * (0.75 + 0.25 * figure) + 0.75 * draw.field("grain") - draw.rng.uniform(0.3, 1.1) * pores
@@ -124,7 +124,7 @@ def wood(draw: Draw) -> Look:
     """Veneer or solid boards, the grain along u; sometimes painted so that the grain just shows."""
     painted = draw.chance(0.15)
     color = draw.palette.color(draw.rng, 0.3) if painted else draw.palette.wood(draw.rng)
-    strength = draw.rng.uniform(0.05, 0.11) * (0.35 if painted else 1.0)
+    strength = draw.rng.uniform(0.025, 0.07) * (0.4 if painted else 1.0)
     values = grain(draw)
     if not painted and draw.chance(0.3):  # glued up from staves
         staves = draw.count(4, 8)
@@ -157,7 +157,7 @@ def parquet(draw: Draw) -> Look:
         (laid.along.astype(int) + start[..., 1]) % SIZE,
     )
     values = grain(draw)[rows_of, columns_of] * 0.6 + tones[laid.piece, 0] * rng.uniform(0.3, 1.1)
-    strength = rng.uniform(0.05, 0.09)
+    strength = rng.uniform(0.03, 0.065)
     texture = ramp(0.5 + values / 4, shifted(color, -2 * strength, 1.1, -0.06), shifted(color, 1.6 * strength, 0.95))
     paint(texture, (1 - step(laid.edge, 0.6, 1.0)) * rng.uniform(0.25, 0.7), shifted(color, -0.22))
     return Look(texture, extent, rng.uniform(0.1, 0.5))
@@ -170,7 +170,7 @@ def _laid_tiles(draw: Draw) -> tuple[Laying, float]:
                        (0.3, 0.12, 0.13, 0.1, 0.08, 0.1, 0.07, 0.1))  # fmt: skip
     if layout == "grid":
         count = draw.count(3, 10)
-        return rows_laid(count, count, np.zeros(count)), count * rng.uniform(0.1, 0.16) * (1.0 if count > 5 else 2.0)
+        return rows_laid(count, count, np.zeros(count)), count * rng.uniform(0.11, 0.16) * (1.0 if count > 6 else 2.0)
     if layout == "bond":
         rows = 2 * draw.count(2, 4)
         return rows_laid(rows, rows // 2, np.arange(rows) * 0.5), rows * rng.uniform(0.15, 0.25)
@@ -200,14 +200,14 @@ def tiles(draw: Draw) -> Look:
     texture = ramp(rng.normal(0.5, 0.16, count).astype(np.float32)[laid.piece],
                    *(shifted(color, sign * rng.uniform(0.02, 0.1)) for sign in (-1, 1)))  # fmt: skip
     face = draw.pick(("plain", "chequer", "mixed", "veined", "speckled", "ornament"), (0.4, 0.1, 0.1, 0.16, 0.12, 0.12))
-    if face == "chequer":
+    if face == "chequer" and laid.length > 14:  # a small one flickers
         v, u = axes()
         share = rng.choice([0.5, 0.25])
         taken = rng.random(count) < share
         even = (np.floor(u * round(SIZE / laid.length)) + np.floor(v * round(SIZE / laid.width))) % 2 == 0
         whole = round(SIZE / laid.length) % 2 == 0 and laid.length == laid.width
         paint(texture, even if whole else taken[laid.piece], other)
-    elif face == "mixed":
+    elif face in ("mixed", "chequer"):
         paint(texture, (rng.random(count) * (rng.random(count) < 0.5))[laid.piece], other)
     elif face == "veined":
         start = rng.integers(SIZE, size=(count, 2))[laid.piece]

@@ -1,4 +1,4 @@
-"""Surfaces of one substance: paint, metal, plastic, ceramic, stone, glass, plaster, leather, rubber, cardboard, paper."""
+"""Surfaces of one substance: paint, metal, plastic, ceramic, stone, glass, plaster, leather, rubber, cardboard ..."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HALF = SIZE // 2
 def painted(draw: Draw) -> Look:
     """Painted board or sheet: even, with faint brush marks along u and a few scuffs."""
     texture = flat(draw.palette.color(draw.rng, draw.rng.choice([0.0, 0.3, 0.6])), HALF)
-    shaded(texture, draw.field("grain", HALF), draw.rng.uniform(0.004, 0.02))
+    shaded(texture, draw.field("grain", HALF), draw.rng.uniform(0.002, 0.01))
     shaded(texture, draw.field("swell", HALF), 0.012)
     if draw.chance(0.3):
         paint(texture, 0.25 * step(draw.field("cloud", HALF), 1.9, 0.6), draw.palette.wood(draw.rng))
@@ -81,7 +81,7 @@ def stone(draw: Draw) -> Look:
     elif kind == "marble":
         texture = ramp(0.5 + draw.field("cloud") / 5, shifted(color, -0.05), shifted(color, 0.04))
         for sharp in (4, 9):
-            vein = np.clip(1 - sharp * np.abs(draw.field("cloud") + 0.15 * draw.field("rough")), 0, 1)
+            vein = np.clip(1 - sharp * np.abs(draw.field("blotch") + 0.5 * draw.field("cloud")), 0, 1)
             paint(texture, rng.uniform(0.25, 0.7) * vein * step(draw.field("blotch"), 0, 2.5), shifted(other, 0, 0.6))
     elif kind == "terrazzo":
         texture = flat(color)
@@ -98,13 +98,13 @@ def stone(draw: Draw) -> Look:
 
 
 def glass(draw: Draw) -> Look:
-    """Glass that is not seen through: bluish or greenish grey with a soft sheen across, now and then smoked or milky."""
+    """Glass that is not seen through: bluish or greenish grey with a soft sheen; now and then smoked or milky."""
     rng = draw.rng
     light = rng.choice([rng.uniform(0.55, 0.85), rng.uniform(0.2, 0.5), rng.uniform(0.85, 0.95)], p=[0.6, 0.2, 0.2])
     color = np.array([light, rng.uniform(0.005, 0.035), rng.uniform(2.6, 4.8)])
     v, u = axes(HALF)
-    sheen = np.sin(2 * np.pi * (u + v) + 0.8 * draw.field("swell", HALF))
-    texture = ramp(0.5 + 0.4 * sheen, shifted(color, -0.05), shifted(color, 0.06))
+    sheen = np.sin(2 * np.pi * (u + v) + 0.25 * draw.field("swell", HALF))
+    texture = ramp(0.5 + 0.5 * sheen, shifted(color, -0.025), shifted(color, 0.03))
     return Look(texture, rng.uniform(0.7, 0.9), rng.uniform(0.7, 1.0))
 
 
@@ -128,8 +128,8 @@ def leather(draw: Draw) -> Look:
     """Leather or vinyl: pebbled, with soft folds and worn patches."""
     rng = draw.rng
     color = draw.palette.color(rng) if draw.chance(0.6) else shifted(draw.palette.wood(rng), -0.04)
-    texture = ramp(0.5 + draw.field("cloud") / 4, shifted(color, -0.05), shifted(color, 0.05))
-    shaded(texture, np.abs(draw.field("grit")) - 0.8, rng.uniform(0.05, 0.13))
+    texture = ramp(0.5 + draw.field("cloud") / 4, shifted(color, -0.03), shifted(color, 0.03))
+    shaded(texture, np.minimum(np.abs(draw.field("grit")), 1.5) - 1.2, rng.uniform(0.03, 0.1))
     creases = np.clip(1 - 7 * np.abs(draw.field("rough") * 0.3 + draw.field("blotch")), 0, 1)
     paint(texture, rng.uniform(0.0, 0.35) * creases, shifted(color, -0.15))
     return Look(texture, rng.uniform(0.8, 1.1), rng.uniform(0.15, 0.5))

@@ -91,7 +91,7 @@ def _strokes(draw: Draw) -> np.ndarray:
     """Paint dragged about: contours of warped noise."""
     texture = flat(_lively(draw))
     for _ in range(draw.count(3, 6)):
-        values = draw.field("cloud") + 0.4 * draw.field("blotch") + 0.2 * draw.field("grain")
+        values = draw.field("cloud") + 0.5 * draw.field("blotch")
         paint(texture, step(np.abs(values - draw.rng.uniform(-1, 1)), draw.rng.uniform(0.1, 0.5), -0.2), _lively(draw))
     return texture
 
@@ -122,7 +122,7 @@ def _still_life(draw: Draw) -> np.ndarray:
     )
     shaded(texture, draw.field("cloud"), 0.08)
     for mask in floral(draw):
-        paint(texture, mask * step(draw.field("blotch"), 0.9 - 1.2, 0.6), _lively(draw))
+        paint(texture, mask, _lively(draw))
     return texture
 
 
@@ -156,15 +156,14 @@ def screen(draw: Draw) -> Look:
         return Look(ramp(step(u + v, 1.0, 1.2) * 0.8, dark, shifted(dark, 0.07)), extent, rng.uniform(0.6, 0.95), 0.0)
     kind = draw.pick(("desktop", "film", "film", "text"))
     if kind == "film":
-        return Look((_landscape(draw), _strokes(draw))[draw.count(0, 1)], extent, 0.3, rng.uniform(0.6, 1.0))
+        return Look((_landscape, _still_life, _fields)[draw.count(0, 2)](draw), extent, 0.3, rng.uniform(0.6, 1.0))
     back = np.array([rng.uniform(0.25, 0.75), rng.uniform(0.02, 0.1), rng.uniform(0, 6.3)])
     texture = ramp(0.5 + draw.field("cloud") / 4, shifted(back, -0.1), shifted(back, 0.1, 1.2, 0.3))
     if kind == "text":
         texture[:] = srgb(np.array([rng.choice([0.16, 0.97]), 0.01, 4.5]))
-    # Windows of some 20 cm, so that a small monitor shows a few of them.
-    for row in range(10, SIZE - 20, 50):
-        for col in range(draw.count(2, 12), SIZE - 40, 66):
-            _app(draw, texture, row + draw.count(0, 6), col + draw.count(0, 10), draw.count(30, 44), draw.count(40, 60))
+    for _ in range(draw.count(4, 12)):
+        height, width = draw.count(36, 70), draw.count(44, 90)
+        _app(draw, texture, draw.count(8, SIZE - height), draw.count(0, SIZE - width), height, width)
     texture[:6] = srgb(shifted(back, -0.25, 0.5))
     texture[1:5, 4 : SIZE - 8 : 9] = srgb(_lively(draw))
     return Look(texture, extent, rng.uniform(0.1, 0.6), rng.uniform(0.7, 1.0))
@@ -198,12 +197,13 @@ def outside(draw: Draw) -> Look:
         for _ in range(draw.count(2, 5)):
             _house(draw, texture, shade)
     for k in range(draw.count(0, 3)):  # trees and hedges
-        crown = rng.uniform(0.12, 0.42) - 0.06 * k + 0.09 * draw.noise.line(rng, kind="rough")[None, :]
-        green = np.array([rng.uniform(0.3, 0.62) + shade, rng.uniform(0.03, 0.1), rng.uniform(1.5, 2.6)])
-        mask = step(crown + 0.035 * draw.field("pebble") - v, 0, 0.02)
+        crown = rng.uniform(0.12, 0.42) - 0.06 * k + 0.08 * draw.noise.line(rng)[None, :]
+        green = np.array([rng.uniform(0.42, 0.68) + shade, rng.uniform(0.03, 0.09), rng.uniform(1.5, 2.6)])
+        leaves = draw.field("pebble") + 0.5 * draw.field("grit")
+        mask = step(crown + 0.015 * leaves + 0.03 * draw.field("blotch") - v, 0, 0.02)
         paint(texture, mask, green)
-        paint(texture, mask * 0.6 * step(draw.field("grit"), 0.2, 1.0), shifted(green, -0.13))
-        paint(texture, mask * 0.3 * step(draw.field("pebble"), 0.4, 1.0), shifted(green, 0.14))
+        paint(texture, mask * 0.6 * step(leaves, 0.8, 2.5), shifted(green, 0.12))
+        paint(texture, mask * 0.6 * step(draw.field("blotch"), 0.3, 2.0), shifted(green, -0.12))
     street = np.array([rng.uniform(0.5, 0.75) + shade, rng.uniform(0.0, 0.07), rng.uniform(0.8, 2.4)])
     paint(texture, step(rng.uniform(0.03, 0.12) - v, 0, 0.01) + 0 * u, street)
     return Look(texture, rng.uniform(2.4, 3.0), 0.0, 1.0)
@@ -234,17 +234,17 @@ def books(draw: Draw) -> Look:
     inks: list[np.ndarray] = []
     for left, right in zip(edges, edges[1:], strict=False):
         color = inks[-1] if inks and draw.chance(0.25) else shifted(
-            draw.palette.color(rng), rng.normal(0, 0.08), rng.uniform(0.7, 1.8), rng.normal(0, 0.3)
+            draw.palette.color(rng), rng.normal(-0.04, 0.08), rng.uniform(0.7, 1.4), rng.normal(0, 0.3)
         )  # fmt: skip
         inks.append(color)
         across = (np.arange(left, right) - left + 0.5) / (right - left)
         light = (1 - 1.1 * (across - 0.45) ** 2).astype(np.float32)
         light[0] *= 0.55
         spine = np.broadcast_to(srgb(color), (rows, right - left, 3)) * light[None, :, None]
-        mark = srgb(draw.palette.contrast(rng, color, 0.3))
-        for place in rng.uniform(0.05, 0.9, draw.count(0, 3)):
+        mark = 0.35 * srgb(color) + 0.65 * srgb(draw.palette.contrast(rng, color, 0.3))
+        for place in rng.uniform(0.05, 0.9, draw.count(0, 2)):
             spine[int(place * rows) : int(place * rows) + draw.count(1, 5), 1:] = mark
-        if right - left > 4 and draw.chance(0.7):  # the title, read along the spine
+        if right - left > 4 and draw.chance(0.55):  # the title, read along the spine
             low, high, middle = draw.count(14, 24), draw.count(34, 50), (right - left) // 2
             words = rng.random(high - low) < 0.75
             spine[low:high, middle : middle + 2][words] = mark
@@ -255,7 +255,7 @@ def books(draw: Draw) -> Look:
 def leaf(draw: Draw) -> Look:
     """Foliage: greens from yellow to blue, also red or grey ones and autumn's; veined, variegated or plain."""
     rng, size = draw.rng, SIZE // 2
-    hue = rng.uniform(1.7, 2.7) if draw.chance(0.75) else rng.uniform(0.2, 1.7)
+    hue = rng.uniform(1.7, 2.7) if draw.chance(0.82) else rng.uniform(0.2, 1.7)
     color = np.array([rng.uniform(0.32, 0.72), rng.uniform(0.03, 0.13), hue])
     texture = ramp(0.5 + draw.field("cloud", size) / 4, shifted(color, -0.1), shifted(color, 0.1, 1.0, -0.1))
     kind = draw.pick(("plain", "veined", "variegated"))
@@ -269,4 +269,4 @@ def leaf(draw: Draw) -> Look:
             0.7 * step(draw.field("pebble", size) + draw.field("blotch", size), 0.8, 0.6),
             shifted(color, 0.25, 0.5),
         )
-    return Look(texture, rng.uniform(0.3, 0.45), rng.uniform(0.05, 0.5))
+    return Look(texture, rng.uniform(0.34, 0.45), rng.uniform(0.05, 0.5))
