@@ -107,7 +107,14 @@ def polygon_area(outline: np.ndarray) -> float:
 
 
 def draw_plan(rng: np.random.Generator, kind: RoomKind) -> Plan:
-    """A new empty room of ``kind``, of an area within :data:`AREA_RANGES`, with doors and windows."""
+    """A new empty room of ``kind``, of an area within :data:`AREA_RANGES`, with a door and a window at least."""
+    while True:
+        plan = _draw(rng, kind)
+        if plan.of_kind("door") and plan.of_kind("window"):  # all but a few
+            return plan
+
+
+def _draw(rng: np.random.Generator, kind: RoomKind) -> Plan:
     outline, notch = _draw_outline(rng, kind)
     height = float(rng.uniform(*HEIGHT_RANGE))
     walls = _walls(outline)

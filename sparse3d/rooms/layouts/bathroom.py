@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sparse3d.rooms.arranger import Arranger, Unplaceable
 from sparse3d.rooms.fixtures import hang, hang_above, litter, stand_on
-from sparse3d.rooms.layouts.groups import chance, one_of, wall_things
+from sparse3d.rooms.layouts.groups import chance, one_of, storage, wall_things
 from sparse3d.rooms.places import against_wall, beside, lay_before, scatter
 
 _BASIN_THINGS = ("cup", "bottle", "tissue_box", "jar", "towel")
@@ -27,11 +27,11 @@ def furnish_bathroom(room: Arranger) -> None:
         litter(room, basin, _BASIN_THINGS, int(room.rng.integers(1, 4)))
         if chance(room, 0.5):
             lay_before(room, basin, "mat")
-    for role, odds in (("washing_machine", 0.4), ("cabinet", 0.5), ("shelf", 0.3), ("stool", 0.3), ("chair", 0.12)):
+    for role, odds in (("washing_machine", 0.4), ("cabinet", 0.5), ("stool", 0.3), ("chair", 0.12), ("shelf", 0.35)):
         if chance(room, odds):
-            item = against_wall(room, role, front=0.3 if role in ("washing_machine", "cabinet") else 0.0, corner=0.6)
-            if item is not None and item.role != "chair":
-                litter(room, item, ("towel", "box", "basket", "bottle", "plant"), int(room.rng.integers(0, 3)))
+            storage(room, (role,), 1, things=("towel", "box", "basket", "bottle", "plant"))
+    if chance(room, 0.35):
+        hang(room, "wall_cabinet", category="bathroom cabinet")
     for role, odds in (("laundry_hamper", 0.5), ("trash_can", 0.4), ("plant", 0.25)):
         if chance(room, odds):
             against_wall(room, role, corner=0.7)

@@ -68,7 +68,7 @@ def _teachers_place(room: Arranger, wall: int, along: float) -> None:
 def _rows(room: Arranger, wall: int) -> int:
     """School desks in rows parallel to the board, each with its chair; gives how many."""
     side = room.walls[wall]
-    first = room.make("school_desk")
+    first, chair = room.make("school_desk"), room.make("chair")
     width, depth = float(first.size[0]), float(first.size[1])
     yaw = float(np.arctan2(side.direction[1], side.direction[0])) + np.pi  # the sitter's side away from the board
     middle = (first.local[:2] + first.local[3:5]) / 2
@@ -85,10 +85,9 @@ def _rows(room: Arranger, wall: int) -> int:
             wobble = room.rng.normal(0, 0.015, 2)
             at = side.point(offset + column * aisle, start + row * pitch) + wobble
             turn = float(room.rng.normal(0, 0.02))
-            candidate = first if chance(room, 0.6) else room.make("school_desk")
-            desk = room.put(candidate, pose(middle, at, yaw + turn, -candidate.local[2]), "floor")
+            desk = room.put(first, pose(middle, at, yaw + turn, -first.local[2]), "floor")
             if desk is not None:
                 count += 1
-                seat_at(room, desk, "chair")
+                seat_at(room, desk, "chair", like=chair if chance(room, 0.85) else None)
                 litter(room, desk, _PUPILS_THINGS, int(room.rng.integers(0, 3)))
     return count

@@ -8,6 +8,7 @@ import numpy as np
 
 from sparse3d.rooms.arranger import Arranger, Item
 from sparse3d.rooms.fixtures import hang, hang_above, hang_from_ceiling, litter, stand_on
+from sparse3d.rooms.furniture.mounting import MOUNT_HEIGHT
 from sparse3d.rooms.places import (
     against_wall,
     at_wall,
@@ -164,17 +165,17 @@ def _opposite(room: Arranger, sofa: Item, across: Sequence[int]) -> Item | None:
     return None
 
 
-def storage(room: Arranger, roles: Sequence[str], count: int) -> list[Item]:
-    """Cabinets, shelves and dressers along the walls, with things on them and pictures above low ones."""
+def storage(room: Arranger, roles: Sequence[str], count: int, things: Sequence[str] = CABINET_THINGS) -> list[Item]:
+    """Cabinets, shelves and dressers along the walls, with ``things`` on them and pictures above low ones."""
     found: list[Item] = []
     for _ in range(count):
         role = one_of(room, *roles)
-        item = against_wall(room, role, front=0.35, corner=0.4)
+        item = hang(room, role) if role in MOUNT_HEIGHT else against_wall(room, role, front=0.35, corner=0.4)
         if item is None:
             continue
         found.append(item)
-        litter(room, item, CABINET_THINGS, int(room.rng.integers(0, 4)), turn=0.3)
-        if item.top < 1.2 and chance(room, 0.35):
+        litter(room, item, things, int(room.rng.integers(0, 4)), turn=0.3)
+        if item.top < 1.2 and item.anchor == "floor" and chance(room, 0.35):
             hang_above(room, item, one_of(room, "picture", "mirror", "picture"), clear=0.25)
     return found
 
