@@ -95,7 +95,7 @@ class Palette:
         else:
             color = np.array([rng.uniform(0.25, 0.93), rng.uniform(0.02, 0.1), rng.uniform(0, 2 * np.pi)])
         color = self._varied(color, rng, 0.07)
-        color[0] += (0.97 - color[0]) * lighter
+        color[0] += (0.955 - color[0]) * lighter
         color[1] *= 1 - 0.4 * lighter
         return color
 
@@ -119,7 +119,7 @@ class Palette:
     @staticmethod
     def _varied(color: np.ndarray, rng: np.random.Generator, spread: float) -> np.ndarray:
         varied = shifted(color, rng.normal(0, spread), rng.uniform(0.7, 1.2), rng.normal(0, 1.6 * spread))
-        varied[0] = max(varied[0], 0.19)  # no paint or dye is blacker
+        varied[0] = np.clip(varied[0], 0.19, 0.955)  # no paint or dye is blacker or whiter
         # Pale and dark paints and dyes are less strong than those between; without this, rooms look like toys.
         varied[1] = min(varied[1], 0.33 * varied[0] * (1.06 - varied[0]))
         return varied

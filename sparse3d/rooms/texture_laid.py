@@ -218,7 +218,7 @@ def tiles(draw: Draw) -> Look:
     elif face == "speckled":
         paint(texture, 0.55 * step(draw.field("fine"), 1.0, 0.8), other)
         shaded(texture, draw.field("rough"), 0.03)
-    elif face == "ornament":
+    elif face == "ornament" and min(laid.length, laid.width) > 18:
         paint(texture, _ornament(draw, laid), other)
     shaded(texture, draw.field("swell"), 0.015)
     grout = shifted(draw.palette.neutrals[rng.integers(4)], rng.normal(0, 0.06))

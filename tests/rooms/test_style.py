@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def material(kind: str, seed: int):
     return Style(rng).material(kind, rng)
 
 
-@lru_cache(maxsize=None)
+@cache
 def mean_colors(kind: str) -> np.ndarray:
     """(50, 3) mean colour of the kind in 50 rooms."""
     return np.stack([material(kind, seed).texture.mean(axis=(0, 1)) for seed in range(50)])
