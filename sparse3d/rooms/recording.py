@@ -20,7 +20,6 @@ from sparse3d.rooms.scan_mesh import ScanMesh, View, scan
 from sparse3d.rooms.scene import SceneMesh, merge
 from sparse3d.rooms.segments import segment
 from sparse3d.rooms.sensor import exposures, sense_color, sense_depth
-from sparse3d.rooms.walk import walk
 from sparse3d.types import Camera
 
 SENSOR_NAME = "sparse3d rooms"
@@ -39,26 +38,27 @@ class RecordingOptions:
     shadows: bool = True
 
 
-def record(room: Room, folder: Path, scene: str, options: RecordingOptions, rng: np.random.Generator) -> dict[str, Any]:
-    """Walk through ``room``, write all files of ``scene`` into ``folder`` (there already); returns what is in them.
+def record(
+    room: Room, poses: np.ndarray, folder: Path, scene: str, options: RecordingOptions, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Film ``room`` from ``poses`` (F, 4, 4), camera to room, and write all files of ``scene`` into ``folder``.
 
-    Raises ValueError for a room without a place to stand in, or of which nothing is seen.
+    The folder is there already. Returns what is in the files, for tables. Raises ValueError if nothing is seen.
     """
-    walk_rng, sensor_rng, world_rng = rng.spawn(3)
+    sensor_rng, world_rng = rng.spawn(2)
     mesh = merge(room)
     camera = _camera(options.size, sensor_rng)
     T_aligned_world = _alignment(world_rng)
     T_world_room = np.linalg.inv(T_aligned_world)
-    poses = walk(room, mesh, options.frames, walk_rng)
     views = _film(room, mesh, camera, poses, T_world_room, folder / f"{scene}.sens", options, sensor_rng)
     scanned = scan(mesh, views, options.spacing)
     object_of_instance = _object_ids(mesh, scanned, views)
     _write_meshes(folder, scene, mesh, scanned, T_world_room, object_of_instance)
     _write_frame_truth(folder, scene, mesh, views, object_of_instance)
-    files.write_scene_text(folder / f"{scene}.txt", room.kind, T_aligned_world, camera, options.frames)
+    files.write_scene_text(folder / f"{scene}.txt", room.kind, T_aligned_world, camera, len(poses))
     boxes = true_boxes(room, mesh, scanned, object_of_instance)
     files.write_boxes(folder / f"{scene}_boxes.json", scene, mesh.parts, boxes)
-    return _summary(scene, room, mesh, scanned, options)
+    return _summary(scene, room, mesh, scanned, len(poses))
 
 
 def _camera(size: tuple[int, int], rng: np.random.Generator) -> Camera:
@@ -197,7 +197,7 @@ def _rounded(values: np.ndarray) -> list[float]:
     return [round(float(value), 6) + 0.0 for value in values]
 
 
-def _summary(scene: str, room: Room, mesh: SceneMesh, scanned: ScanMesh, options: RecordingOptions) -> dict[str, Any]:
+def _summary(scene: str, room: Room, mesh: SceneMesh, scanned: ScanMesh, frames: int) -> dict[str, Any]:
     """What the table at the end of the tool counts."""
     seen = np.unique(scanned.instance)
     _, nyu40 = _category_ids(mesh)
@@ -207,7 +207,7 @@ def _summary(scene: str, room: Room, mesh: SceneMesh, scanned: ScanMesh, options
         "sceneId": scene,
         "kind": room.kind,
         "floor": round(float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2), 3),  # square metres
-        "frames": options.frames,
+        "frames": frames,
         "vertices": len(scanned.vertices),
         "faces": len(scanned.faces),
         "objects": dict(sorted(Counter(mesh.categories[row] for row in seen).items())),

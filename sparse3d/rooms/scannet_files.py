@@ -6,8 +6,8 @@ name, ``room0003_00``:
 * ``<room>_vh_clean_2.ply``, ``.labels.ply``: the mesh in its colours; the same with nyu40 labels, coloured by them.
 * ``<room>_vh_clean_2.0.010000.segs.json``, ``<room>.aggregation.json``: segments, and the objects made of them.
 * ``<room>.txt``: axis alignment, intrinsics, sizes.
-* ``<room>_2d-instance.zip``, ``<room>_2d-label.zip``: PNG images ``instance/N.png`` (object id + 1, 0 for none; 8 bit, or
-  16 where a room has more than 254 objects) and ``label/N.png`` (16 bit, ids of raw categories, 0 for none).
+* ``<room>_2d-instance.zip``, ``<room>_2d-label.zip``: PNG images ``instance/N.png`` (object id + 1, 0 for none; 8 bit,
+  or 16 where a room has more than 254 objects) and ``label/N.png`` (16 bit, ids of raw categories, 0 for none).
 * not ScanNet's: ``<room>_2d-part.zip`` (``part/N.png``, 16 bit, row of ``part_names`` + 1, 0 for none),
   ``<room>_truth.npz`` and ``<room>_boxes.json``.
 """

@@ -1,7 +1,7 @@
 """Over-segmentation of a scan: small connected patches that face one way, each within one instance.
 
-ScanNet's segments come from a graph cut on normals; annotators then gave whole segments to objects. What readers rely on
-is only that every vertex has a segment and every segment belongs to one object at most, and that holds here.
+ScanNet's segments come from a graph cut on normals; annotators then gave whole segments to objects. What readers
+rely on is only that every vertex has a segment and every segment belongs to one object at most, and that holds here.
 """
 
 from __future__ import annotations

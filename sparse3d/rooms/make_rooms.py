@@ -1,0 +1,288 @@
+"""Many rooms: scene ``i`` of a seed is the same whatever else is made, by how many workers, or when."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from sparse3d.errors import InputError
+from sparse3d.rooms.arranger import Assets, Unplaceable
+from sparse3d.rooms.label_table import TABLE_NAME, label_table
+from sparse3d.rooms.piece import ROOM_KINDS, Room, RoomKind
+from sparse3d.rooms.recording import RecordingOptions, record
+from sparse3d.rooms.room_maker import KIND_WEIGHTS, make_room
+from sparse3d.rooms.scene import merge
+from sparse3d.rooms.walk import walk
+
+SCANS, SPLITS, OPTIONS_NAME = "scans", "splits", "rooms.json"
+VAL_EVERY = 4  # rooms 3, 7, 11 ... are for validation
+ATTEMPTS = 5  # rooms drawn for one scene, when furniture finds no place or a camera none to stand in
+GENERATOR = 1  # to be raised when the same options give other bytes, so that old and new rooms are not mixed
+LARGEST_NUMBER = 9999  # of a scene, in four digits
+_GOLDEN = (5**0.5 - 1) / 2
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class RoomsOptions:
+    """What the bytes of a set of rooms depend on."""
+
+    seed: int = 0
+    kind: RoomKind | None = None  # None draws all kinds
+    assets: str | None = None  # a folder of furniture
+    recording: RecordingOptions = field(default_factory=RecordingOptions)
+
+    def __post_init__(self) -> None:
+        recording = self.recording
+        if self.kind is not None and self.kind not in ROOM_KINDS:
+            raise InputError(f"--kind {self.kind}: must be one of {', '.join(ROOM_KINDS)}")
+        if self.seed < 0:
+            raise InputError(f"--seed {self.seed}: must not be negative")
+        if recording.frames < 1:
+            raise InputError(f"--frames {recording.frames}: at least one is needed")
+        if min(recording.size) < 16 or max(recording.size) > 4096:
+            raise InputError(f"--size {recording.size[0]}x{recording.size[1]}: sides must lie in 16 to 4096 pixels")
+        if not 0.005 <= recording.spacing <= 0.2:
+            raise InputError(f"--spacing {recording.spacing}: must lie in 0.005 to 0.2 metres")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What :func:`make_rooms` has done, and what now lies in the folder."""
+
+    folder: Path
+    rooms: list[dict[str, Any]]  # one summary a scene, see recording.record
+    made: int
+    skipped: int  # finished before
+    seconds: float
+    bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return asdict(self) | {"folder": str(self.folder)}
+
+
+def scene_name(index: int) -> str:
+    """ScanNet's form of a name: ``room0012_00``."""
+    return f"room{index:04d}_00"
+
+
+def split_of(index: int) -> str:
+    """ "train" or "val"."""
+    return "val" if index % VAL_EVERY == VAL_EVERY - 1 else "train"
+
+
+def make_rooms(
+    folder: str | Path, scenes: int, options: RoomsOptions, workers: int = 1, progress: bool = False
+) -> Made:
+    """Make ``scenes`` rooms in ``folder``: ``scans/<room>/``, the label table, ``splits/`` and ``rooms.json``.
+
+    Finished rooms are kept, so a broken run goes on where it ended and a larger number extends a set. A room appears
+    under its name only when it is complete. Raises InputError where the folder holds rooms of other options.
+    """
+    if not 1 <= scenes <= LARGEST_NUMBER + 1:
+        raise InputError(f"--scenes {scenes}: must lie in 1 to {LARGEST_NUMBER + 1}")
+    if workers < 1:
+        raise InputError(f"--workers {workers}: at least one is needed")
+    folder, start = Path(folder), time.perf_counter()
+    _claim(folder, options)
+    todo = [i for i in range(scenes) if not (folder / SCANS / scene_name(i)).is_dir()]
+    try:
+        with tqdm(total=scenes, initial=scenes - len(todo), desc="rooms", unit="room", disable=not progress) as bar:
+            for _ in _finished(folder, todo, options, workers):
+                bar.update()
+    finally:
+        _sweep(folder)
+    rooms = _summaries(folder)
+    _write_lists(folder, rooms)
+    size = sum(path.stat().st_size for path in (folder / SCANS).rglob("*") if path.is_file())
+    return Made(folder, rooms, len(todo), scenes - len(todo), time.perf_counter() - start, size)
+
+
+def make_scene(folder: Path, index: int, options: RoomsOptions) -> None:
+    """Make scene ``index`` below ``folder``."""
+    scene = scene_name(index)
+    target, partial = folder / SCANS / scene, folder / SCANS / f".{scene}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    room, poses, attempt = draw(index, options)
+    summary = record(room, poses, partial, scene, options.recording, np.random.default_rng([options.seed, index, 1]))
+    summary |= {"seed": options.seed, "index": index, "attempt": attempt}
+    (partial / f"{scene}_room.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, target)
+
+
+def draw(index: int, options: RoomsOptions) -> tuple[Room, np.ndarray, int]:
+    """The room of scene ``index``, the poses (F, 4, 4) of the walk through it, and how many rooms were drawn in vain.
+
+    The room does not depend on how it is recorded. Raises RuntimeError when no drawn room can be furnished and walked.
+    """
+    kind, assets, faults = _kind(index, options), _assets(options.assets), []
+    for attempt in range(ATTEMPTS):
+        rng = np.random.default_rng([options.seed, index, 0, attempt] if attempt else [options.seed, index])
+        room_rng, walk_rng = rng.spawn(2)
+        try:
+            room = make_room(room_rng, kind, assets)
+            return room, walk(room, merge(room), options.recording.frames, walk_rng), attempt
+        except (Unplaceable, ValueError) as error:  # ValueError: no place to stand in
+            faults.append(str(error))
+    raise RuntimeError(f"{scene_name(index)}: {ATTEMPTS} rooms were drawn, none can be used: {'; '.join(faults)}")
+
+
+@functools.lru_cache(maxsize=1)
+def _assets(folder: str | None) -> Assets | None:
+    """The furniture of a folder, read once a process."""
+    if folder is None:
+        return None
+    raise InputError("--assets: not yet")
+
+
+def _kind(index: int, options: RoomsOptions) -> RoomKind:
+    """Kinds in the maker's shares, spread so evenly that any run of rooms, and of every fourth room, has them all."""
+    if options.kind is not None:
+        return options.kind
+    edges = np.cumsum(list(KIND_WEIGHTS.values()))
+    # Multiples of the golden ratio fill [0, 1) evenly (a low-discrepancy sequence), and so do their every fourth.
+    place = ((options.seed + index + 0.5) * _GOLDEN) % 1.0 * edges[-1]
+    return list(KIND_WEIGHTS)[min(int(np.searchsorted(edges, place, side="right")), len(edges) - 1)]
+
+
+def _finished(folder: Path, todo: list[int], options: RoomsOptions, workers: int) -> Iterator[int]:
+    """Make the rooms ``todo``; gives out each when it is complete, in any order."""
+    if min(workers, len(todo)) <= 1:
+        for index in todo:
+            make_scene(folder, index, options)
+            yield index
+        return
+    others = set(multiprocessing.active_children())
+    # A fresh interpreter for each worker: nothing of this process's threads is inherited, on any system.
+    context = multiprocessing.get_context("spawn")
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(min(workers, len(todo)), context, initializer=_begin_worker, initargs=(os.getpid(),))
+        try:
+            futures = {pool.submit(make_scene, folder, index, options): index for index in todo}
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        except BaseException:
+            # Nobody waits for rooms that are half made: after Ctrl-C, or when one room has failed.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+                process.join()
+            raise
+        pool.shutdown()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes that are started inside do not share the cores among threads of their own."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _begin_worker(parent: int) -> None:
+    """Ctrl-C is the parent's to handle, and a worker whose parent was killed ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _claim(folder: Path, options: RoomsOptions) -> None:
+    """Make ``folder`` ours, or see that it is: of the same options, whatever their number of rooms."""
+    wanted = _noted(options)
+    path = folder / OPTIONS_NAME
+    try:
+        (folder / SCANS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); name another folder") from error
+    _sweep(folder)
+    if not path.exists():
+        if any((folder / SCANS).iterdir()):
+            raise InputError(
+                f"{folder / SCANS}: holds scans, and {OPTIONS_NAME} does not say of what; name a new folder"
+            )
+        _write(path, json.dumps(wanted, indent=1) + "\n")
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be read ({error}); name another folder") from error
+    for name, value in wanted.items():
+        if not isinstance(found, dict) or found.get(name) != value:
+            there = found.get(name) if isinstance(found, dict) else found
+            raise InputError(f"{path}: the rooms there have {name} {there}, not {value}: name another folder")
+
+
+def _noted(options: RoomsOptions) -> dict[str, Any]:
+    """The options as ``rooms.json`` has them; of the furniture's folder its contents, not its place."""
+    plain = asdict(options)
+    plain |= plain.pop("recording")
+    plain["size"] = list(plain["size"])
+    if options.assets is not None:
+        root = Path(options.assets)
+        if not root.is_dir():
+            raise InputError(f"--assets {root}: there is no such folder")
+        listing = sorted((p.relative_to(root).as_posix(), p.stat().st_size) for p in root.rglob("*") if p.is_file())
+        plain["assets"] = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+    return {"generator": GENERATOR, **plain}
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what broken runs have left."""
+    for left in sorted((folder / SCANS).glob(".room*.partial")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _summaries(folder: Path) -> list[dict[str, Any]]:
+    paths = sorted((folder / SCANS).glob("room*/room*_room.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def _write_lists(folder: Path, rooms: list[dict[str, Any]]) -> None:
+    """The label table with its counts of objects, and the split lists."""
+    counts: Counter[str] = Counter()
+    for room in rooms:
+        counts.update(room["objects"])
+    _write(folder / TABLE_NAME, label_table(counts))
+    (folder / SPLITS).mkdir(exist_ok=True)
+    for split in ("train", "val"):
+        names = [room["sceneId"] for room in rooms if split_of(room["index"]) == split]
+        if names:  # a list without a scene would be none
+            _write(folder / SPLITS / f"{split}.txt", "".join(f"{name}\n" for name in names))
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_bytes(text.encode("utf-8"))
+    os.replace(temporary, path)

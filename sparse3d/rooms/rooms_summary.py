@@ -1,0 +1,37 @@
+"""The table that :mod:`sparse3d.rooms.make_rooms` ends with: what lies in a folder of rooms."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sparse3d.rooms.categories import CATEGORIES
+from sparse3d.rooms.label_table import NYU40
+from sparse3d.rooms.make_rooms import Made, split_of
+
+# nyu40 ids of ScanNet's 20 benchmark classes.
+BENCHMARK = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39)
+
+
+def summary_table(made: Made) -> str:
+    """Rooms by kind, then for each of the 20 classes its vertices, its objects and the rooms that have it."""
+    rooms = made.rooms
+    kinds = Counter(room["kind"] for room in rooms)
+    vertices = sum(room["vertices"] for room in rooms)
+    lines = [
+        f"{made.folder}: {len(rooms)} rooms ({made.made} made now in {made.seconds:.1f} s, {made.skipped} were there), "
+        f"{made.bytes / 1e6:.1f} MB",
+        f"kinds: {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}",
+        f"frames: {sum(room['frames'] for room in rooms)}; vertices: {vertices}; "
+        f"objects: {sum(sum(room['objects'].values()) for room in rooms)}",
+        f"{'class':<16}{'vertices':>12}{'share':>8}{'objects':>9}{'in train rooms':>16}{'in val rooms':>14}",
+    ]
+    for nyu40 in BENCHMARK:
+        name = NYU40[nyu40 - 1]
+        own = sum(room["vertices_by_nyu40"].get(name, 0) for room in rooms)
+        objects = sum(
+            count for room in rooms for label, count in room["objects"].items() if CATEGORIES[label].nyu40 == nyu40
+        )
+        having = Counter(split_of(room["index"]) for room in rooms if name in room["vertices_by_nyu40"])
+        share = f"{100 * own / max(vertices, 1):.2f}%"
+        lines.append(f"{name:<16}{own:>12}{share:>8}{objects:>9}{having['train']:>16}{having['val']:>14}")
+    return "\n".join(lines)
