@@ -74,7 +74,8 @@ def write_annotation(folder: Path, groups: Sequence[tuple[int, str, Sequence[int
 
 def vertices() -> np.ndarray:
     """(28, 3) float32: four vertices a segment, in the unit cube over the segment's place."""
-    return np.random.default_rng(5).random((len(SEGMENTS), 3)).astype(np.float32) + np.repeat(np.arange(7), 4)[:, None]
+    xyz = np.random.default_rng(5).random((len(SEGMENTS), 3)) + np.repeat(np.arange(7), 4)[:, None]
+    return xyz.astype(np.float32)
 
 
 def triangles() -> np.ndarray:

@@ -52,6 +52,8 @@ def read_label_table(path: str | Path) -> LabelTable:
     categories: dict[str, RawCategory] = {}
     for line, row in enumerate(rows, start=2):
         name = (row["raw_category"] or "").strip()
+        if not name or row["nyu40id"] is None:
+            raise InputError(f"{path}: line {line} is cut off: {', '.join(COLUMNS)} are needed in each")
         try:
             category = RawCategory(int(row["id"]), int(row["nyu40id"] or 0))
         except (TypeError, ValueError) as error:
