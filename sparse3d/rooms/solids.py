@@ -1,4 +1,4 @@
-"""Solids beyond the plain ones of :mod:`sparse3d.rooms.builder`: bars, tubes, rounded boards, padding and bent shells."""
+"""Solids beyond those of :mod:`sparse3d.rooms.builder`: bars, tubes, rounded boards, padding and bent shells."""
 
 from __future__ import annotations
 

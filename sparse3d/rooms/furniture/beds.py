@@ -8,7 +8,7 @@ import numpy as np
 
 from sparse3d.rooms.builder import PieceBuilder
 from sparse3d.rooms.furniture import construction
-from sparse3d.rooms.furniture.bases import chance, four_legs, wished
+from sparse3d.rooms.furniture.bases import chance, four_legs
 from sparse3d.rooms.furniture.soft import pillow
 from sparse3d.rooms.piece import Material, Piece
 from sparse3d.rooms.solids import SolidBuilder, arc, bar, padding, tube
@@ -36,19 +36,23 @@ def _mattress(rng: np.random.Generator, width: float | None, low: float) -> Matt
     return Mattress(drawn if width is None else width, rng.uniform(1.95, 2.05), low, rng.uniform(0.16, 0.26))
 
 
-def _bedding(build: PieceBuilder, m: Mattress, rng: np.random.Generator, style: Style) -> tuple[Piece, ...]:
-    """Lays the mattress and mostly a blanket; gives the pillows, and sometimes a throw, in the bed's frame."""
+def _bedding(build: PieceBuilder, m: Mattress, rng: np.random.Generator, style: Style,
+             leaning: bool = True) -> tuple[Piece, ...]:  # fmt: skip
+    """Lays the mattress and mostly a blanket; gives the pillows, and sometimes a throw, in the bed's frame.
+
+    ``leaning`` says that pillows may lean on a headboard.
+    """
     padding(build, (0, 0, m.low + m.thick / 2), (m.width, m.length, m.thick), style.material("fabric", rng), "mattress",
             radius=0.04)  # fmt: skip
-    thick, head = rng.uniform(0.025, 0.05), m.length / 2 - rng.uniform(0.5, 0.75)
-    covered = chance(rng, 0.85)
+    pieces = list(_pillows(m, rng, style, leaning))
+    thick, covered = rng.uniform(0.025, 0.05), chance(rng, 0.85)
+    head = min(p.bounds[0][1] for p in pieces) - rng.uniform(0.015, 0.2)
     if covered:
         _blanket(build, m, head, thick, style.material("fabric", rng), rng)
-    pieces = list(_pillows(m, rng, style))
     if covered and chance(rng, 0.2):
         throw, deep = SolidBuilder("blanket"), rng.uniform(0.3, 0.5)
         y = -m.length / 2 + deep / 2 + 0.1
-        padding(throw, (0, y, m.top + thick + 0.012), (m.width * 0.9, deep, 0.024), style.material("fabric", rng),
+        padding(throw, (0, y, m.top + thick + 0.008), (m.width * 0.9, deep, 0.024), style.material("fabric", rng),
                 "blanket", radius=0.01)  # fmt: skip
         pieces.append(throw.build_at())
     return tuple(pieces)
@@ -74,11 +78,11 @@ def _blanket(build: PieceBuilder, m: Mattress, head: float, thick: float, cover:
     padding(build, fold, (m.width + 0.02, 0.14, thick + 0.012), cover, "blanket", radius=thick * 0.45)
 
 
-def _pillows(m: Mattress, rng: np.random.Generator, style: Style) -> tuple[Piece, ...]:
+def _pillows(m: Mattress, rng: np.random.Generator, style: Style, leaning: bool) -> tuple[Piece, ...]:
     """One or two side by side at the head, lying or leaning, and sometimes smaller ones before them."""
-    count, lean = (2 if m.width > 1.3 else 1), chance(rng, 0.35)
+    count, lean = (2 if m.width > 1.3 else 1), chance(rng, 0.35) and leaning
     wide, deep, thick = min(0.78, m.width / count - 0.08), rng.uniform(0.4, 0.5), rng.uniform(0.11, 0.16)
-    cover, back = style.material("fabric", rng), m.length / 2 - 0.03
+    cover, back = style.material("fabric", rng), m.length / 2 - 0.005
     places = [(k - (count - 1) / 2) * m.width / count for k in range(count)]
     tilt = rng.uniform(0.9, 1.2) if lean else 0.0
     pieces = [pillow((wide, deep, thick), cover, (x, back, m.top), tilt=tilt) for x in places]
@@ -102,8 +106,14 @@ def _headboard(build: PieceBuilder, wide: float, y: float, low: float, high: flo
             padding(build, (x, y + 0.045, middle), (wide / count, 0.09, high - low), cover, "headboard", radius=0.03)
     else:
         for side in (-1, 1):
-            bar(build, (side * (wide / 2 - 0.03), y + 0.03, 0), (side * (wide / 2 - 0.03), y + 0.03, high), (0.06, 0.06),
-                material, "headboard")  # fmt: skip
+            bar(
+                build,
+                (side * (wide / 2 - 0.03), y + 0.03, 0),
+                (side * (wide / 2 - 0.03), y + 0.03, high),
+                (0.06, 0.06),
+                material,
+                "headboard",
+            )
         for z in (low + 0.1, high - 0.06):
             build.box((0, y + 0.03, z), (wide - 0.06, 0.03, 0.08), material, "headboard")
         for x in np.linspace(-wide / 2, wide / 2, int(wide / 0.11))[1:-1]:
@@ -202,7 +212,8 @@ def platform_bed(rng: np.random.Generator, style: Style, width: float | None = N
     inset = 0.15
     build.board((-wide / 2 + inset, -m.length / 2 - rim + inset, 0), (wide / 2 - inset, m.length / 2, m.low - 0.05),
                 wood, "base")  # fmt: skip
-    if chance(rng, 0.8):
+    board = chance(rng, 0.8)
+    if board:
         high = rng.uniform(0.7, 1.0)
         build.board((-wide / 2, m.length / 2, 0), (wide / 2, m.length / 2 + 0.04, high), wood, "headboard")
         if chance(rng, 0.4):
@@ -212,5 +223,5 @@ def platform_bed(rng: np.random.Generator, style: Style, width: float | None = N
             build.support((0, m.length / 2 + 0.08, high), (wide - 0.05, 0.1), 0.5)
             build.board((-wide / 2, m.length / 2 + 0.04, 0), (wide / 2, m.length / 2 + 0.13, high - 0.03), wood,
                         "headboard")  # fmt: skip
-    pieces = _bedding(build, m, rng, style)
+    pieces = _bedding(build, m, rng, style, leaning=board)
     return (build.build_at(), *pieces)

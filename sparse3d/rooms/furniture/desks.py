@@ -88,8 +88,12 @@ def pedestal_desk(rng: np.random.Generator, style: Style, width: float | None = 
         if s == side or both:
             drawers(build, x, block, -deep / 2 + 0.02, deep / 2 - 0.02, 0.04, high, int(rng.integers(2, 5)), body, face,
                     metal, shape)  # fmt: skip
-            build.board((x - block / 2 + 0.02, -deep / 2 + 0.06, 0), (x + block / 2 - 0.02, deep / 2 - 0.04, 0.045), body,
-                        "base")  # fmt: skip
+            build.board(
+                (x - block / 2 + 0.02, -deep / 2 + 0.06, 0),
+                (x + block / 2 - 0.02, deep / 2 - 0.04, 0.045),
+                body,
+                "base",
+            )
         else:
             build.box((s * (wide / 2 - 0.03), 0, high / 2), (0.03, deep - 0.04, high), body, "leg")
     low = rng.uniform(0.2, 0.45)
@@ -113,23 +117,21 @@ def hutch_desk(rng: np.random.Generator, style: Style, width: float | None = Non
     )
     step = high / (levels + 1)
     gap = step - 0.02
-    build.support((0, deep / 2 - rack / 2, height), (wide - 0.08, rack - 0.03), gap)
-    for k in range(1, levels + 2):
-        z = height + k * step
-        build.board((-wide / 2 + 0.012, deep / 2 - rack, z - 0.02), (wide / 2 - 0.012, deep / 2, z), body, "shelf")
-        build.support((0, deep / 2 - rack / 2, z), (wide - 0.08, rack - 0.03), gap if k <= levels else 0.4)
-    if chance(rng, 0.6):
-        build.board(
-            (-wide / 2 + 0.01, deep / 2 - 0.006, height), (wide / 2 - 0.01, deep / 2, height + high), body, "back"
-        )
+    bays = [(-wide / 2 + 0.04, wide / 2 - 0.04)]
     if chance(rng, 0.5):
         x = rng.uniform(-0.1, 0.1) * wide
-        build.board((x - 0.01, deep / 2 - rack + 0.01, height), (x + 0.01, deep / 2 - 0.004, height + high - 0.02), body,
-                    "side")  # fmt: skip
-        build._supports = [s for s in build._supports if s.center[1] < 0 or s.center[2] > height + high - 0.01]
-        for x0, x1 in ((-wide / 2 + 0.03, x - 0.02), (x + 0.02, wide / 2 - 0.03)):
-            for k in range(levels + 1):
-                build.support(((x0 + x1) / 2, deep / 2 - rack / 2, height + k * step), (x1 - x0, rack - 0.03), gap)
+        low, top = (x - 0.01, deep / 2 - rack + 0.01, height), (x + 0.01, deep / 2 - 0.004, height + high - 0.02)
+        build.board(low, top, body, "side")
+        bays = [(-wide / 2 + 0.04, x - 0.02), (x + 0.02, wide / 2 - 0.04)]
+    for k in range(levels + 2):
+        z, last = height + k * step, k == levels + 1
+        if k:
+            build.board((-wide / 2 + 0.012, deep / 2 - rack, z - 0.02), (wide / 2 - 0.012, deep / 2, z), body, "shelf")
+        for x0, x1 in [(-wide / 2 + 0.02, wide / 2 - 0.02)] if last else bays:
+            build.support(((x0 + x1) / 2, deep / 2 - rack / 2, z), (x1 - x0, rack - 0.03), 0.4 if last else gap)
+    if chance(rng, 0.6):
+        low, top = (-wide / 2 + 0.01, deep / 2 - 0.006, height), (wide / 2 - 0.01, deep / 2, height + high)
+        build.board(low, top, body, "back")
     return build.build()
 
 
@@ -144,8 +146,13 @@ def corner_desk(rng: np.random.Generator, style: Style, width: float | None = No
     low, high = sorted((x, x_in))
     build.board((low, -deep / 2 - wing, height - thick), (high, -deep / 2, height), wood, "top")
     build.support(((low + high) / 2, -deep / 2 - wing / 2, height), (across - 0.03, wing - 0.03), 0.8)
-    feet = [(-x + side * 0.05, -deep / 2 + 0.05), (-x + side * 0.05, deep / 2 - 0.05), (x - side * 0.05, deep / 2 - 0.05),
-            (x - side * 0.05, -deep / 2 - wing + 0.05), (x_in + side * 0.05, -deep / 2 - wing + 0.05)]  # fmt: skip
+    feet = [
+        (-x + side * 0.05, -deep / 2 + 0.05),
+        (-x + side * 0.05, deep / 2 - 0.05),
+        (x - side * 0.05, deep / 2 - 0.05),
+        (x - side * 0.05, -deep / 2 - wing + 0.05),
+        (x_in + side * 0.05, -deep / 2 - wing + 0.05),
+    ]
     for foot in feet:
         bar(build, (*foot, 0), (*foot, height - thick), (0.045, 0.045), metal, "leg")
     if chance(rng, 0.6):
@@ -197,8 +204,12 @@ def wooden_school_desk(rng: np.random.Generator, style: Style) -> Piece:
     height, wood, build = rng.uniform(0.66, 0.75), style.material("wood", rng), SolidBuilder("desk")
     _top(build, wide, deep, height, 0.024, wood)
     high, box = height - 0.024, rng.uniform(0.1, 0.14)
-    build.board((-wide / 2 + 0.05, -deep / 2 + 0.04, high - box), (wide / 2 - 0.05, deep / 2 - 0.04, high - box + 0.012),
-                wood, "shelf")  # fmt: skip
+    build.board(
+        (-wide / 2 + 0.05, -deep / 2 + 0.04, high - box),
+        (wide / 2 - 0.05, deep / 2 - 0.04, high - box + 0.012),
+        wood,
+        "shelf",
+    )
     build.board(
         (-wide / 2 + 0.05, deep / 2 - 0.056, high - box), (wide / 2 - 0.05, deep / 2 - 0.04, high), wood, "panel"
     )
@@ -266,8 +277,24 @@ def teacher_desk(rng: np.random.Generator, style: Style, width: float | None = N
         str(rng.choice(["bar", "cup"])),
     )
     if chance(rng, 0.4):
-        drawers(build, 0.0 - side * 0.12, wide - block - 0.55, -deep / 2 + 0.03, deep / 2 - 0.12, high - 0.1, high, 1, wood,
-                wood, metal, "bar")  # fmt: skip
-    build.board((-wide / 2 + 0.04, deep / 2 - 0.07, rng.uniform(0.08, 0.3)), (wide / 2 - 0.04, deep / 2 - 0.05, high), wood,
-                "panel")  # fmt: skip
+        drawers(
+            build,
+            0.0 - side * 0.12,
+            wide - block - 0.55,
+            -deep / 2 + 0.03,
+            deep / 2 - 0.12,
+            high - 0.1,
+            high,
+            1,
+            wood,
+            wood,
+            metal,
+            "bar",
+        )
+    build.board(
+        (-wide / 2 + 0.04, deep / 2 - 0.07, rng.uniform(0.08, 0.3)),
+        (wide / 2 - 0.04, deep / 2 - 0.05, high),
+        wood,
+        "panel",
+    )
     return build.build()

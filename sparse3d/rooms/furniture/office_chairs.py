@@ -127,6 +127,12 @@ def swivel_shell_chair(rng: np.random.Generator, style: Style) -> Piece:
     star_base(build, rng.uniform(0.26, 0.31), seat - 0.04, metal, rubber, rng.uniform(0, 1.2))
     build.box((0, 0, seat - 0.035), (0.2, 0.22, 0.06), metal, "mechanism")
     if chance(rng, 0.5):
-        padding(build, (0, -0.02 * depth, seat + 0.008), (width * 0.78, depth * 0.7, 0.04), style.material("fabric", rng),
-                "seat", radius=0.018)  # fmt: skip
+        padding(
+            build,
+            (0, -0.02 * depth, seat + 0.008),
+            (width * 0.78, depth * 0.7, 0.04),
+            style.material("fabric", rng),
+            "seat",
+            radius=0.018,
+        )
     return build.build()

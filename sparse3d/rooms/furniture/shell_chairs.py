@@ -120,10 +120,21 @@ def cantilever_chair(rng: np.random.Generator, style: Style) -> Piece:
     cover = style.material(str(rng.choice(["wood", "leather", "fabric", "plastic"])), rng)
     x, front, rear = width / 2, -depth / 2, depth / 2
     for side in (-1, 1):
-        path = [(0, rear, r), (side * (x - 0.05), rear, r), (side * x, rear - 0.05, r), (side * x, front + 0.06, r),
-                (side * x, front + 0.02, r + 0.02), (side * x, front, r + 0.06), (side * x, front, seat - 0.06),
-                (side * x, front + 0.02, seat - 0.02), (side * x, front + 0.06, seat), (side * x, rear - 0.06, seat),
-                (side * x, rear - 0.01, seat + 0.03), (side * x, rear, seat + 0.07), (side * x, rear + lean, top)]  # fmt: skip
+        path = [
+            (0, rear, r),
+            (side * (x - 0.05), rear, r),
+            (side * x, rear - 0.05, r),
+            (side * x, front + 0.06, r),
+            (side * x, front + 0.02, r + 0.02),
+            (side * x, front, r + 0.06),
+            (side * x, front, seat - 0.06),
+            (side * x, front + 0.02, seat - 0.02),
+            (side * x, front + 0.06, seat),
+            (side * x, rear - 0.06, seat),
+            (side * x, rear - 0.01, seat + 0.03),
+            (side * x, rear, seat + 0.07),
+            (side * x, rear + lean, top),
+        ]
         tube(build, path, r, metal, "leg")
     padding(build, (0, 0.005, seat + 0.004), (width - 0.005, depth - 0.05, 0.034), cover, "seat", radius=0.014)
     s, low = np.linspace(1, -1, 9), top - rng.uniform(0.16, 0.3)

@@ -8,7 +8,7 @@ from sparse3d.rooms.builder import PieceBuilder
 from sparse3d.rooms.furniture import construction
 from sparse3d.rooms.furniture.bases import LEG_SHAPES, apron, chance, four_legs, leg, sled, wished
 from sparse3d.rooms.piece import Material, Piece
-from sparse3d.rooms.solids import SolidBuilder, bar, ellipse, padding, rounded_board, tube
+from sparse3d.rooms.solids import SolidBuilder, bar, ellipse, rounded_board, tube
 from sparse3d.rooms.style import Style
 
 
@@ -192,8 +192,19 @@ def block_coffee_table(rng: np.random.Generator, style: Style, width: float | No
         front = style.material("wood", rng)
         build.board((-inner / 2 + 0.003, -deep / 2 + 0.012, low + 0.008), (inner / 2 - 0.003, deep / 2 - 0.012,
                     height - thick - 0.004), front, "drawer")  # fmt: skip
-        tube(build, [(-0.08, -deep / 2 + 0.014, 0.22), (-0.08, -deep / 2 - 0.012, 0.22), (0.08, -deep / 2 - 0.012, 0.22),
-                     (0.08, -deep / 2 + 0.014, 0.22)], 0.005, style.material("metal", rng), "handle", sides=6)  # fmt: skip
+        tube(
+            build,
+            [
+                (-0.08, -deep / 2 + 0.014, 0.22),
+                (-0.08, -deep / 2 - 0.012, 0.22),
+                (0.08, -deep / 2 - 0.012, 0.22),
+                (0.08, -deep / 2 + 0.014, 0.22),
+            ],
+            0.005,
+            style.material("metal", rng),
+            "handle",
+            sides=6,
+        )
     else:
         build.support((0, 0, low + 0.01), (inner - 0.02, deep - 0.04), height - thick - low - 0.01)
     return build.build()
@@ -226,10 +237,20 @@ def square_side_table(rng: np.random.Generator, style: Style) -> Piece:
     inner, across = wide - size - 0.01, deep - size - 0.01
     apron(build, inner, across, height - 0.13, height - 0.022, 0.016, wood)
     if chance(rng, 0.5):
-        build.board((-inner / 2 + size, -across / 2 - 0.02, height - 0.12), (inner / 2 - size, -across / 2, height - 0.03),
-                    wood, "drawer")  # fmt: skip
-        build.cushion((0, -across / 2 - 0.03, height - 0.075), (0.026, 0.026, 0.026), style.material("metal", rng),
-                      "handle", roundness=1.0, steps=5)  # fmt: skip
+        build.board(
+            (-inner / 2 + size, -across / 2 - 0.02, height - 0.12),
+            (inner / 2 - size, -across / 2, height - 0.03),
+            wood,
+            "drawer",
+        )
+        build.cushion(
+            (0, -across / 2 - 0.03, height - 0.075),
+            (0.026, 0.026, 0.026),
+            style.material("metal", rng),
+            "handle",
+            roundness=1.0,
+            steps=5,
+        )
     if chance(rng, 0.6):
         low = rng.uniform(0.1, 0.2)
         build.box((0, 0, low), (inner, across, 0.016), wood, "shelf")
@@ -253,13 +274,13 @@ def c_table(rng: np.random.Generator, style: Style) -> Piece:
 
 
 @construction("side_table")
-def padded_tray_table(rng: np.random.Generator, style: Style) -> Piece:
+def drum_side_table(rng: np.random.Generator, style: Style) -> Piece:
     """A drum of cloth or of woven basket with a tray on it."""
     wide, height, build = rng.uniform(0.36, 0.5), rng.uniform(0.4, 0.52), SolidBuilder("end table")
     body = style.material(str(rng.choice(["fabric", "wood", "metal"])), rng)
-    padding(
-        build, (0, 0, (height - 0.02) / 2), (wide * 0.9, wide * 0.9, height - 0.02), body, "base", radius=wide * 0.33
-    )
+    r, belly = wide * 0.4, rng.uniform(1.0, 1.12)
+    profile = [(0, 0), (r * 0.93, 0), (r, 0.06), (r * belly, 0.5), (r, 0.95), (r * 0.95, 1), (0, 1)]
+    build.turned(profile, body, "base", end=(0, 0, height - 0.02), sides=24)
     tray = surface(rng, style)
     build.prism(ellipse(wide, wide, 24), height - 0.025, height, tray, "top")
     build.support((0, 0, height), (wide * 0.66, wide * 0.66), 0.8)
