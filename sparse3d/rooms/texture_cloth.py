@@ -40,7 +40,7 @@ def fabric(draw: Draw) -> Look:
     else:
         texture, extent = flat(color), rng.uniform(0.6, 1.1)
         _dressed(draw, texture, color, name)
-    shaded(texture, _weave(draw, len(texture)), rng.uniform(0.02, 0.09))
+    shaded(texture, _weave(draw, len(texture)), rng.uniform(0.02, 0.065))
     shaded(texture, draw.field("cloud", len(texture)), rng.uniform(0.005, 0.03))
     return Look(texture, extent, 0.0 if draw.chance(0.8) else rng.uniform(0.05, 0.2))
 

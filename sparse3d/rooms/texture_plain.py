@@ -116,11 +116,11 @@ def plaster(draw: Draw) -> Look:
     if kind == "rolled":
         shaded(texture, draw.field("grit"), rng.uniform(0.01, 0.025))
     elif kind == "trowelled":
-        shaded(texture, draw.field("cloud"), rng.uniform(0.03, 0.07))
-        shaded(texture, draw.field("rough"), 0.02)
+        shaded(texture, draw.field("cloud"), rng.uniform(0.01, 0.03))
+        shaded(texture, draw.field("rough"), 0.012)
     elif kind == "cast":
-        shaded(texture, draw.field("fine"), rng.uniform(0.04, 0.09))
-    shaded(texture, draw.field("blotch"), rng.uniform(0.006, 0.02))
+        shaded(texture, draw.field("fine"), rng.uniform(0.015, 0.045))
+    shaded(texture, draw.field("blotch"), rng.uniform(0.003, 0.01))
     return Look(texture, rng.uniform(1.2, 1.6), rng.uniform(0.0, 0.1))
 
 
