@@ -1,4 +1,4 @@
-"""Radiators, under windows or on bare walls; their backs lie on the wall."""
+"""Radiators, hung under windows or on bare walls: brackets and pipes end at the wall, at their highest y."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ def _enamel(rng: np.random.Generator, style: Style) -> Material:
     return tinted(style.material(one_of(rng, "painted", "metal"), rng), 1.0, white=float(rng.choice([0.85, 0.6, 0.2])))
 
 
-def _feet(build: PieceBuilder, width: float, front: float, low: float, metal: Material) -> None:
-    """Pipes down to the floor and brackets to the wall."""
+def _mounts(build: PieceBuilder, width: float, height: float, front: float, metal: Material) -> None:
+    """Brackets, and below them pipes, from the body at ``front`` to the wall."""
     for side in (-1, 1):
         x = side * (width / 2 - 0.08)
-        build.cylinder((x, front / 2, 0), (x, front / 2, low + 0.01), 0.011, metal, "pipe", sides=8)
-        build.board((x - 0.015, front / 2, low + 0.1), (x + 0.015, 0, low + 0.14), metal, "bracket")
+        build.cylinder((x, front, 0.03), (x, 0, 0.03), 0.011, metal, "pipe", sides=8)
+        for z in (0.2 * height, 0.8 * height):
+            build.board((x - 0.015, front, z - 0.02), (x + 0.015, 0, z + 0.02), metal, "bracket")
 
 
 def _valve(build: PieceBuilder, x: float, y: float, z: float, plastic: Material) -> None:
@@ -37,13 +38,13 @@ def panel_radiator(rng: np.random.Generator, style: Style, width: float | None =
                    height: float | None = None) -> Piece:  # fmt: skip
     """A flat or finely ribbed panel with a grille on top."""
     width, height = _size(rng, width, height)
-    build, enamel, low = PieceBuilder("radiator"), _enamel(rng, style), float(rng.uniform(0.1, 0.16))
-    build.board((-width / 2, -0.1, low), (width / 2, -0.04, height - 0.005), enamel, "panel")
+    build, enamel = PieceBuilder("radiator"), _enamel(rng, style)
+    build.board((-width / 2, -0.1, 0), (width / 2, -0.04, height - 0.005), enamel, "panel")
     for x in np.linspace(-width / 2 + 0.04, width / 2 - 0.04, int(rng.choice([2, 12, 16]))):
-        build.board((x - 0.012, -0.106, low + 0.04), (x + 0.012, -0.1, height - 0.05), enamel, "rib")
+        build.board((x - 0.012, -0.106, 0.04), (x + 0.012, -0.1, height - 0.05), enamel, "rib")
     build.board((-width / 2, -0.105, height - 0.012), (width / 2, -0.035, height), enamel, "grille")
-    _feet(build, width, -0.1, low, enamel)
-    _valve(build, width / 2 - 0.05, -0.1, low + 0.05, style.material("plastic", rng))
+    _mounts(build, width, height, -0.05, enamel)
+    _valve(build, width / 2 - 0.05, -0.1, 0.05, style.material("plastic", rng))
     return build.build()
 
 
@@ -52,16 +53,16 @@ def column_radiator(rng: np.random.Generator, style: Style, width: float | None 
                     height: float | None = None) -> Piece:  # fmt: skip
     """Rounded columns side by side on two headers, as cast iron ones are."""
     width, height = _size(rng, width, height)
-    build, enamel, low = PieceBuilder("radiator"), _enamel(rng, style), 0.08
+    build, enamel = PieceBuilder("radiator"), _enamel(rng, style)
     count = max(4, round(width / 0.07))
     step = width / count
     for k in range(count):
         x = -width / 2 + (k + 0.5) * step
         for y in (-0.045, -0.105):
-            build.cylinder((x, y, low), (x, y, height), 0.4 * step, enamel, "column", sides=6)
-    for z in (low + 0.03, height - 0.04):
+            build.cylinder((x, y, 0), (x, y, height), 0.4 * step, enamel, "column", sides=6)
+    for z in (0.04, height - 0.04):
         build.board((-width / 2, -0.12, z - 0.02), (width / 2, -0.03, z + 0.02), enamel, "header")
-    _feet(build, width, -0.12, low, enamel)
+    _mounts(build, width, height, -0.05, enamel)
     return build.build()
 
 
