@@ -41,18 +41,21 @@ def walk(room: Room, mesh: SceneMesh, frames: int, rng: np.random.Generator) -> 
     xy = _path(space, rng)
     eye = np.column_stack([xy, _heights(rng)])
     targets, weights = _targets(room)
-    heading, distance, drop = _gaze(room, eye, targets, weights, rng)
-    pitch = np.clip(-np.arctan2(drop, distance), *LOOK_DOWN)
+    heading, distance, drop = _gaze(room, space, eye, targets, weights, rng)
+    pitch = np.clip(np.arctan2(drop, distance), *LOOK_DOWN)
     pitch = gaussian_filter1d(pitch, MOMENTS / 40, mode="nearest")
-    at = (np.arange(frames) + 0.5) * (MOMENTS / frames) - 0.5
-    eye, heading, pitch = (_sample(at, along, value) for value in (eye, heading, pitch))
-    shake = 0.006 * np.clip(rng.standard_normal((frames, 3)), -2, 2)
-    sway = np.deg2rad([0.5, 0.4, 0.8]) * np.clip(rng.standard_normal((frames, 3)), -2, 2)
-    pitch = np.clip(pitch + sway[:, 1], *LOOK_DOWN)
-    roll = np.deg2rad(1.5) * np.sin(np.linspace(0, 9, frames) + rng.uniform(0, 2 * np.pi)) + sway[:, 2]
-    eye = eye + shake
+    shake, sway = _hand(rng)
     eye[:, 2] = np.clip(eye[:, 2], EYE_LOW, min(EYE_HIGH, room.height - CLEARANCE))
-    return poses(eye, heading + sway[:, 0], pitch, roll)
+    roll = np.deg2rad(1.5) * np.sin(along * 9 / MOMENTS + rng.uniform(0, 2 * np.pi)) + sway[:, 2]
+    pitch = np.clip(pitch + sway[:, 1], *LOOK_DOWN)
+    at = (np.arange(frames) + 0.5) * (MOMENTS / frames) - 0.5
+    return poses(*(_sample(at, along, value) for value in (eye + shake, heading + sway[:, 0], pitch, roll)))
+
+
+def _hand(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """How a hand shakes, (MOMENTS, 3) metres, level, and sways, (MOMENTS, 3) radians in heading, pitch and roll."""
+    noise = np.clip(gaussian_filter1d(rng.standard_normal((MOMENTS, 6)), 1.0, axis=0) / 0.53, -2.5, 2.5)
+    return noise[:, :3] * (0.005, 0.005, 0.0), noise[:, 3:] * np.deg2rad([0.4, 0.3, 0.6])
 
 
 def poses(eye: np.ndarray, heading: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
@@ -163,7 +166,7 @@ def _targets(room: Room) -> tuple[np.ndarray, np.ndarray]:
     return np.array(centers), np.array(weights)
 
 
-def _gaze(room: Room, eye: np.ndarray, targets: np.ndarray, weights: np.ndarray,
+def _gaze(room: Room, space: FreeSpace, eye: np.ndarray, targets: np.ndarray, weights: np.ndarray,
           rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Heading (MOMENTS,) radians, and distance and drop (metres, downwards) of what is looked at, (MOMENTS,) each.
 
@@ -172,17 +175,20 @@ def _gaze(room: Room, eye: np.ndarray, targets: np.ndarray, weights: np.ndarray,
     to = targets[None] - eye[:, None]
     bearing, distance = np.arctan2(to[..., 1], to[..., 0]), np.linalg.norm(to[..., :2], axis=2)
     shown = _in_sight(room.outline, eye[:, :2], targets[:, :2]) * weights * _closeness(distance)
+    wide = _openness(space, eye[:, :2])
     heading, aimed = np.zeros(MOMENTS), np.zeros((2, MOMENTS))
     seen = np.zeros(len(targets))
     now, turning = float(rng.uniform(-np.pi, np.pi)), 0.0
     for k in range(MOMENTS):
         want = shown[k] / (0.03 + seen)
         off = _wrapped(bearing[k] - _HEADINGS[:, None])
-        worth = np.exp(-((off / _SIGHT) ** 2)) @ want
+        worth = (np.exp(-((off / _SIGHT) ** 2)) @ want) * wide[k]
         turn = _wrapped(_HEADINGS - now)
         goal = turn[np.argmax(worth / worth.max() - 0.25 * np.abs(turn) / np.pi)]
         # The turn's own speed changes slowly: a hand neither starts nor stops at once.
-        turning += np.clip(np.clip(0.15 * goal, -MAX_TURN, MAX_TURN) - turning, -MAX_TURN / 6, MAX_TURN / 6)
+        # What is near passes quickly as one walks: there the eye turns slower, so that frames overlap.
+        most = MAX_TURN * wide[k, np.argmin(np.abs(turn))]
+        turning += np.clip(np.clip(0.15 * goal, -most, most) - turning, -MAX_TURN / 5, MAX_TURN / 5)
         now += turning
         view = np.exp(-((_wrapped(bearing[k] - now) / _SIGHT) ** 2))
         seen += view * (shown[k] > 0) / MOMENTS
@@ -195,6 +201,15 @@ def _gaze(room: Room, eye: np.ndarray, targets: np.ndarray, weights: np.ndarray,
 def _closeness(distance: np.ndarray) -> np.ndarray:
     """How good a distance (metres) is to look from: best from 1 to 3, too near below half a metre."""
     return np.clip(distance - 0.3, 0.02, 0.7) / 0.7 / (1 + (np.maximum(distance - 2.5, 0) / 1.5) ** 2)
+
+
+def _openness(space: FreeSpace, eyes: np.ndarray) -> np.ndarray:
+    """From 0.3, a wall or a tall thing right ahead, to 1, nothing within 1.5 metres; (N, headings)."""
+    ways = np.column_stack([np.cos(_HEADINGS), np.sin(_HEADINGS)])
+    steps = np.arange(0.3, 1.6, 0.15)
+    spots = eyes[:, None, None] + ways[None, :, None] * steps[:, None]
+    clear = space.clearance(spots.reshape(-1, 2)).reshape(spots.shape[:3]) > 0
+    return 0.3 + 0.7 * np.logical_and.accumulate(clear, axis=2).mean(axis=2)
 
 
 def _in_sight(outline: np.ndarray, eyes: np.ndarray, targets: np.ndarray) -> np.ndarray:
