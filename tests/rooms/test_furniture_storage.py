@@ -14,7 +14,7 @@ from sparse3d.rooms.builder import PieceBuilder
 from sparse3d.rooms.categories import CATEGORIES
 from sparse3d.rooms.furniture import CONSTRUCTIONS, construct
 from sparse3d.rooms.furniture.mounting import MOUNT_HEIGHT
-from sparse3d.rooms.piece import Piece
+from sparse3d.rooms.piece import Material, Piece
 from sparse3d.rooms.style import Style
 from sparse3d.rooms.vessels import Ring, plate_with_hole
 
@@ -60,10 +60,20 @@ MADE_TO_MEASURE = {
 }  # fmt: skip
 
 
+class PlainStyle(Style):
+    """Materials without textures: shapes are what is looked at here."""
+
+    def __init__(self) -> None:
+        self.plain = np.full((2, 2, 3), 0.5, dtype=np.float32)
+
+    def material(self, kind: str, rng: np.random.Generator) -> Material:
+        return Material(kind, self.plain, 1.0)
+
+
 @cache
 def drawn(role: str, number: int, seed: int) -> tuple[Piece, ...]:
     rng = np.random.default_rng(seed)
-    made = CONSTRUCTIONS[role][number](rng, Style(rng))
+    made = CONSTRUCTIONS[role][number](rng, PlainStyle())
     return made if isinstance(made, tuple) else (made,)
 
 
@@ -134,14 +144,14 @@ def test_every_construction_runs_for_20_seeds_at_a_plausible_size(role: str) -> 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_no_part_floats(role: str) -> None:
-    for pieces in every(role, 5):
+    for pieces in every(role, 3):
         for piece in pieces:
             assert parts_that_hang_together(piece) == 1, (role, piece.category, piece.parts)
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_supports_lie_on_a_surface_with_the_clearance_they_say(role: str) -> None:
-    for pieces in every(role, 8):
+    for pieces in every(role, 4):
         corners = np.concatenate([p.vertices[p.faces] for p in pieces])
         low, high = corners.min(axis=1), corners.max(axis=1)
         for piece in pieces:
@@ -175,7 +185,7 @@ def test_a_wish_for_width_is_met(role: str) -> None:
         for width in MADE_TO_MEASURE[role]:
             for seed in range(4):
                 rng = np.random.default_rng(seed)
-                made = make(rng, Style(rng), width=width)
+                made = make(rng, PlainStyle(), width=width)
                 low, high = group_bounds(made if isinstance(made, tuple) else (made,))
                 assert high[0] - low[0] == pytest.approx(width, abs=0.012), (role, number)
 
@@ -183,14 +193,14 @@ def test_a_wish_for_width_is_met(role: str) -> None:
 def test_a_wall_cabinet_may_be_one_of_a_bathroom_and_is_shallower_then() -> None:
     for make in CONSTRUCTIONS["wall_cabinet"]:
         rng = np.random.default_rng(0)
-        piece = make(rng, Style(rng), width=0.8, category="bathroom cabinet")
+        piece = make(rng, PlainStyle(), width=0.8, category="bathroom cabinet")
         assert piece.category == "bathroom cabinet" and np.ptp(piece.vertices[:, 1]) < 0.26
 
 
 def test_a_run_has_what_was_asked_for_and_its_sink_hangs_in_a_hole_of_the_top() -> None:
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        pieces = construct("kitchen_run", rng, Style(rng), width=3.0, with_stove=True, with_dishwasher=True)
+        pieces = construct("kitchen_run", rng, PlainStyle(), width=3.0, with_stove=True, with_dishwasher=True)
         count = Counter(piece.category for piece in pieces)
         assert count["sink"] == count["dishwasher"] == count["stove"] == 1 and count["kitchen cabinet"] >= 1
         sink = next(p for p in pieces if p.category == "sink")
@@ -200,9 +210,7 @@ def test_a_run_has_what_was_asked_for_and_its_sink_hangs_in_a_hole_of_the_top() 
             assert not covered(top, middle), "the top has a hole where the basin is"
             outer = basin[basin[:, 2] < basin[:, 2].max() - 0.02]
             assert not any(covered(top, point) for point in outer[:, :2]), "the basin stays within it"
-    pieces = construct(
-        "kitchen_run", np.random.default_rng(0), Style(np.random.default_rng(0)), width=2, with_sink=False
-    )
+    pieces = construct("kitchen_run", np.random.default_rng(0), PlainStyle(), width=2, with_sink=False)
     assert "sink" not in {piece.category for piece in pieces}
 
 
@@ -239,8 +247,6 @@ def test_a_curtain_hangs_before_its_bath() -> None:
 
 
 def test_a_plate_with_a_hole_has_the_area_of_the_plate_less_the_hole() -> None:
-    from sparse3d.rooms.piece import Material
-
     build = PieceBuilder("counter")
     outline = np.array([(0, 0), (2, 0), (2, 1), (0, 1)])
     material = Material("stone", np.ones((2, 2, 3), np.float32), 1.0)

@@ -70,7 +70,7 @@ def washstand(rng: np.random.Generator, style: Style, width: float | None = None
     if maybe(rng):
         board = material_of(rng, style, "wood", "glass")
         build.board((-x, -y, 0.22), (x, y, 0.24), board, "shelf")
-        build.support((0, 0, 0.24), (2 * x - 0.06, 2 * y - 0.06), 0.35)
+        build.support((0, 0, 0.24), (2 * x - 0.06, 2 * y - 0.06), 0.22)
     tube(build, [(0, 0, low), (0, 0, 0.5), (0, depth / 2, 0.5)], 0.02, metal, "pipe")
     return build.build()
 

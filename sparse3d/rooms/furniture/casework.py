@@ -81,12 +81,17 @@ def shelf_boards(build: PieceBuilder, low: Vector, high: Vector, levels: Sequenc
             build.support(center, (high[0] - low[0] - margin, high[1] - low[1] - margin), float(end - level))
 
 
+def ground(kind: str) -> float:
+    """How far a front's deepest face lies before its plane: handles begin there, as a slat's joint may be behind."""
+    return 0.012 if kind in ("framed", "slatted") else 0.02
+
+
 def panel(build: PieceBuilder, joinery: Joinery, low: Corner, high: Corner, y: float, part: str,
           kind: str | None = None) -> None:  # fmt: skip
     """A front of 2 cm on the plane ``y``, towards -y, with joints left around it."""
     kind = kind or joinery.front_kind
     (x0, z0), (x1, z1) = (low[0] + GAP, low[1] + GAP), (high[0] - GAP, high[1] - GAP)
-    face, thin = joinery.front, 0.012 if kind in ("framed", "slatted") else 0.02
+    face, thin = joinery.front, ground(kind)
     if kind == "glass":
         build.board((x0 + 0.04, y - 0.008, z0 + 0.04), (x1 - 0.04, y - 0.004, z1 - 0.04), joinery.pane, "pane")
         thin = 0.0
@@ -127,17 +132,18 @@ def door(build: PieceBuilder, joinery: Joinery, low: Corner, high: Corner, y: fl
          grip: float = 0.5, kind: str | None = None, handle_length: float = 0.13) -> None:  # fmt: skip
     """A hinged door; ``hinge`` "left" or "right" as seen from the front, ``grip`` the handle's share of the height."""
     panel(build, joinery, low, high, y, "door", kind)
+    back = ground(kind or joinery.front_kind)
     x = high[0] - 0.04 if hinge == "left" else low[0] + 0.04
     z = low[1] + (high[1] - low[1]) * grip
     if joinery.handle_kind == "edge":
         x = high[0] - 0.006 if hinge == "left" else low[0] + 0.006
         tall = min(0.3, (high[1] - low[1]) * 0.8)
         z = float(np.clip(z, low[1] + tall / 2 + GAP, high[1] - tall / 2 - GAP))
-        build.box((x, y - 0.028, z), (0.006, 0.016, tall), joinery.metal, "handle")
+        build.board((x - 0.003, y - 0.036, z - tall / 2), (x + 0.003, y - back, z + tall / 2), joinery.metal, "handle")
     else:
         reach = handle_length / 2 + 0.02
         z = float(np.clip(z, low[1] + reach, max(high[1] - reach, low[1] + reach)))
-        handle(build, joinery, (x, z), y - 0.02, upright=True, length=handle_length)
+        handle(build, joinery, (x, z), y - back, upright=True, length=handle_length)
 
 
 def doors(build: PieceBuilder, joinery: Joinery, low: Corner, high: Corner, y: float, count: int, grip: float = 0.5,
@@ -153,18 +159,19 @@ def drawers(build: PieceBuilder, joinery: Joinery, low: Corner, high: Corner, y:
             columns: int = 1) -> None:  # fmt: skip
     """Drawers above each other, ``shares`` of the height from below, in ``columns``."""
     levels = low[1] + (high[1] - low[1]) * np.concatenate([[0.0], np.cumsum(shares)]) / np.sum(shares)
-    edges = np.linspace(low[0], high[0], columns + 1)
+    edges, back = np.linspace(low[0], high[0], columns + 1), ground(joinery.front_kind)
     for x0, x1 in zip(edges, edges[1:], strict=False):
         for z0, z1 in zip(levels, levels[1:], strict=False):
             panel(build, joinery, (x0, z0), (x1, z1), y, "drawer")
             if joinery.handle_kind == "edge":
-                build.box(((x0 + x1) / 2, y - 0.028, z1 - 0.006), (min(0.3, (x1 - x0) * 0.8), 0.016, 0.006),
-                          joinery.metal, "handle")  # fmt: skip
+                middle, reach = (x0 + x1) / 2, min(0.15, (x1 - x0) * 0.4)
+                build.board((middle - reach, y - 0.036, z1 - 0.009), (middle + reach, y - back, z1 - 0.003),
+                            joinery.metal, "handle")  # fmt: skip
                 continue
             long = float(min(0.13, 0.5 * (x1 - x0)))
             spots = (0.22, 0.78) if joinery.handle_kind == "knob" and x1 - x0 > 0.5 else (0.5,)
             for spot in spots:
-                handle(build, joinery, (x0 + spot * (x1 - x0), (z0 + z1) / 2), y - 0.02, upright=False, length=long)
+                handle(build, joinery, (x0 + spot * (x1 - x0), (z0 + z1) / 2), y - back, upright=False, length=long)
 
 
 def feet(build: PieceBuilder, kind: str, low: Corner, high: Corner, height: float, material: Material) -> None:

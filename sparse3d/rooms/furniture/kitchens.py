@@ -73,8 +73,11 @@ def base_cabinets(rng: np.random.Generator, joinery: Joinery, run: Run, x: float
 
 
 def lay_work_top(build: PieceBuilder, run: Run, x: tuple[float, float], material: Material, hole: Ring | None,
-                 lip: float) -> None:  # fmt: skip
-    """The work top over ``x``, around ``hole`` where there is one, with a lip at the wall, and its supports."""
+                 lip: float, blocked: list[tuple[float, float]]) -> None:  # fmt: skip
+    """The work top over ``x``, around ``hole`` where there is one, with a lip at the wall, and its supports.
+
+    ``blocked``: stretches along x where something is set on it.
+    """
     x0, x1 = x
     if hole is None:
         build.board((x0, 0, run.under), (x1, run.depth, run.height), material, "top")
@@ -89,6 +92,8 @@ def lay_work_top(build: PieceBuilder, run: Run, x: tuple[float, float], material
                 build.board((p, 0, run.under), (q, run.depth, run.height), material, "top")
     if lip:
         build.board((x0, run.depth - 0.015, run.height), (x1, run.depth, run.height + lip), material, "back")
+    for a, b in blocked:
+        free = [side for p, q in free for side in ((p, min(q, a)), (max(p, b), q))]
     for p, q in free:
         if q - p > 0.15:
             build.support(((p + q) / 2, run.depth / 2 - 0.01, run.height), (q - p - 0.04, run.depth - 0.07), 0.45)
@@ -126,6 +131,14 @@ def _built_in(rng: np.random.Generator, joinery: Joinery, run: Run, x: tuple[flo
     return build
 
 
+def _draw_hole(rng: np.random.Generator, run: Run, x: float, wide: float) -> Ring:
+    """The sink's hole in the work top over the unit from ``x`` on: a rectangle with round corners, or a circle."""
+    a, b = min(float(rng.uniform(0.2, 0.32)), wide / 2 - 0.065), float(rng.uniform(0.16, 0.19))
+    power = float(rng.choice([0.2, 0.3, 1.0]))
+    half = (min(a, b), min(a, b)) if power == 1.0 else (a, b)
+    return Ring(run.height, half, x + wide / 2, run.depth * 0.42, power)
+
+
 def _assemble(rng: np.random.Generator, style: Style, run: Run, units: list[tuple[str, float]],
               material: Material) -> tuple[Piece, ...]:  # fmt: skip
     """Build ``units`` from left to right, the work tops between the stoves, and what is let into them."""
@@ -138,11 +151,12 @@ def _assemble(rng: np.random.Generator, style: Style, run: Run, units: list[tupl
     edges = np.concatenate([[0.0], np.cumsum([w for _, w in units])])
     neighbours: list[tuple[str, float]] = []
     begin, hole = 0.0, None
+    blocked: list[tuple[float, float]] = []
 
     def close_top(end: float) -> None:
         if end - begin > 1e-6:
             tops.append(PieceBuilder("kitchen counter"))
-            lay_work_top(tops[-1], run, (begin, end), material, hole, lip)
+            lay_work_top(tops[-1], run, (begin, end), material, hole, lip, blocked)
 
     for k, (kind, wide) in enumerate([*units, ("end", 0.0)]):
         x = float(edges[k])
@@ -153,21 +167,19 @@ def _assemble(rng: np.random.Generator, style: Style, run: Run, units: list[tupl
             cabinets.append(base_cabinets(rng, joinery, run, start, neighbours))
             neighbours = []
         if kind == "sink":
-            half = min(rng.uniform(0.2, 0.32), wide / 2 - joinery.board - RIM - 0.02), rng.uniform(0.16, 0.19)
-            power = float(rng.choice([0.2, 0.3, 1.0]))
-            hole = Ring(run.height, (float(min(half)), float(min(half))) if power == 1.0 else half,
-                        float(x + wide / 2), run.depth * 0.42, power)  # fmt: skip
+            hole = _draw_hole(rng, run, x, wide)
             others.append(PieceBuilder("sink"))
             let_in_sink(others[-1], rng, sink_kind, joinery.metal, hole, run.height, rng.uniform(0.14, 0.2))
         elif kind == "stove":
             close_top(x)
-            begin, hole = x + wide, None
+            begin, hole, blocked = x + wide, None, []
             others.append(PieceBuilder("stove"))
             cooker(others[-1], rng, steel, (x + CLEAR, x + wide - CLEAR), (0.03, run.depth), run.height, maybe(rng))
         elif kind in ("dishwasher", "oven"):
             others.append(_built_in(rng, steel, run, (x, x + wide), kind))
             if kind == "oven":
                 others.append(PieceBuilder("stove"))
+                blocked.append((x, x + wide))
                 cooktop(
                     others[-1], rng, steel, (x + wide / 2, run.depth / 2, run.height), (wide - 0.03, 0.5), maybe(rng)
                 )
@@ -230,9 +242,10 @@ def open_island(rng: np.random.Generator, style: Style, width: float | None = No
         cabinet.board((x, a[1] + post, split), (x + 0.02, b[1] - post, under), body, "side")
     cabinet.board((a[0] + post, b[1] - 0.04, split), (b[0] - post, b[1] - 0.02, under), body, "back")
     drawers(cabinet, joinery, (a[0] + post, split), (b[0] - post, under), a[1] + 0.025, [1], columns=2)
-    for z in [0.15, 0.45][: int(rng.integers(1, 3))]:
+    levels = [0.15, 0.45][: int(rng.integers(1, 3))]
+    for z, above in zip(levels, [*levels[1:], split], strict=True):
         cabinet.board((a[0] + 0.01, a[1] + 0.01, z), (b[0] - 0.01, b[1] - 0.01, z + 0.022), body, "shelf")
-        cabinet.support((width / 2, depth / 2, z + 0.022), (width - 0.3, depth - 0.26), 0.25)
+        cabinet.support((width / 2, depth / 2, z + 0.022), (width - 0.3, depth - 0.26), above - z - 0.022)
     top.board((0, 0, under), (width, depth, height), material_of(rng, style, "wood", "stone"), "top")
     top.support((width / 2, depth / 2, height), (width - 0.06, depth - 0.06), 0.9)
     return build_group(cabinet, top)

@@ -80,10 +80,10 @@ def _tank(build: PieceBuilder, rng: np.random.Generator, bowl: Bowl, white: Mate
         Ring(high, (0, 0), 0, y),
     ]
     loft(build, [Ring(high - 0.03, (0, 0), 0, y), *lid], white, "tank")
-    build.support((0, y, high), (2 * half - 0.08, 2 * deep - 0.04), 0.5)
     if maybe(rng):
         build.cylinder((0, y, high), (0, y, high + 0.008), 0.025, metal, "button", 14)
     else:
+        build.support((0, y, high), (2 * half - 0.08, 2 * deep - 0.04), 0.5)
         front = y - deep
         build.cylinder((half - 0.07, front + 0.01, high - 0.07), (half - 0.07, front - 0.02, high - 0.07), 0.012, metal,
                        "handle", 8)  # fmt: skip
