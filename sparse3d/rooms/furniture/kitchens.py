@@ -149,9 +149,8 @@ def _assemble(rng: np.random.Generator, style: Style, run: Run, units: list[tupl
     tops: list[PieceBuilder] = []
     others: list[PieceBuilder] = []
     edges = np.concatenate([[0.0], np.cumsum([w for _, w in units])])
-    neighbours: list[tuple[str, float]] = []
+    neighbours, blocked = list[tuple[str, float]](), list[tuple[float, float]]()
     begin, hole = 0.0, None
-    blocked: list[tuple[float, float]] = []
 
     def close_top(end: float) -> None:
         if end - begin > 1e-6:

@@ -56,7 +56,7 @@ def _seat(build: PieceBuilder, rng: np.random.Generator, bowl: Bowl, plastic: Ma
     low = z + lift
     lid = [bowl.ring(low, 0.0), bowl.ring(low, inset=-0.004), bowl.ring(low + 0.012, inset=-0.002),
            bowl.ring(low + 0.018, inset=0.02), bowl.ring(low + 0.018, 0.0)]  # fmt: skip
-    loft(build, lid, plastic, "lid", tilt=-float(rng.uniform(1.66, 1.8)) if lid_up else 0.0, pivot=hinge)
+    loft(build, lid, plastic, "lid", tilt=-float(rng.uniform(1.48, 1.56)) if lid_up else 0.0, pivot=hinge)
     for x in (-0.07, 0.07):
         build.cylinder((x - 0.02, *hinge[1:]), (x + 0.02, *hinge[1:]), 0.014, plastic, "hinge", 8)
 
