@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +15,7 @@ from sparse3d.rooms.scene import SceneMesh
 
 CELL = 0.05  # metres
 LOW, HIGH = 0.2, 1.9  # metres: what stands between these heights is in the way
-_STEP = 0.035  # metres between points on triangles; smaller than a cell, so that none is stepped over
+_STEP = 0.04  # metres between points on triangles; smaller than a cell, so that none is stepped over
 # The eight neighbours, one of each opposite pair.
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
@@ -86,7 +86,7 @@ def free_space(room: Room, mesh: SceneMesh, clearance: float, low: float = LOW, 
     y, x = np.mgrid[:rows, :cols] * CELL
     centers = np.stack([x.ravel(), y.ravel()], axis=1) + corner
     open_floor = inside_outline(room.outline, centers).reshape(rows, cols)
-    cells = np.round((solid_points(mesh, low, high)[:, :2] - corner) / CELL).astype(int)
+    cells = np.round((solid_points(_reaching_in(mesh, room), low, high)[:, :2] - corner) / CELL).astype(int)
     cells = cells[((cells >= 0) & (cells < (cols, rows))).all(axis=1)]
     open_floor[cells[:, 1], cells[:, 0]] = False
     # A surface may lie anywhere in a cell that it fills: half a cell nearer than the cell's centre.
@@ -96,6 +96,14 @@ def free_space(room: Room, mesh: SceneMesh, clearance: float, low: float = LOW, 
         raise ValueError(f"no free place in this {room.kind}: nowhere {clearance} m off walls and furniture")
     sizes = np.bincount(parts.ravel())
     return FreeSpace(corner, distance, parts == 1 + int(np.argmax(sizes[1:])))
+
+
+def _reaching_in(mesh: SceneMesh, room: Room) -> SceneMesh:
+    """The mesh without the triangles that lie beyond the outline's bounds: walls are outside, and large."""
+    corners = mesh.vertices[mesh.faces][:, :, :2]
+    low, high = room.outline.min(axis=0), room.outline.max(axis=0)
+    inside = (corners.max(axis=1) > low).all(axis=1) & (corners.min(axis=1) < high).all(axis=1)
+    return replace(mesh, faces=mesh.faces[inside])
 
 
 def inside_outline(outline: np.ndarray, xy: np.ndarray) -> np.ndarray:
@@ -110,17 +118,29 @@ def inside_outline(outline: np.ndarray, xy: np.ndarray) -> np.ndarray:
 
 
 def solid_points(mesh: SceneMesh, low: float, high: float) -> np.ndarray:
-    """Points (N, 3) all over the triangles, at most 3.5 cm apart, that lie between two heights."""
-    a, b, c = np.moveaxis(mesh.vertices[mesh.faces], 1, 0)
-    heights = np.stack([a[:, 2], b[:, 2], c[:, 2]])
-    near = (heights.max(axis=0) >= low) & (heights.min(axis=0) <= high)
-    a, b, c = a[near], b[near], c[near]
-    longest = np.max([np.linalg.norm(q - p, axis=1) for p, q in ((a, b), (b, c), (c, a))], axis=0)
-    steps = np.ceil(longest / _STEP).astype(int) + 1
-    count = (steps + 1) ** 2
+    """Points (N, 3) all over the triangles, at most 4 cm apart, that lie between two heights."""
+    corners = mesh.vertices[mesh.faces]
+    heights = corners[:, :, 2]
+    corners = corners[(heights.max(axis=1) >= low) & (heights.min(axis=1) <= high)]
+    # From the corner opposite the shortest edge, so that a thin triangle takes few points.
+    opposite = np.linalg.norm(corners[:, [2, 0, 1]] - corners[:, [1, 2, 0]], axis=2)
+    turn = (opposite.argmin(axis=1)[:, None] + np.arange(3)) % 3
+    a, b, c = np.moveaxis(np.take_along_axis(corners, turn[:, :, None], axis=1), 1, 0)
+    out = np.ceil(opposite.max(axis=1) / _STEP).astype(int) + 1
+    across = np.ceil(opposite.min(axis=1) / _STEP).astype(int) + 1
+    count = (out + 1) * (across + 1)
     owner = np.repeat(np.arange(len(a)), count)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    i, j = np.divmod(within, steps[owner] + 1)
-    s, t = (i / steps[owner])[:, None], (j / steps[owner])[:, None]
-    points = a[owner] + s * ((b - a)[owner] + t * (c - b)[owner])
-    return points[(points[:, 2] >= low) & (points[:, 2] <= high)]
+    i, j = np.divmod(within, across[owner] + 1)
+    s, t = i / out[owner], j / across[owner]
+    z = _between(a[:, 2], b[:, 2], c[:, 2], owner, s, t)
+    kept = np.flatnonzero((z >= low) & (z <= high))
+    owner, s, t = owner[kept], s[kept], t[kept]
+    x, y = (_between(a[:, k], b[:, k], c[:, k], owner, s, t) for k in (0, 1))
+    return np.stack([x, y, z[kept]], axis=1)
+
+
+def _between(a: np.ndarray, b: np.ndarray, c: np.ndarray, owner: np.ndarray, s: np.ndarray,
+             t: np.ndarray) -> np.ndarray:  # fmt: skip
+    """One coordinate (N,) of points a share ``s`` of the way from ``a`` to the place ``t`` between ``b`` and ``c``."""
+    return a[owner] + s * ((b - a)[owner] + t * (c - b)[owner])

@@ -110,7 +110,7 @@ class RayCaster:
         ray = np.flatnonzero(face >= 0)
         face, distance, weights, way = face[ray], distance[ray], weights[ray], directions[ray]
         normals = self._normals[face].astype(np.float32)
-        cosine = np.einsum("ij,ij->i", normals, way) / np.linalg.norm(way, axis=1)
+        cosine = np.einsum("ij,ij->i", normals, way) / _length(way)[:, 0]
         normals *= -np.where(cosine > 0, 1.0, -1.0)[:, None].astype(np.float32)
         corners = self.mesh.uv[face]
         u, v = weights.T[..., None]
@@ -235,7 +235,7 @@ class _Lighting:
         gloss = self._caster.gloss[material]
         shiny = np.flatnonzero(gloss > 0)
         eye = self._origin - hits.points[shiny]
-        eye /= np.maximum(np.linalg.norm(eye, axis=1, keepdims=True), 1e-6)
+        eye /= _length(eye)
         falls = self._ambient(hits.normals) * self._reaches[pixel, -1:]
         shine = np.zeros_like(albedo)
         for k, light in enumerate(self._room.lights):
@@ -260,9 +260,14 @@ def _highlight(share: np.ndarray, to_lamp: np.ndarray, to_eye: np.ndarray, norma
                gloss: np.ndarray) -> np.ndarray:  # fmt: skip
     """Blinn's highlight (N, 1) (Blinn, "Models of Light Reflection", 1977): sharper and stronger with ``gloss``."""
     half = to_lamp + to_eye
-    half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-6)
+    half /= _length(half)
     cosine = np.clip(np.einsum("ij,ij->i", half, normals), 0, 1)
     return (share * 0.8 * gloss * cosine ** (12 + 150 * gloss))[:, None]
+
+
+def _length(vectors: np.ndarray) -> np.ndarray:
+    """(N, 1), never 0."""
+    return np.sqrt(np.maximum(np.einsum("ij,ij->i", vectors, vectors), 1e-12))[:, None]
 
 
 def _edges(surface: np.ndarray, normals: np.ndarray, points: np.ndarray) -> np.ndarray:

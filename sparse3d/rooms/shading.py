@@ -111,10 +111,10 @@ def from_lamp(light: Light, points: np.ndarray, normals: np.ndarray) -> tuple[np
     """
     to = np.asarray(light.center, dtype=np.float32) - points
     spread = np.float32(light.size[0] * light.size[1] / np.pi)  # keeps surfaces beside the lamp from burning out
-    square = (to * to).sum(axis=1)
+    square = _dot(to, to)
     to /= np.sqrt(np.maximum(square, 1e-12))[:, None]
-    at_surface = np.clip((normals * to).sum(axis=1), 0, None)
-    at_lamp = np.clip(-(to @ np.asarray(light.direction, dtype=np.float32)), 0, None)
+    at_surface = np.maximum(_dot(normals, to), 0)
+    at_lamp = np.maximum(-(to @ np.asarray(light.direction, dtype=np.float32)), 0)
     return at_surface * at_lamp * (4 + spread) / (square + spread), to
 
 
@@ -126,7 +126,7 @@ def lamp_visibility(light: Light, points: np.ndarray, normals: np.ndarray, slot:
     target = np.asarray(light.center) + spots[:, :1] * u + spots[:, 1:] * v
     start = points + normals * LIFT
     to = target.astype(np.float32)[slot] - start
-    length = np.sqrt((to * to).sum(axis=1))
+    length = np.sqrt(_dot(to, to))
     reach = np.maximum(1 - LAMP_GAP / np.maximum(length, 1e-6), 0.0)
     return 1.0 - occluded(start, to, reach).astype(np.float32)
 
