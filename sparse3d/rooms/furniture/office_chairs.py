@@ -108,7 +108,7 @@ def executive_chair(rng: np.random.Generator, style: Style) -> Piece:
     for k in range(count):
         along = np.array([0, np.sin(lean), np.cos(lean)]) * (k + 0.5) * step
         wide = width * (0.98 - 0.05 * k)
-        padding(build, foot + along, (wide, 0.11, step + 0.03), cover, "back", radius=0.045, tilt=-lean, steps=3)
+        padding(build, foot + along, (wide, 0.11, step + 0.03), cover, "back", radius=0.045, tilt=-lean)
     _under(build, seat - 0.02, depth / 2 + 0.02, seat + 0.2, hard)
     build.cylinder((0, 0, seat - 0.1), (0, 0, seat - 0.05), 0.03, hard, "mechanism", sides=10)
     _arms(build, width - 0.03, seat, hard, cover, rng)

@@ -81,14 +81,14 @@ def chaise_sofa(rng: np.random.Generator, style: Style, width: float | None = No
         x = side * which * (wide / 2 - arm / 2)
         padding(build, (x, (front + rear) / 2, (foot + 0.6) / 2), (arm, rear - front, 0.6 - foot), cover, "arm",
                 radius=0.035)  # fmt: skip
-    ends = sorted((side * (-wide / 2 + arm), side * (wide / 2 - lounge)))
+    left, right = sorted((side * (-wide / 2 + arm), side * (wide / 2 - lounge)))
     outer = wide / 2 - (arm if len(arms) == 2 else 0.0)
     last = sorted((side * (wide / 2 - lounge), side * outer))
-    seats(build, *ends, tip - 0.01, rear, cushion, seat - cushion, cover)
+    seats(build, left, right, tip - 0.01, rear, cushion, seat - cushion, cover)
     padding(build, (sum(last) / 2, (rear - long / 2) / 2, (cushion + seat) / 2),
             (last[1] - last[0] - 0.004, rear + long / 2 - 0.01, seat - cushion), cover, "seat", radius=0.045,
             crown=0.012)  # fmt: skip
-    both = (min(ends[0], last[0]), max(ends[1], last[1]))
+    both = (min(left, last[0]), max(right, last[1]))
     front = backs(build, *both, rear, seat - 0.01, back_top - seat + rng.uniform(-0.02, 0.08), cover)
     feet = style.material("metal", rng)
     for x, y in (
