@@ -14,6 +14,7 @@ from sparse3d.rooms.scene import SceneMesh
 
 WELD = 1e-4  # metres: vertices of an instance that are closer are one
 FLAT = 1e-4  # metres that a quadrilateral's corner may leave the plane of the others
+ASKEW = 0.12  # cosine of a quadrilateral's corner up to which it is a rectangle: grids of others have long diagonals
 SLACK = 1.2  # triangles are halved while their longest edge is above this times the spacing
 
 
@@ -65,9 +66,12 @@ def _rectangles(mesh: SceneMesh, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     alike = (mesh.face_part[rows[a]] == mesh.face_part[rows[b]]) & (
         mesh.face_instance[rows[a]] == mesh.face_instance[rows[b]]
     )
+    sides = np.roll(xyz, -1, axis=1) - xyz
+    sides /= np.maximum(np.linalg.norm(sides, axis=2, keepdims=True), 1e-30)
+    square = (np.abs((sides * np.roll(sides, 1, axis=1)).sum(2)) < ASKEW).all(axis=1)
     # The fourth corner must lie on the far side of the shared edge, or the two are a folded sheet.
     across = np.cross(xyz[:, 2] - xyz[:, 0], xyz[:, 1] - xyz[:, 0])
-    good = alike & (height < FLAT) & (area > 0) & ((across * normal).sum(1) < 0)
+    good = alike & square & (height < FLAT) & (area > 0) & ((across * normal).sum(1) < 0)
     lone = np.ones(len(rows), dtype=bool)
     lone[a[good]] = lone[b[good]] = False
     return xyz[good], rows[a[good]], rows[lone]

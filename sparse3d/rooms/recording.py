@@ -50,8 +50,9 @@ def record(
     camera = _camera(options.size, sensor_rng)
     T_aligned_world = _alignment(world_rng)
     T_world_room = np.linalg.inv(T_aligned_world)
-    views = _film(room, mesh, camera, poses, T_world_room, folder / f"{scene}.sens", options, sensor_rng)
-    scanned = scan(mesh, views, options.spacing)
+    caster = RayCaster(mesh)
+    views = _film(room, caster, camera, poses, T_world_room, folder / f"{scene}.sens", options, sensor_rng)
+    scanned = scan(caster, views, options.spacing)
     object_of_instance = _object_ids(mesh, scanned, views)
     _write_meshes(folder, scene, mesh, scanned, T_world_room, object_of_instance)
     _write_frame_truth(folder, scene, mesh, views, object_of_instance)
@@ -66,8 +67,8 @@ def _camera(size: tuple[int, int], rng: np.random.Generator) -> Camera:
     width, height = size
     fx = FOCAL * width * rng.uniform(0.985, 1.01)
     cx, cy = (width - 1) / 2 + rng.uniform(-0.01, 0.01) * width, (height - 1) / 2 + rng.uniform(-0.01, 0.01) * height
-    values = [round(float(v), 6) for v in (fx, fx * rng.uniform(0.998, 1.002), cx, cy)]
-    return Camera(*values, width, height)
+    fy = fx * rng.uniform(0.998, 1.002)
+    return Camera(round(fx, 6), round(fy, 6), round(cx, 6), round(cy, 6), width, height)  # as the .txt will have them
 
 
 def _alignment(rng: np.random.Generator) -> np.ndarray:
@@ -78,11 +79,10 @@ def _alignment(rng: np.random.Generator) -> np.ndarray:
 
 
 def _film(
-    room: Room, mesh: SceneMesh, camera: Camera, poses: np.ndarray, T_world_room: np.ndarray, path: Path,
+    room: Room, caster: RayCaster, camera: Camera, poses: np.ndarray, T_world_room: np.ndarray, path: Path,
     options: RecordingOptions, rng: np.random.Generator,
 ) -> list[View]:  # fmt: skip
     """Render every frame and write the ``.sens`` file; the frames with their truth stay in memory for the mesh."""
-    caster = RayCaster(mesh)
     lights = exposures(len(poses), rng)
     views = []
     with SensWriter(path, camera, camera, sensor_name=SENSOR_NAME) as writer:

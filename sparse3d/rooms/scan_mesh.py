@@ -13,6 +13,7 @@ import numpy as np
 
 from sparse3d.geometry.rigid import invert_rigid
 from sparse3d.rooms.dense_surface import DenseSurface, densify, group_rows
+from sparse3d.rooms.render import RayCaster
 from sparse3d.rooms.scene import SceneMesh
 from sparse3d.types import Camera
 
@@ -21,6 +22,7 @@ OFF_PLANE = 0.003  # metres that a vertex may lie off the plane that its pixel's
 OFF_PLANE_PIXELS = 0.15  # the same, in widths of a pixel: round things are made of flat faces
 WITHIN = 0.006  # metres along the optical axis between a vertex and what its pixel shows, beside the slope's share
 STEEPEST = 8.0  # slope, metres of depth a metre across, above which the tolerance grows no more
+BEFORE = 0.004  # metres before a vertex at which nothing may lie
 LARGEST_RESIDUAL = 0.08  # metres: readings further off are outliers, which fusion cuts off
 MERGED = 0.5  # of the spacing: seen vertices in cells of this size are one, so small parts are no denser than walls
 
@@ -51,20 +53,22 @@ class ScanMesh:
     seen_area: np.ndarray  # (I,) float64, square metres of each instance that were seen
 
 
-def scan(mesh: SceneMesh, views: Sequence[View], spacing: float = 0.02) -> ScanMesh:
-    """The surfaces of ``mesh`` that ``views`` saw, with edges of ``spacing`` metres.
+def scan(caster: RayCaster, views: Sequence[View], spacing: float = 0.02) -> ScanMesh:
+    """The surfaces of the caster's mesh that ``views`` saw, with edges of ``spacing`` metres.
 
     Diagonals reach 1.5 ``spacing``, edges beside small parts, whose vertices are made fewer, 2.4 ``spacing``.
 
     A vertex is seen where a frame has a reading and its pixel shows the vertex itself. Its colour and its error are the
     means over those frames, weighted towards near and frontal ones. Raises ValueError when nothing was seen.
     """
+    mesh = caster.mesh
     surface = densify(mesh, candidate_faces(mesh, views, spacing), spacing)
     gathered = _Gathered.empty(len(surface.vertices))
     normals = mesh.normals
     for view in views:
         _gather(gathered, mesh, normals, surface, view)
     seen = gathered.weight > 0
+    seen[seen] = _reached(caster, surface.vertices[seen], gathered.eye[seen])
     faces = surface.faces[seen[surface.faces].all(axis=1)]
     if len(faces) == 0:
         raise ValueError("no surface was seen: the frames have no depth")
@@ -109,10 +113,15 @@ class _Gathered:
     color: np.ndarray  # (V, 3) weighted
     shift: np.ndarray  # (V, 3) weighted, metres
     facing: np.ndarray  # (V,) below 0: the normal points away from the cameras
+    best: np.ndarray  # (V,) largest weight of a frame
+    eye: np.ndarray  # (V, 3) metres, where the camera of that frame was
 
     @classmethod
     def empty(cls, count: int) -> _Gathered:
-        return cls(np.zeros(count), np.zeros((count, 3)), np.zeros((count, 3)), np.zeros(count))
+        def triple() -> np.ndarray:
+            return np.zeros((count, 3))
+
+        return cls(np.zeros(count), triple(), triple(), np.zeros(count), np.zeros(count), triple())
 
 
 def _gather(gathered: _Gathered, mesh: SceneMesh, normals: np.ndarray, surface: DenseSurface, view: View) -> None:
@@ -138,6 +147,9 @@ def _gather(gathered: _Gathered, mesh: SceneMesh, normals: np.ndarray, surface: 
     gathered.color[rows] += weight[:, None] * view.color.reshape(-1, 3)[pixel]
     gathered.shift[rows] += (weight * (sensed - depth))[:, None] * ray
     gathered.facing[rows] -= weight * np.sign(cosine)
+    better = rows[weight > gathered.best[rows]]
+    gathered.eye[better] = view.T_room_cam[:3, 3]
+    gathered.best[rows] = np.maximum(gathered.best[rows], weight)
 
 
 def _shown(
@@ -167,6 +179,13 @@ def _shown(
     # The surface's own normal may point to the other side than that of the face that was hit.
     own = np.einsum("ij,ij->i", surface.normals[rows], sight) / distance
     return rows[shown], pixel[shown], own[shown]
+
+
+def _reached(caster: RayCaster, xyz: np.ndarray, eye: np.ndarray) -> np.ndarray:
+    """Whether nothing lies between ``eye`` and ``xyz`` (N, 3); pixels alone leave that open within their own width."""
+    way = xyz - eye
+    _, distance = caster.cast(eye, way)
+    return distance > 1 - BEFORE / np.linalg.norm(way, axis=1)
 
 
 def _merged(surface: DenseSurface, faces: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
