@@ -167,7 +167,8 @@ class Arranger:
         zone = boxes_at(_front_zone(candidate.local, front), T) if front > 0 else None
         if zone is not None and not self.is_free(zone, openings=False, fronts=False):
             return None
-        if on_floor and candidate.size[2] > 0.04 and not self.walkway.block(boxes):
+        in_the_way = on_floor and candidate.size[2] > 0.04 or anchor == "wall" and candidate.size[1] > 0.2
+        if in_the_way and not self.walkway.block(boxes):
             return None
         if zone is not None:
             self._kept.append((item, zone))

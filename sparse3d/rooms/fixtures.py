@@ -79,9 +79,12 @@ def mount_height(room: Arranger, role: str) -> float:
 
 
 def hang(
-    room: Arranger, role: str, *, walls: Sequence[int] | None = None, tries: int = 12, **wishes: Any
+    room: Arranger, role: str, *, walls: Sequence[int] | None = None, tries: int = 12, front: float = 0.0, **wishes: Any
 ) -> Item | None:
-    """Hang something on a wall where it is free, over furniture if need be, over no door or window."""
+    """Hang something on a wall where it is free, over furniture if need be, over no door or window.
+
+    ``front`` metres before it are then kept free.
+    """
     candidate = room.make(role, **wishes)
     width, tall = float(candidate.size[0]), float(candidate.size[2])
     allowed = [w for w in (range(len(room.walls)) if walls is None else walls) if room.walls[w].length > width + 0.1]
@@ -92,7 +95,7 @@ def hang(
         for z in (lowest, lowest + 0.2, lowest + 0.45):
             if z + tall > room.plan.height - 0.05:
                 break
-            item = _hang_at(room, candidate, wall, along, z)
+            item = _hang_at(room, candidate, wall, along, z, front)
             if item is not None:
                 return item
     return None
@@ -112,9 +115,11 @@ def hang_above(
     return _hang_at(room, candidate, item.wall, item.along + shift, lowest)
 
 
-def _hang_at(room: Arranger, candidate: Candidate, wall: int, along: float, z: float) -> Item | None:
+def _hang_at(
+    room: Arranger, candidate: Candidate, wall: int, along: float, z: float, front: float = 0.0
+) -> Item | None:
     T = room.wall_pose(candidate, wall, along, _OFF_WALL if z > 0.15 else 0.015, z)
-    return room.put(candidate, T, "wall", wall=wall, along=along)
+    return room.put(candidate, T, "wall", front=front, wall=wall, along=along)
 
 
 def hang_from_ceiling(room: Arranger, role: str, at: np.ndarray, **wishes: Any) -> Item | None:

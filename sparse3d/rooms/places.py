@@ -9,6 +9,7 @@ import numpy as np
 
 from sparse3d.rooms.arranger import Arranger, Candidate, Item, Unplaceable
 from sparse3d.rooms.footprint import boxes_at, extent, pose
+from sparse3d.rooms.plan import Wall
 
 Side = Literal["front", "back", "left", "right"]
 _OUTWARD = {"front": (0.0, -1.0), "back": (0.0, 1.0), "left": (-1.0, 0.0), "right": (1.0, 0.0)}
@@ -49,6 +50,30 @@ def at_wall(room: Arranger, candidate: Candidate, wall: int, along: float, front
     """Stand something at a given place of a wall, if it fits."""
     T = room.wall_pose(candidate, wall, along, float(room.rng.uniform(*GAP)))
     return room.put(candidate, T, "floor", front=front, wall=wall, along=along)
+
+
+def into_corner(room: Arranger, candidate: Candidate, open_side: int = 0, front: float = 0.0) -> Item | None:
+    """Stand something into one of the room's inner corners, its back and one side at walls.
+
+    ``open_side``: the side that must not be the one at the wall, -1 for the left (-x), 1 for the right, 0 for neither.
+    """
+    half = float(candidate.size[0]) / 2 + 0.015
+    places: list[tuple[int, float]] = []
+    for row, wall in enumerate(room.walls):
+        before, after = room.walls[row - 1], room.walls[(row + 1) % len(room.walls)]
+        if wall.length > 2 * half:
+            # Along a wall from its start a piece's own x axis runs backwards: its right side is nearer to the start.
+            places += [(row, half)] if _turns_left(before, wall) and open_side != 1 else []
+            places += [(row, wall.length - half)] if _turns_left(wall, after) and open_side != -1 else []
+    for k in room.rng.permutation(len(places)):
+        item = at_wall(room, candidate, *places[int(k)], front=front)
+        if item is not None:
+            return item
+    return None
+
+
+def _turns_left(wall: Wall, after: Wall) -> bool:
+    return bool(wall.direction[0] * after.direction[1] > wall.direction[1] * after.direction[0])
 
 
 def beside(

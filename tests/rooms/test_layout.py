@@ -1,7 +1,7 @@
 """Furnished rooms: nothing runs into another thing, all rests on something, every class comes often enough.
 
-Whether things interpenetrate is not asked of the arranger's own separating axes but by points: no point on the surface of one
-thing lies inside a solid of another.
+Whether things interpenetrate is not asked of the arranger's own separating axes but by points: no point on the
+surface of one thing lies inside a solid of another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sparse3d.rooms import room_maker
 from sparse3d.rooms.arranger import SOFT_ROLES, Arranger, Item, Unplaceable
 from sparse3d.rooms.builder import PieceBuilder
 from sparse3d.rooms.categories import CATEGORIES
-from sparse3d.rooms.footprint import boxes_at, corners, extent, meet, solid_boxes, upright_box
+from sparse3d.rooms.footprint import corners, extent, meet, solid_boxes, upright_box
 from sparse3d.rooms.piece import ROOM_KINDS, Material, Piece, RoomKind
 from sparse3d.rooms.plan import draw_plan
 from sparse3d.rooms.room_maker import KIND_WEIGHTS, arrange, make_room

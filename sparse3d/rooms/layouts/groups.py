@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from sparse3d.rooms.arranger import Arranger, Item
 from sparse3d.rooms.fixtures import hang, hang_above, hang_from_ceiling, litter, stand_on
 from sparse3d.rooms.furniture.mounting import MOUNT_HEIGHT
 from sparse3d.rooms.places import (
+    Side,
     against_wall,
     at_wall,
     beside,
@@ -89,7 +91,7 @@ def equip(room: Arranger, desk: Item, odds: float = 0.85) -> None:
 def dining_group(room: Arranger, seats: int, *, required: bool = False) -> Item | None:
     """A table in the open, or against a wall where that fails, with chairs around it and things on it."""
     width = 0.7 + 0.3 * min(seats, 6) / 2 + between(room, 0.0, 0.3)
-    sizes = {"width": width, "depth": between(room, 0.75, 0.95)}
+    sizes: dict[str, Any] = {"width": width, "depth": between(room, 0.75, 0.95)}
     table = in_the_open(room, "table", margin=0.75, **sizes) or against_wall(room, "table", **sizes)
     if table is None:
         table = in_the_open(room, "table", margin=0.5, required=required, width=1.0, depth=0.75)
@@ -132,8 +134,8 @@ def sofa_group(room: Arranger, *, required: bool = False, screen: float = 0.8) -
     return sofa
 
 
-def _an_end(room: Arranger) -> str:
-    return one_of(room, "left", "right")
+def _an_end(room: Arranger) -> Side:
+    return "left" if chance(room, 0.5) else "right"
 
 
 def television(room: Arranger, sofa: Item) -> None:

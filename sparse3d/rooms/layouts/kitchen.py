@@ -43,6 +43,15 @@ def furnish_kitchen(room: Arranger) -> None:
     decorate(room, pictures=(0, 2), clutter=(0, 3))
 
 
+def kitchenette(room: Arranger) -> None:
+    """A short run with a refrigerator beside it, for a room that is more than a kitchen."""
+    run = against_wall(room, "kitchen_run", front=0.5, corner=0.8, width=between(room, 1.2, 1.8), with_sink=True)
+    if run is not None:
+        _dress_run(room, run)
+        if beside(room, run, "refrigerator", gap=0.015) is None:
+            against_wall(room, "refrigerator", corner=0.8)
+
+
 def _run(room: Arranger) -> Item:
     """The main run, as long as the wall lets it be, with space left for what stands beside it."""
     for attempt in range(12):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparse3d.rooms.arranger import Arranger
 from sparse3d.rooms.layouts.groups import chance, decorate, dining_group, one_of, sofa_group, storage, work_place
+from sparse3d.rooms.layouts.kitchen import kitchenette
 from sparse3d.rooms.layouts.sleeping import sleeping_place
 from sparse3d.rooms.places import against_wall, facing
 
@@ -20,6 +21,8 @@ def furnish_living_room(room: Arranger) -> None:
         sleeping_place(room)
     if chance(room, 0.3):
         work_place(room)
+    if chance(room, 0.2):
+        kitchenette(room)
     storage(room, ("bookshelf", "bookshelf", "cabinet", "dresser", "shelf"), int(2 + area // 9))
     if chance(room, 0.3):
         against_wall(room, one_of(room, "armchair", "bench", "stool", "ottoman"))

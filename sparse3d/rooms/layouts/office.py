@@ -34,7 +34,7 @@ def furnish_office(room: Arranger) -> None:
     storage(room, ("bookshelf", "bookshelf", "file_cabinet", "cabinet", "shelf", "file_cabinet"), int(1 + area // 9))
     if chance(room, 0.4):
         _printer(room)
-    if chance(room, 0.2):
+    if chance(room, 0.25):
         against_wall(room, "refrigerator", front=0.4, corner=0.8)
     for role, odds in (("plant", 0.4), ("coat_rack", 0.25), ("trash_can", 0.4), ("fan", 0.15), ("chair", 0.3)):
         if chance(room, odds):
