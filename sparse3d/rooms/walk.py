@@ -199,8 +199,8 @@ def _gaze(room: Room, space: FreeSpace, eye: np.ndarray, targets: np.ndarray, we
 
 
 def _closeness(distance: np.ndarray) -> np.ndarray:
-    """How good a distance (metres) is to look from: best from 1 to 3, too near below half a metre."""
-    return np.clip(distance - 0.3, 0.02, 0.7) / 0.7 / (1 + (np.maximum(distance - 2.5, 0) / 1.5) ** 2)
+    """How good a distance (metres) is to look from: best from 1.3 to 3, too near below half a metre."""
+    return np.clip(distance - 0.4, 0.02, 0.9) / 0.9 / (1 + (np.maximum(distance - 2.5, 0) / 1.5) ** 2)
 
 
 def _openness(space: FreeSpace, eyes: np.ndarray) -> np.ndarray:
