@@ -114,8 +114,9 @@ def _in_turn(job: Job, scenes: list[SceneFiles], table: LabelTable | None, worke
 
 
 def _in_processes(job: Job, scenes: list[SceneFiles], table: LabelTable | None, workers: int) -> Iterator[SceneOutcome]:
-    # Fresh processes: a forked one would share locks of libraries that threads of ours may hold.
-    context = multiprocessing.get_context("spawn")
+    # Forked from a process without threads, which has imported all this once: a fork of ours might inherit held locks.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(min(workers, len(scenes)), mp_context=context) as pool:
         futures = [pool.submit(_prepare_one, files, job, table) for files in scenes]
         try:

@@ -73,13 +73,13 @@ def is_finished(files: SceneFiles, destination: Path, options: PrepareOptions, t
         return False
     if any(not (folder / name).is_file() or (folder / name).stat().st_size != n for name, n in record["bytes"].items()):
         return False
-    return sources_agree(record["sources"], sources_of(files, table and table.path))
+    return sources_agree(record["sources"], sources_of(files, None if table is None else table.path))
 
 
 def _write_scene(files: SceneFiles, folder: Path, options: PrepareOptions, table: LabelTable | None) -> dict[str, Any]:
     started = perf_counter()
     text = SceneText() if files.text is None else read_scene_text(files.text)
-    sources = describe_sources(sources_of(files, table and table.path))
+    sources = describe_sources(sources_of(files, None if table is None else table.path))
     seconds = {"checksums": round(perf_counter() - started, 3)}
     notes = [note for note in (intrinsics_note(files, text),) if note]
     if text.axis_alignment is None:
