@@ -20,20 +20,31 @@ class SolidBuilder(PieceBuilder):
         vertices, faces = np.asarray(vertices, dtype=np.float64), np.asarray(faces, dtype=np.int64)
         a, b, c = np.moveaxis(vertices[faces], 1, 0)
         keep = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2 > _LEAST_AREA
-        used, rows = np.unique(faces[keep], return_inverse=True)
-        super().triangles(vertices[used], rows.reshape(-1, 3), np.asarray(uv)[keep], material, part)
+        if not keep.all():
+            used, rows = np.unique(faces[keep], return_inverse=True)
+            vertices, faces, uv = vertices[used], rows.reshape(-1, 3), np.asarray(uv)[keep]
+        super().triangles(vertices, faces, uv, material, part)
+
+    def sheet(self, grid: np.ndarray, material: Material, part: str) -> None:
+        """As the builder's, laid in one go: paddings and tubes have many rows."""
+        grid = np.asarray(grid, dtype=np.float64)
+        u = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(grid[len(grid) // 2], axis=0), axis=1))])
+        v = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(grid[:, 0], axis=0), axis=1))])
+        both = np.dstack([grid, *np.meshgrid(u, v)])
+        cells = np.stack([both[:-1, :-1], both[:-1, 1:], both[1:, 1:], both[1:, :-1]], axis=2).reshape(-1, 4, 5)
+        self.quads(cells[..., :3], cells[..., 3:], material, part)
 
 
 def bar(build: PieceBuilder, start: Vector, end: Vector, size: tuple[float, float], material: Material, part: str,
-        taper: float = 1.0) -> None:  # fmt: skip
+        taper: float = 1.0, axis: int | None = None) -> None:  # fmt: skip
     """A straight bar with a rectangular section, cut level with the floor or plumb at both ends.
 
     ``size`` is the section's along the two axes, in the order x, y, z, that are not the bar's main one; ``taper`` is
-    the share of it that is left at ``end``.
+    the share of it that is left at ``end``; ``axis`` names the main one of a bar that is nearly diagonal.
     """
     start, end = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
-    main = int(np.argmax(np.abs(end - start)))
-    across = [axis for axis in range(3) if axis != main]
+    main = int(np.argmax(np.abs(end - start))) if axis is None else axis
+    across = [other for other in range(3) if other != main]
     rings = []
     for point, share in ((start, 1.0), (end, taper)):
         ring = np.repeat(point[None], 4, axis=0)
@@ -41,13 +52,11 @@ def bar(build: PieceBuilder, start: Vector, end: Vector, size: tuple[float, floa
         ring[:, across[1]] += np.array([-1, -1, 1, 1]) * size[1] * share / 2
         rings.append(ring)
     length = float(np.linalg.norm(end - start))
+    sides, uv = [rings[0], rings[1]], [[[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]]] * 2
     for k in range(4):
-        side = np.stack([rings[0][k], rings[1][k], rings[1][(k + 1) % 4], rings[0][(k + 1) % 4]])
-        wide = float(size[k % 2])
-        build.quads(side[None], np.array([[[0, 0], [length, 0], [length, wide], [0, wide]]]), material, part)
-    flat = np.array([[[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]]])
-    for ring in rings:
-        build.quads(ring[None], flat, material, part)
+        sides.append(np.stack([rings[0][k], rings[1][k], rings[1][(k + 1) % 4], rings[0][(k + 1) % 4]]))
+        uv.append([[0, 0], [length, 0], [length, size[k % 2]], [0, size[k % 2]]])
+    build.quads(np.stack(sides), np.array(uv), material, part)
 
 
 def tube(build: PieceBuilder, points: Sequence[Vector] | np.ndarray, radius: float, material: Material, part: str,
@@ -84,9 +93,7 @@ def tube(build: PieceBuilder, points: Sequence[Vector] | np.ndarray, radius: flo
         turn = int(np.argmin([np.linalg.norm(np.roll(rings[0][:-1], s, 0) - rings[-1][:-1]) for s in range(sides)]))
         ring = np.roll(rings[0][:-1], turn, 0)
         rings[-1] = np.concatenate([ring, ring[:1]])
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
-    for k in range(len(path) - 1):
-        build.strip(rings[k], rings[k + 1], angle * radius, along[k], along[k + 1], material, part)
+    build.sheet(np.stack(rings), material, part)
     if not closed:
         for point, ring in ((path[0], rings[0]), (path[-1], rings[-1])):
             _fan(build, point, ring[:-1], material, part)
@@ -131,9 +138,7 @@ def padding(build: PieceBuilder, center: Vector, size: Vector, material: Materia
         ring = rounded_rectangle(width - 2 * by, depth - 2 * by, max(radius * 1.3 - by, 1e-3), steps)
         ring = np.concatenate([ring, ring[:1]])
         rings.append(np.column_stack([ring, np.full(len(ring), z)]))
-    u = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(rings[steps], axis=0), axis=1))])
-    for k in range(len(rings) - 1):
-        build.strip(rings[k] @ R.T + shift, rings[k + 1] @ R.T + shift, u, level[k], level[k + 1], material, part)
+    build.sheet(np.stack(rings) @ R.T + shift, material, part)
     for edge, sign in ((rings[0], -1.0), (rings[-1], 1.0)):
         _swollen(build, edge, sign * crown, R, shift, material, part)
 

@@ -101,7 +101,7 @@ def _headboard(build: PieceBuilder, wide: float, y: float, low: float, high: flo
     elif kind == "padded":
         padding(build, (0, y + 0.045, middle), (wide, 0.09, high - low), cover, "headboard", radius=0.035)
     elif kind == "channels":
-        count = max(3, round(wide / 0.2))
+        count = int(np.clip(round(wide / 0.22), 3, 7))
         for x in (np.arange(count) + 0.5) / count * wide - wide / 2:
             padding(build, (x, y + 0.045, middle), (wide / count, 0.09, high - low), cover, "headboard", radius=0.03)
     else:

@@ -101,7 +101,15 @@ def trestle_table(rng: np.random.Generator, style: Style, width: float | None = 
             for sign in (-1, 1):
                 near = sign * (0.06 if kind == "A" else -(deep / 2 - 0.12))
                 lift = 0.0 if kind == "A" else sign * 0.021
-                bar(build, (s + lift, sign * (deep / 2 - 0.1), 0), (s + lift, near, high), (0.04, 0.07), wood, "leg")
+                bar(
+                    build,
+                    (s + lift, sign * (deep / 2 - 0.1), 0),
+                    (s + lift, near, high),
+                    (0.04, 0.07),
+                    wood,
+                    "leg",
+                    axis=2,
+                )
             if kind == "A":
                 build.box((s, 0, high * 0.3), (0.04, deep * 0.62, 0.06), wood, "stretcher")
             beam = high * (0.3 if kind == "A" else 0.5)
