@@ -131,6 +131,10 @@ class CoordinateManager:
         """The convolution itself, for a kernel (K, C_in, C_out)."""
         return sparse_convolution(feats, kernel, self.kernel_map(*connection))
 
+    def concatenate(self, parts: list[Tensor]) -> Tensor:
+        """Rows (N, C_i) side by side, (N, sum of C_i)."""
+        return torch.cat(parts, dim=1)
+
     def batch_index(self, key: CoordinateKey) -> Tensor:
         """Batch index (N,) int64 of every voxel of ``key``."""
         return self._sets[key].coords[:, 0].to(torch.int64)

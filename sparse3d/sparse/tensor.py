@@ -129,4 +129,4 @@ def concatenate(*tensors: SparseTensor) -> SparseTensor:
     first = tensors[0]
     for other in tensors[1:]:
         first.check_same_voxels(other)
-    return first.with_feats(torch.cat([t.feats for t in tensors], dim=1))
+    return first.with_feats(first.manager.concatenate([t.feats for t in tensors]))

@@ -10,7 +10,7 @@ import weakref
 import pytest
 import torch
 
-from sparse3d.sparse import BatchNorm, Convolution, SparseTensor, native
+from sparse3d.sparse import BatchNorm, Convolution, SparseTensor, concatenate, native
 from sparse3d.sparse.native.memory import empty_rows, pool_bytes
 
 pytestmark = pytest.mark.skipif(
@@ -47,6 +47,17 @@ def test_tensors_never_share_a_block_and_keep_what_is_written_whatever_the_order
     for thread in threads:
         thread.join()
     assert faults == []
+
+
+def test_free_neighbours_become_one_place_and_a_large_place_serves_small_tensors() -> None:
+    large = empty_rows(6000, 1024)
+    place, size = large.data_ptr(), large.numel() * 4
+    del large
+    parts = [empty_rows(2000, 1024) for _ in range(3)]
+    assert all(place <= part.data_ptr() < place + size for part in parts)
+    while parts:
+        parts.pop(1 if len(parts) > 1 else 0)  # the middle one first: it has neighbours on both sides later
+    assert empty_rows(6000, 1024).data_ptr() == place
 
 
 def test_what_is_kept_and_in_use_never_exceeds_the_worst_time() -> None:
@@ -116,6 +127,27 @@ def test_a_norms_output_is_not_kept_for_the_convolution_behind_it_and_the_gradie
         assert kept or gone() is None
         out.square().sum().backward()
         results.append([x.grad, *(p.grad for m in (first, norm, second) for p in m.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_a_concatenation_of_what_can_be_made_again_is_not_kept_and_the_gradients_are_the_same_bits() -> None:
+    coords = torch.stack([torch.arange(900) * 0, *(torch.arange(900) // n % 10 for n in (90, 9, 1))], dim=1)
+    coords = torch.unique(coords, dim=0).int()
+    feats, results = torch.randn(len(coords), 8), []
+    for kept in (False, True):
+        first, norm, second = some_layers()
+        torch.manual_seed(1)
+        last = Convolution(24, 4, 3)
+        x = SparseTensor.from_coords(coords, feats.clone().requires_grad_(), backend="native")
+        beside = concatenate(norm(first(x), relu=True), second(first(x)))
+        if kept:
+            beside = beside.with_feats(torch.cat([part.contiguous() for part in beside.feats.split([16, 8], dim=1)], 1))
+        gone = weakref.ref(beside.feats)
+        out = last(beside).feats
+        del beside
+        assert kept or gone() is None
+        out.square().sum().backward()
+        results.append([x.feats.grad, *(p.grad for m in (first, norm, second, last) for p in m.parameters())])
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 

@@ -12,6 +12,7 @@ from sparse3d.sparse.functional import check_fit, multiplied, sparse_convolution
 from sparse3d.sparse.kernel_map import KernelMap
 from sparse3d.sparse.manager import Connection, CoordinateManager
 from sparse3d.sparse.native import library
+from sparse3d.sparse.native.concatenation import concatenate
 from sparse3d.sparse.native.memory import empty_rows
 from sparse3d.sparse.native.recompute import Recipe, recipe_of
 
@@ -26,6 +27,9 @@ class NativeCoordinateManager(CoordinateManager):
     def convolve(self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection) -> Tensor:
         kernel_map = None if kernel.ndim == 2 else self.kernel_map(*connection)
         return convolve(feats, kernel, kernel_map, bias, self.products)
+
+    def concatenate(self, parts: list[Tensor]) -> Tensor:
+        return concatenate(parts)
 
 
 def convolve(
@@ -112,6 +116,12 @@ class _Convolution(torch.autograd.Function):
         kernel_map: KernelMap | None = ctx.kernel_map
         grad_out = grad_out.contiguous()
         grad_feats = grad_kernel = grad_bias = None
+        if ctx.needs_input_grad[1]:
+            # First, so that inputs made again are gone before the inputs' gradients need their room.
+            feats = inputs[0] if ctx.compute is None else ctx.compute(*inputs)
+            table = None if kernel_map is None else kernel_map.table
+            grad_kernel = _weight_gradient(feats, grad_out, table, ctx.rounded).view_as(kernel)
+            del feats
         if ctx.needs_input_grad[0]:
             # On one set of voxels slot K-1-k is the inverse of slot k: the same table serves, slots reversed.
             mirrored = kernel_map is not None and kernel_map.identity_slot is not None
@@ -119,10 +129,6 @@ class _Convolution(torch.autograd.Function):
             if kernel_map is not None:
                 table = kernel_map.table if mirrored else kernel_map.inverse_table
             grad_feats = _convolve(grad_out, kernel, None, table, ctx.rounded, transposed=True, reversed_slots=mirrored)
-        if ctx.needs_input_grad[1]:
-            feats = inputs[0] if ctx.compute is None else ctx.compute(*inputs)
-            table = None if kernel_map is None else kernel_map.table
-            grad_kernel = _weight_gradient(feats, grad_out, table, ctx.rounded).view_as(kernel)
         if ctx.needs_input_grad[2]:
             grad_bias = _column_sum(grad_out).view(ctx.bias_shape)
         return grad_feats, grad_kernel, grad_bias, None, None, None
@@ -170,7 +176,7 @@ def _convolve(
 def _weight_gradient(feats: Tensor, grad_out: Tensor, table: Tensor | None, rounded: bool) -> Tensor:
     feats, grad_out = _operands(feats, grad_out, rounded=rounded)
     slots, rows = (1, len(feats)) if table is None else table.shape
-    grad = feats.new_empty(slots, feats.shape[1], grad_out.shape[1])
+    grad = empty_rows(slots * feats.shape[1], grad_out.shape[1])
     library.load().sparse3d_weight_gradient(
         *(_pointer(tensor) for tensor in (feats, grad_out, table, grad)),
         rows,

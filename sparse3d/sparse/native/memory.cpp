@@ -1,21 +1,24 @@
 // Memory of the large tensors that the kernels write.
 //
 // The system hands out untouched pages, which it must find and clear one by one when they are first written; for the outputs of a
-// network's layers that takes as long as a fifth of the arithmetic. So blocks that a tensor gives back are kept for the next one
-// of about that size: the layers of one step, and the next step. In use and kept together never exceed what was in use at the worst
-// time, which is forgotten slowly.
+// network's layers that takes as long as a fifth of the arithmetic. So they are cut from one stretch of addresses, whose pages stay
+// for the next tensor: of the layers of one step, and of the next step. A tensor lies as low as it fits, and neighbours that
+// are free become one, so that a large tensor's place serves many small ones and the other way round. Pages in use and kept
+// together never exceed what was in use at the worst time, which is forgotten slowly.
 //
 // Blocks reach torch as DLPack tensors, whose deleter brings them back.
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <map>
 #include <mutex>
 #include <new>
-#include <vector>
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace {
 
@@ -44,49 +47,42 @@ constexpr int32_t CPU = 1;
 constexpr uint8_t FLOAT = 2;
 
 struct Block {
-    void* data;
-    size_t size;
+    size_t place, size;
 };
 
 class Pool {
 public:
+    // The block's place is `end_of_addresses` where there is no room for it.
     Block take(size_t wanted) {
         const std::lock_guard<std::mutex> guard(mutex);
-        constexpr size_t GRAIN = 1 << 16;
-        wanted = (wanted + GRAIN - 1) / GRAIN * GRAIN;
-        size_t best = idle.size();
-        for (size_t i = 0; i < idle.size(); i++)
-            if (idle[i].size >= wanted && idle[i].size <= wanted + wanted / 4 && (best == idle.size() || idle[i].size <= idle[best].size))
-                best = i;
-        Block block{nullptr, 0};
-        if (best < idle.size()) {
-            block = idle[best];
-            idle.erase(idle.begin() + static_cast<std::ptrdiff_t>(best));
-            kept -= block.size;
-        } else {
-            shrink(wanted);
-            void* data = fresh(wanted);
-            if (data == MAP_FAILED) {
-                most = 0;  // out of memory: nothing idle is worth keeping
-                shrink(0);
-                data = fresh(wanted);
-            }
-            if (data == MAP_FAILED) return block;
-            block = {data, wanted};
-        }
-        used += block.size;
+        wanted = std::max(GRAIN, (wanted + GRAIN - 1) / GRAIN * GRAIN);
+        if (!base && !reserve()) return {end_of_addresses, 0};
+        auto range = std::find_if(idle.begin(), idle.end(), [&](const auto& one) { return one.second.size >= wanted; });
+        if (range == idle.end()) return {end_of_addresses, 0};
+        const size_t place = range->first;
+        Range rest = range->second;
+        idle.erase(range);
+        const size_t again = std::min(rest.touched, wanted);  // pages that are there already
+        rest.size -= wanted, rest.touched -= again;
+        kept -= again;
+        if (rest.size) idle[place + wanted] = rest;
+        used += wanted;
         most = std::max(used, most - most / 65536);
-        shrink(0);
-        return block;
+        shrink();
+        return {place, wanted};
     }
 
     void give(Block block) {
         const std::lock_guard<std::mutex> guard(mutex);
         used -= block.size;
         kept += block.size;
-        idle.push_back(block);
-        shrink(0);
+        auto range = idle.emplace(block.place, Range{block.size, block.size}).first;
+        merge(range);
+        if (range != idle.begin()) merge(std::prev(range));
+        shrink();
     }
+
+    void* address(Block block) const { return base + block.place; }
 
     int64_t count(size_t Pool::*what) {
         const std::lock_guard<std::mutex> guard(mutex);
@@ -95,21 +91,51 @@ public:
 
     std::mutex mutex;
     size_t used = 0, kept = 0, most = 0;
+    static constexpr size_t end_of_addresses = ~size_t(0);
 
 private:
-    static void* fresh(size_t size) { return mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
+    struct Range {
+        size_t size, touched;  // the latter of its bytes hold pages, the lower ones first
+    };
+    static constexpr size_t GRAIN = 1 << 16;
 
-    // Gives the longest idle blocks back to the system until `more` bytes fit.
-    void shrink(size_t more) {
-        size_t gone = 0;
-        while (gone < idle.size() && used + kept + more > most) {
-            munmap(idle[gone].data, idle[gone].size);
-            kept -= idle[gone++].size;
+    // Addresses alone cost nothing: as many as the machine has memory, fewer where the user may not have so many.
+    bool reserve() {
+        if (refused) return false;
+        size_t size = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE)) / GRAIN * GRAIN;
+        for (; size >= (1 << 28); size = size / 2 / GRAIN * GRAIN) {
+            void* found = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+            if (found == MAP_FAILED) continue;
+            base = static_cast<char*>(found);
+            idle[0] = {size, 0};
+            return true;
         }
-        idle.erase(idle.begin(), idle.begin() + static_cast<std::ptrdiff_t>(gone));
+        refused = true;
+        return false;
     }
 
-    std::vector<Block> idle;  // the longest idle first
+    // Makes a range and its right neighbour one, if they touch.
+    void merge(std::map<size_t, Range>::iterator left) {
+        const auto right = std::next(left);
+        if (right == idle.end() || left->first + left->second.size != right->first) return;
+        left->second.size += right->second.size;
+        left->second.touched += right->second.touched;
+        idle.erase(right);
+    }
+
+    // Gives the pages of the highest idle ranges back to the system until no more are held than at the worst time.
+    void shrink() {
+        for (auto range = idle.rbegin(); range != idle.rend() && used + kept > most; range++) {
+            if (!range->second.touched) continue;
+            madvise(base + range->first, range->second.size, MADV_DONTNEED);
+            kept -= range->second.touched;
+            range->second.touched = 0;
+        }
+    }
+
+    std::map<size_t, Range> idle;  // by place
+    char* base = nullptr;
+    bool refused = false;
 };
 
 // Never destroyed: tensors may outlive this library's static objects.
@@ -139,7 +165,7 @@ void give_back(DLManagedTensor* managed) {
 // A DLManagedTensor of float32 [rows, columns], not cleared; null when there is no memory.
 extern "C" void* sparse3d_pool_rows(int64_t rows, int64_t columns) {
     const Block block = pool().take(static_cast<size_t>(rows) * static_cast<size_t>(columns) * sizeof(float));
-    if (!block.data) return nullptr;
+    if (block.place == Pool::end_of_addresses) return nullptr;
     Rows* owner = new (std::nothrow) Rows;
     if (!owner) {
         pool().give(block);
@@ -147,7 +173,7 @@ extern "C" void* sparse3d_pool_rows(int64_t rows, int64_t columns) {
     }
     owner->shape[0] = rows, owner->shape[1] = columns;
     owner->block = block;
-    owner->managed = {{block.data, {CPU, 0}, 2, {FLOAT, 32, 1}, owner->shape, nullptr, 0}, owner, give_back};
+    owner->managed = {{pool().address(block), {CPU, 0}, 2, {FLOAT, 32, 1}, owner->shape, nullptr, 0}, owner, give_back};
     return &owner->managed;
 }
 
