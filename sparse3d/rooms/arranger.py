@@ -11,7 +11,7 @@ import numpy as np
 from sparse3d.rooms.footprint import bounding_box, boxes_at, corners, extent, meet, pose, solid_boxes, upright_box
 from sparse3d.rooms.furniture import construct
 from sparse3d.rooms.piece import Piece, Placed
-from sparse3d.rooms.plan import Plan, Wall
+from sparse3d.rooms.plan import Opening, Plan, Wall
 from sparse3d.rooms.style import Style
 from sparse3d.rooms.walkway import Walkway
 
@@ -21,6 +21,13 @@ OPEN_ROLES = frozenset(
         "table", "coffee_table", "side_table", "desk", "school_desk", "teacher_desk", "chair", "office_chair",
         "armchair", "stool", "bench", "floor_lamp", "curtain", "door", "window", "coat_rack", "island", "ottoman",
         "tv_stand", "night_stand",
+    )
+)  # fmt: skip
+# What may stand under a table or within a corner desk; other furniture keeps out of each other's bounds on the floor.
+SMALL_ROLES = frozenset(
+    (
+        "chair", "office_chair", "armchair", "stool", "trash_can", "computer_tower", "box", "bag", "backpack", "basket",
+        "books", "shoes", "suitcase", "toilet_paper", "towel",
     )
 )  # fmt: skip
 SOFT_ROLES = frozenset(("rug", "mat"))  # things stand on them and sink in
@@ -161,6 +168,8 @@ class Arranger:
         """Place ``candidate`` at ``T`` if it fits there; ``front`` metres before it are then kept free."""
         boxes = boxes_at(candidate.solids, T)
         on_floor = anchor == "floor"
+        if on_floor and not self._keeps_out(candidate, T):
+            return None
         if not self.is_free(boxes, ignore=host, guest_of=guest_of, openings=openings, fronts=on_floor):
             return None
         item = Item(candidate.role, candidate.pieces, T, boxes, candidate.local, anchor, host, wall, along)
@@ -174,6 +183,17 @@ class Arranger:
             self._kept.append((item, zone))
         self.add(item)
         return item
+
+    def _keeps_out(self, candidate: Candidate, T: np.ndarray) -> bool:
+        """Whether larger furniture stays out of the bounds of what else stands on the floor."""
+        if candidate.role in SMALL_ROLES:
+            return True
+        known = [
+            boxes_at(item.local[None], item.T)
+            for item in self.items
+            if item.anchor == "floor" and item.role not in SMALL_ROLES and item.role not in SOFT_ROLES
+        ]
+        return not known or not meet(boxes_at(candidate.local[None], T), np.concatenate(known)).any()
 
     def lay(self, candidate: Candidate, T: np.ndarray) -> Item | None:
         """Put something soft and flat on the floor; furniture may stand on it already."""
@@ -205,7 +225,7 @@ class Arranger:
         yaw = float(np.arctan2(side.direction[1], side.direction[0]) + np.pi)
         return pose(back, side.point(along, gap), yaw, z - candidate.local[2])
 
-    def _in_front(self, opening: Any) -> np.ndarray:
+    def _in_front(self, opening: Opening) -> np.ndarray:
         """What an opening wants free in the room: the leaf's swing, or a flat space before a window."""
         wall = self.walls[opening.wall]
         door = opening.kind == "door"

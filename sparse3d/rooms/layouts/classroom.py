@@ -80,7 +80,7 @@ def _rows(room: Arranger, wall: int) -> int:
     pitch = depth + float(room.rng.uniform(0.65, 0.8))
     start = 2.1 + float(room.rng.uniform(0.0, 0.3))
     count = 0
-    for row in range(int((reach - start) // pitch) + 1):
+    for row in range(int((reach - start - depth / 2 - 0.55) // pitch) + 1):
         for column in range(columns):
             wobble = room.rng.normal(0, 0.015, 2)
             at = side.point(offset + column * aisle, start + row * pitch) + wobble
