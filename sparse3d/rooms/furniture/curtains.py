@@ -39,9 +39,9 @@ def _cloth(build: PieceBuilder, rng: np.random.Generator, x0: float, x1: float, 
     """A pleated sheet between x0 and x1; ``tied`` > 0 draws it together to its outer side at a third of its height."""
     width = x1 - x0
     waves = max(2, round(width / rng.uniform(0.09, 0.16)))
-    columns, phase = 6 * waves + 1, rng.uniform(0, 6)
+    columns, phase = (5 if tied else 6) * waves + 1, rng.uniform(0, 6)
     u = np.linspace(0, 1, columns)
-    heights = np.linspace(0, 1, 7 if tied else 4)
+    heights = np.linspace(0, 1, 6 if tied else 4)
     rows = []
     for t in heights:
         narrow = 1 - tied * np.exp(-(((t - 0.38) / 0.25) ** 2))

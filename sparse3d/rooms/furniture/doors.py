@@ -10,7 +10,7 @@ import numpy as np
 
 from sparse3d.rooms.builder import PieceBuilder
 from sparse3d.rooms.furniture import construction
-from sparse3d.rooms.furniture.shapes import drawn, one_of
+from sparse3d.rooms.furniture.shapes import drawn, one_of, tinted
 from sparse3d.rooms.piece import Material, Piece
 from sparse3d.rooms.style import Style
 
@@ -69,19 +69,19 @@ class _Leaf:
 
     def panels(self, build: PieceBuilder, material: Material, columns: int, rows: list[float]) -> None:
         """A sunk slab with a framework over it and raised fields; ``rows`` are shares of the height between rails."""
-        stile = 0.1
-        build.board((self.x0, self.y + 0.015, 0.004), (self.x1, self.y + 0.04, self.top), material, "leaf")
+        stile, shade = 0.1, tinted(material, 0.86)  # the sunk part lies in the shade of the stiles
+        build.board((self.x0, self.y + 0.025, 0.004), (self.x1, self.y + 0.04, self.top), shade, "leaf")
         edges = [0.004 + share * (self.top - stile) for share in rows]
         self.framework(build, material, stile, edges)
         cell = (self.x1 - self.x0 - stile) / columns
         for k in range(1, columns):
             x = self.x0 + k * cell
-            build.board((x, self.y, 0.1), (x + stile, self.y + 0.015, self.top - 0.05), material, "leaf")
+            build.board((x, self.y, 0.1), (x + stile, self.y + 0.026, self.top - 0.05), material, "leaf")
         for low, high in zip(edges, edges[1:], strict=False):
             for k in range(columns):
                 a, b = self.x0 + k * cell + stile + 0.03, self.x0 + (k + 1) * cell - 0.03
                 if b > a and high - 0.03 > low + stile + 0.03:
-                    build.board((a, self.y + 0.007, low + stile + 0.03), (b, self.y + 0.016, high - 0.03), material,
+                    build.board((a, self.y + 0.012, low + stile + 0.03), (b, self.y + 0.026, high - 0.03), material,
                                 "panel")  # fmt: skip
 
 
@@ -182,6 +182,6 @@ def double_or_boarded_door(rng: np.random.Generator, style: Style, width: float 
         build.board((a, leaf.y + 0.004 * (k % 2), 0.004), (a + step, leaf.y + 0.035, leaf.top), wood, "leaf")
     for z in (0.25, leaf.top - 0.25):
         build.board((leaf.x0, leaf.y - 0.018, z - 0.06), (leaf.x1, leaf.y + 0.004, z + 0.06), wood, "ledge")
-    side = float(rng.choice([-1, 1]))
-    _handle(build, rng, side * ((leaf.x1 - leaf.x0) / 2 - 0.05), leaf.y, -side, metal)
+    edge = float(rng.choice([-1, 1]))
+    _handle(build, rng, edge * ((leaf.x1 - leaf.x0) / 2 - 0.05), leaf.y, -edge, metal)
     return build.build()

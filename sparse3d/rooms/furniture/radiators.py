@@ -54,7 +54,7 @@ def column_radiator(rng: np.random.Generator, style: Style, width: float | None 
     """Rounded columns side by side on two headers, as cast iron ones are."""
     width, height = _size(rng, width, height)
     build, enamel = PieceBuilder("radiator"), _enamel(rng, style)
-    count = max(4, round(width / 0.07))
+    count = max(4, round(width / 0.085))
     step = width / count
     for k in range(count):
         x = -width / 2 + (k + 0.5) * step

@@ -28,6 +28,12 @@ def _frame(build: PieceBuilder, width: float, height: float, bar: float, depth: 
         build.board((-x + bar, -depth, c), (x - bar, 0, d), material, "frame")
 
 
+def _mount(rng: np.random.Generator, style: Style) -> Material:
+    """Plain card in a pale colour, or seldom a dark one."""
+    card = style.material("plastic", rng)
+    return tinted(card, 0.6, white=0.75) if rng.random() < 0.8 else tinted(card, 0.4)
+
+
 @construction("picture")
 def framed_picture(rng: np.random.Generator, style: Style, width: float | None = None,
                    height: float | None = None) -> Piece:  # fmt: skip
@@ -38,7 +44,7 @@ def framed_picture(rng: np.random.Generator, style: Style, width: float | None =
     _frame(build, width, height, bar, depth, style.material(one_of(rng, "wood", "painted", "metal", "plastic"), rng))
     mount = float(rng.choice([0.0, rng.uniform(0.06, 0.16)])) * short
     x = width / 2 - bar
-    build.board((-x, -depth + 0.008, bar), (x, 0, height - bar), style.material("paper", rng), "mount")
+    build.board((-x, -depth + 0.008, bar), (x, 0, height - bar), _mount(rng, style), "mount")
     image(build, (-x + mount, bar + mount), (x - mount, height - bar - mount), -depth + 0.007,
           style.material("picture", rng), "image")  # fmt: skip
     return build.build()
@@ -227,7 +233,7 @@ def blackboard(rng: np.random.Generator, style: Style, width: float | None = Non
 def wall_clock(rng: np.random.Generator, style: Style) -> Piece:
     """A round clock, or a square one, with hands and marks."""
     size, rim = float(rng.uniform(0.22, 0.42)), style.material(one_of(rng, "plastic", "metal", "wood"), rng)
-    build, face = PieceBuilder("clock"), tinted(style.material("paper", rng), 1.0, white=0.6)
+    build, face = PieceBuilder("clock"), tinted(style.material("plastic", rng), 1.0, white=0.7)
     dark = tinted(style.material("plastic", rng), 0.25)
     if rng.random() < 0.75:
         _disc(build, size, size, -0.035, 0.0, rim, "rim")
