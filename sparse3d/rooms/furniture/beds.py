@@ -9,7 +9,7 @@ import numpy as np
 from sparse3d.rooms.builder import PieceBuilder
 from sparse3d.rooms.furniture import construction
 from sparse3d.rooms.furniture.bases import chance, four_legs
-from sparse3d.rooms.furniture.soft import pillow
+from sparse3d.rooms.furniture.soft import centred, pillow
 from sparse3d.rooms.piece import Material, Piece
 from sparse3d.rooms.solids import SolidBuilder, arc, bar, padding, tube
 from sparse3d.rooms.style import Style
@@ -150,7 +150,7 @@ def frame_bed(rng: np.random.Generator, style: Style, width: float | None = None
         build.board((-wide / 2, foot - 0.05, base), (wide / 2, foot - 0.02, rng.uniform(m.top, m.top + 0.15)), wood,
                     "footboard")  # fmt: skip
     pieces = _bedding(build, m, rng, style)
-    return (build.build_at(), *pieces)
+    return centred(build.build_at(), *pieces)
 
 
 @construction("bed")
@@ -168,7 +168,7 @@ def box_spring_bed(rng: np.random.Generator, style: Style, width: float | None =
     _headboard(build, m.width + rng.uniform(0.0, 0.3), m.length / 2, rng.uniform(0.0, foot), rng.uniform(0.95, 1.25),
                kind, cover, cover)  # fmt: skip
     pieces = _bedding(build, m, rng, style)
-    return (build.build_at(), *pieces)
+    return centred(build.build_at(), *pieces)
 
 
 @construction("bed")
@@ -199,7 +199,7 @@ def metal_bed(rng: np.random.Generator, style: Style, width: float | None = None
     for y in np.linspace(-m.length / 2 + 0.1, m.length / 2 - 0.1, 8):
         build.box((0, y, low + 0.012), (2 * x, 0.06, 0.016), metal, "frame")
     pieces = _bedding(build, m, rng, style)
-    return (build.build_at(), *pieces)
+    return centred(build.build_at(), *pieces)
 
 
 @construction("bed")
@@ -224,4 +224,4 @@ def platform_bed(rng: np.random.Generator, style: Style, width: float | None = N
             build.board((-wide / 2, m.length / 2 + 0.04, 0), (wide / 2, m.length / 2 + 0.13, high - 0.03), wood,
                         "headboard")  # fmt: skip
     pieces = _bedding(build, m, rng, style, leaning=board)
-    return (build.build_at(), *pieces)
+    return centred(build.build_at(), *pieces)

@@ -7,7 +7,7 @@ import numpy as np
 from sparse3d.rooms.builder import PieceBuilder
 from sparse3d.rooms.furniture import construction
 from sparse3d.rooms.furniture.bases import chance, four_legs, wished
-from sparse3d.rooms.furniture.soft import thrown
+from sparse3d.rooms.furniture.soft import centred, thrown
 from sparse3d.rooms.piece import Material, Piece
 from sparse3d.rooms.solids import SolidBuilder, bar, padding
 from sparse3d.rooms.style import Style
@@ -59,7 +59,7 @@ def block_sofa(rng: np.random.Generator, style: Style, width: float | None = Non
     four_legs(build, wide - 0.16, depth - 0.16, foot + 0.01, 0.05,
               style.material(str(rng.choice(["wood", "metal", "plastic"])), rng), "tapered")  # fmt: skip
     covers = [style.material("fabric", rng) for _ in range(2)]
-    return (build.build_at(), *thrown(rng, covers, -inner, inner, front + 0.04, seat + 0.012))
+    return centred(build.build_at(), *thrown(rng, covers, -inner, inner, front + 0.04, seat + 0.012))
 
 
 @construction("sofa")
@@ -101,7 +101,7 @@ def chaise_sofa(rng: np.random.Generator, style: Style, width: float | None = No
         build.cylinder((side * x * (wide / 2 - 0.08), y, 0), (side * x * (wide / 2 - 0.08), y, foot + 0.01), 0.025,
                        feet, "leg", sides=10)  # fmt: skip
     covers = [style.material("fabric", rng) for _ in range(2)]
-    return (build.build_at(), *thrown(rng, covers, *both, front + 0.04, seat + 0.012))
+    return centred(build.build_at(), *thrown(rng, covers, *both, front + 0.04, seat + 0.012))
 
 
 @construction("sofa")
@@ -127,7 +127,9 @@ def scandinavian_sofa(rng: np.random.Generator, style: Style, width: float | Non
             "back", radius=0.025)  # fmt: skip
     seats(build, -inner, inner, -depth / 2 + 0.01, rear, rail, seat - rail, cover)
     front = backs(build, -inner, inner, rear, seat - 0.01, back_top - seat, cover, lean=0.13)
-    return (build.build_at(), *thrown(rng, [style.material("fabric", rng)], -inner, inner, front + 0.04, seat + 0.012))
+    return centred(
+        build.build_at(), *thrown(rng, [style.material("fabric", rng)], -inner, inner, front + 0.04, seat + 0.012)
+    )
 
 
 @construction("sofa")
@@ -157,4 +159,4 @@ def chesterfield(rng: np.random.Generator, style: Style, width: float | None = N
             build.cushion((x, face, z), (0.03, 0.02, 0.03), cover, "button", steps=4, roundness=1.0)
     four_legs(build, wide - 0.2, depth - 0.2, foot + 0.01, 0.07, style.material("wood", rng), "round")
     covers = [style.material("fabric", rng) for _ in range(2)]
-    return (build.build_at(), *thrown(rng, covers, -inner, inner, face - 0.012, seat + 0.012))
+    return centred(build.build_at(), *thrown(rng, covers, -inner, inner, face - 0.012, seat + 0.012))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sparse3d.rooms.builder import Vector
 from sparse3d.rooms.furniture.bases import chance
-from sparse3d.rooms.piece import Material, Piece
+from sparse3d.rooms.piece import Material, Piece, Support
 from sparse3d.rooms.solids import SolidBuilder
 
 
@@ -36,3 +38,17 @@ def thrown(rng: np.random.Generator, covers: list[Material], low: float, high: f
         pieces.append(pillow((side, side, rng.uniform(0.1, 0.15)), covers[int(rng.integers(len(covers)))],
                              (x, back, seat), tilt=rng.uniform(1.15, 1.35)))  # fmt: skip
     return tuple(pieces)
+
+
+def centred(main: Piece, *others: Piece) -> tuple[Piece, ...]:
+    """A group moved so that its common origin is in the middle of ``main``'s footprint, on its lowest point."""
+    low, high = main.bounds
+    shift = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
+    moved = []
+    for piece in (main, *others):
+        supports = []
+        for support in piece.supports:
+            x, y, z = (float(value) for value in np.asarray(support.center) - shift)
+            supports.append(Support((x, y, z), support.size, support.clearance))
+        moved.append(replace(piece, vertices=piece.vertices - shift, supports=tuple(supports)))
+    return tuple(moved)
