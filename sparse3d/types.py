@@ -12,6 +12,7 @@ Conventions, everywhere:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -160,3 +161,69 @@ class ViewBatch(TensorBundle):
     shared_pixel2voxel: Tensor | None  # (B, V, H, W) int64 into ``shared``, -1 = none
     names: list[tuple[str, ...]] = field(default_factory=list)  # per item, its frames' names
     pairs_without_matches: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """N boxes that stand upright and may be turned about z: true ones, or predictions with scores.
+
+    ``size`` holds full edge lengths along the box's own x, y and z; ``yaw`` turns the box from x towards y, 0 for
+    axis-aligned. Arrays are brought to the kinds below; a wrong shape is a ValueError. A box with an edge of zero or
+    less is allowed (networks give such): it has no volume.
+    """
+
+    center: np.ndarray  # (N, 3) float32, metres
+    size: np.ndarray  # (N, 3) float32, metres
+    yaw: np.ndarray  # (N,) float32, radians
+    label: np.ndarray  # (N,) int64, class index or IGNORE
+    score: np.ndarray | None = None  # (N,) float32, None for true boxes
+
+    def __post_init__(self) -> None:
+        kinds: dict[str, Any] = {"center": np.float32, "size": np.float32, "yaw": np.float32, "label": np.int64}
+        if self.score is not None:
+            kinds["score"] = np.float32
+        count = len(np.asarray(self.center))
+        for name, kind in kinds.items():
+            value = np.asarray(getattr(self, name))
+            shape = (count, 3) if name in ("center", "size") else (count,)
+            if value.size == 0 and count == 0:
+                value = value.reshape(shape)
+            if value.shape != shape:
+                raise ValueError(f"boxes: {name} has shape {value.shape}, {count} boxes need {shape}")
+            object.__setattr__(self, name, value.astype(kind, copy=False))
+
+    def __len__(self) -> int:
+        return len(self.center)
+
+    @classmethod
+    def empty(cls, scored: bool = False) -> Boxes:
+        """No boxes; ``scored`` as predictions are."""
+        none = np.zeros(0)
+        return cls(np.zeros((0, 3)), np.zeros((0, 3)), none, none, none if scored else None)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Boxes]) -> Boxes:
+        """The boxes of all ``parts`` in their order. Raises ValueError without parts, or if only some have scores."""
+        scored = {part.score is not None for part in parts}
+        if len(scored) != 1:
+            raise ValueError("boxes to concatenate: all or none must have scores, and there must be some")
+        names = [f.name for f in fields(cls) if f.name != "score" or True in scored]
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+    def select(self, rows: np.ndarray) -> Boxes:
+        """The boxes of ``rows``: indices in any order, or a mask (N,)."""
+        score = None if self.score is None else self.score[rows]
+        return Boxes(self.center[rows], self.size[rows], self.yaw[rows], self.label[rows], score)
+
+    def corners(self) -> np.ndarray:
+        """(N, 8, 3) float32, metres: corner k has the high x where bit 0 of k is set, high y by bit 1, high z by 2."""
+        side = (np.arange(8)[:, None] >> np.arange(3)) & 1
+        local = (side - 0.5) * self.size[:, None].astype(np.float64)
+        yaw = self.yaw.astype(np.float64)
+        c, s = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+        x, y = c * local[..., 0] - s * local[..., 1], s * local[..., 0] + c * local[..., 1]
+        return (np.stack([x, y, local[..., 2]], axis=-1) + self.center[:, None]).astype(np.float32)
+
+    def volume(self) -> np.ndarray:
+        """(N,) float64, cubic metres; 0 where an edge is zero or less."""
+        return np.maximum(self.size.astype(np.float64), 0).prod(axis=1)

@@ -1,5 +1,7 @@
-"""Pure numpy geometry: rigid motions, projection with occlusion, correspondence, overlap, gravity, resizing."""
+"""Pure numpy geometry: rigid motions, projection with occlusion, correspondence, overlap, gravity, resizing, boxes."""
 
+from sparse3d.geometry.box_overlap import box_intersection, box_iou
+from sparse3d.geometry.boxes import nms, points_in_boxes, score_order
 from sparse3d.geometry.correspondence import match_pixels
 from sparse3d.geometry.gravity import estimate_up, up_to_z
 from sparse3d.geometry.overlap import Overlap, select_pairs, view_overlaps
@@ -23,18 +25,23 @@ from sparse3d.geometry.rigid import (
 
 __all__ = [
     "Overlap",
+    "box_intersection",
+    "box_iou",
     "depth_edges",
     "estimate_up",
     "inside_image",
     "invert_rigid",
     "is_rigid",
     "match_pixels",
+    "nms",
+    "points_in_boxes",
     "project_points",
     "resize_color",
     "resize_depth",
     "rotation_about_z",
     "rotation_between",
     "rotation_from_quaternion",
+    "score_order",
     "select_pairs",
     "surface_normals",
     "transform_points",
