@@ -1,4 +1,4 @@
-"""The demo: rooms are rendered, written as ``.sens``, read back, pre-trained on, and one unseen room is measured on."""
+"""The demo: two rooms are made as ScanNet scans, prepared, one is pre-trained on and the other measured on."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ import numpy as np
 from tqdm import tqdm
 
 from sparse3d import run
-from sparse3d.data.demo_room import write_room
 from sparse3d.data.matching_pairs import PROTOCOLS
-from sparse3d.data.readers import open_scenes
+from sparse3d.data.prepared import SCENES, PreparedScene
 from sparse3d.errors import InputError
 from sparse3d.evaluation import evaluate_matching
+from sparse3d.preparation.options import PrepareOptions
+from sparse3d.preparation.runner import Job, prepare
+from sparse3d.rooms.make_rooms import RoomsOptions, make_rooms, scene_name
+from sparse3d.rooms.recording import RecordingOptions
 from sparse3d.training.run_folder import CHECKPOINTS, LAST, write_text
 from sparse3d.training.run_log import METRICS
 
+OWN = ("rooms", "prepared", "run")  # folders of a demo
 MARK = "demo.json"  # says that a folder is a demo's, to be replaced by the next one
 LOSSES = {"loss/knowledge_transfer": "knowledge transfer", "loss/consistency": "multi-view consistency"}
 ROWS = {"colour": "raw colour", "random": "random network", "pretrained": "pre-trained network"}
+TRAIN, VAL = scene_name(0), scene_name(1)  # the demo's two rooms
 _AVERAGED = 20  # steps whose mean loss counts as the start's, and as the end's
 
 
@@ -32,13 +37,13 @@ _AVERAGED = 20  # steps whose mean loss counts as the start's, and as the end's
 class DemoOptions:
     """What a demo is made of."""
 
-    out: Path  # holds data/ and run/ afterwards
+    out: Path  # holds rooms/, prepared/ and run/ afterwards
     steps: int | None = None  # of training; None leaves the config's
     seed: int = 0  # of the rooms and of the training
-    rooms: int = 3  # to train on; one more is measured on
-    frames: int = 36  # of each room
+    frames: int = 60  # of each room
     size: tuple[int, int] = (320, 240)  # of the images (width, height)
     pairs: int = 30  # frame pairs to measure on
+    workers: int = 2  # processes that make rooms
     bindings: tuple[str, ...] = ()  # gin's, over the demo's config
 
 
@@ -89,11 +94,13 @@ def run_demo(options: DemoOptions) -> DemoResult:
     def lap(part: str) -> None:
         seconds[part] = time.perf_counter() - started - sum(seconds.values())
 
-    data, folder = options.out / "data", options.out / "run"
-    _render(options, data)
-    lap("render")
+    rooms, prepared, folder = (options.out / name for name in OWN)
+    _make_rooms(options, rooms)
+    lap("rooms")
+    _prepare(options, rooms, prepared)
+    lap("prepare")
     print(f"pre-training with both losses; watch it: tensorboard --logdir {folder / 'tensorboard'}", flush=True)
-    run.start(["pretrain/demo.gin"], _bindings(options, data), folder)
+    run.start(["pretrain/demo.gin"], _bindings(options, prepared), folder)
     lap("train")
     figures = evaluate_matching(folder / CHECKPOINTS / LAST, pairs=options.pairs, progress=_progress)
     lap("evaluate")
@@ -119,7 +126,7 @@ def report(result: DemoResult) -> str:
     spent = ", ".join(f"{part} {seconds:.0f} s" for part, seconds in result.seconds.items())
     lines += [
         f"time        {spent}",
-        f"frames      {result.run.parent / 'data'} (ScanNet .sens files)",
+        f"scans       {result.run.parent / 'rooms'} (as ScanNet's), prepared in {result.run.parent / 'prepared'}",
         f"checkpoint  {result.run / CHECKPOINTS / LAST}",
         f"curves and pictures: tensorboard --logdir {result.run / 'tensorboard'}",
     ]
@@ -140,29 +147,34 @@ def _claim(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         if not (out / MARK).is_file():
             raise InputError(f"--out {out} holds something that is no earlier demo's: name another folder, or empty it")
-        for name in ("data", "run"):  # what a demo makes, and nothing that the user may have put beside it
+        for name in OWN:  # what a demo makes, and nothing that the user may have put beside it
             shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / MARK, "{}\n")
 
 
-def _render(options: DemoOptions, data: Path) -> None:
-    """The rooms as ``.sens`` files below ``data/train`` and ``data/val``, opened once to see that they are whole."""
-    for room in tqdm(range(options.rooms + 1), desc="rendering rooms", unit="room"):
-        split = "train" if room < options.rooms else "val"
-        rng = np.random.default_rng((options.seed, room))
-        name = f"room{room}"
-        write_room(data / split / name / f"{name}.sens", rng, options.frames, options.size)
-    for split in ("train", "val"):
-        for source in open_scenes(data / split):
-            print(f"{split}: {source.manifest.summary()}", flush=True)
+def _make_rooms(options: DemoOptions, folder: Path) -> None:
+    """The rooms, scanned, with every file of a ScanNet scene."""
+    recording = RecordingOptions(frames=options.frames, size=options.size)
+    made = make_rooms(folder, 2, RoomsOptions(options.seed, recording=recording), options.workers, progress=True)
+    for room in made.rooms:
+        print(
+            f"{room['sceneId']}: a {room['kind']}, {room['frames']} frames, {room['vertices']:,} vertices", flush=True
+        )
 
 
-def _bindings(options: DemoOptions, data: Path) -> Sequence[str]:
+def _prepare(options: DemoOptions, rooms: Path, folder: Path) -> None:
+    """The rooms as training wants them: frames, their overlaps, the labelled mesh."""
+    prepare(Job(rooms, folder, PrepareOptions(frame_skip=1, size=options.size)))
+    for name in (TRAIN, VAL):
+        print(f"prepared {PreparedScene(folder / SCENES / name).frames().manifest.summary()}", flush=True)
+
+
+def _bindings(options: DemoOptions, prepared: Path) -> Sequence[str]:
     steps = () if options.steps is None else (f"train.steps = {options.steps}",)
     return [
-        f"DATA_ROOT = {str(data / 'train')!r}",
-        f"VAL_ROOT = {str(data / 'val')!r}",
+        f"DATA_ROOT = {str(prepared / SCENES / TRAIN)!r}",
+        f"VAL_ROOT = {str(prepared / SCENES / VAL)!r}",
         f"FrameFolder.size = {options.size}",
         f"train.seed = {options.seed}",
         *steps,

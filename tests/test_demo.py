@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from sparse3d.data.readers import open_scenes
 from sparse3d.demo import MARK, DemoOptions, DemoResult, report, run_demo
 from sparse3d.errors import InputError
 
@@ -29,7 +28,7 @@ def result(**recalls: float) -> DemoResult:
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoResult]:
     out = tmp_path_factory.mktemp("demo") / "out"
     few = ("MatchingPairs.max_pairs = 2", "MatchingPairs.matches = 100", "train.workers = 0", "VOXEL_SIZE = 0.1")
-    options = DemoOptions(out, steps=2, rooms=1, frames=14, size=(80, 60), pairs=2, bindings=few)
+    options = DemoOptions(out, steps=2, frames=14, size=(80, 60), pairs=2, workers=1, bindings=few)
     return out, run_demo(options)
 
 
@@ -48,10 +47,11 @@ def test_the_whole_demo_runs_from_rendering_to_the_table(small: tuple[Path, Demo
 
 def test_training_and_validation_are_different_rooms(small: tuple[Path, DemoResult]) -> None:
     out, _ = small
-    scenes = {split: [s.scene for s in open_scenes(out / "data" / split)] for split in ("train", "val")}
-    assert scenes == {"train": ["room0"], "val": ["room1"]}
-    files = sorted((out / "data").rglob("*.sens"))
-    assert files[0].read_bytes() != files[1].read_bytes()
+    config = (out / "run/config.gin").read_text()
+    assert f"DATA_ROOT = '{out}/prepared/scenes/room0000_00'" in config
+    assert f"VAL_ROOT = '{out}/prepared/scenes/room0001_00'" in config
+    files = sorted((out / "prepared").rglob("*.sens"))
+    assert len(files) == 2 and files[0].read_bytes() != files[1].read_bytes()
 
 
 def test_an_earlier_demo_is_replaced_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_an_earlier_demo_is_replaced_and_nothing_else(tmp_path: Path, monkeypatc
     def stop(*_: object) -> None:
         raise Reached
 
-    monkeypatch.setattr("sparse3d.demo._render", stop)
+    monkeypatch.setattr("sparse3d.demo._make_rooms", stop)
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.tex").write_text("years of work")

@@ -1,11 +1,12 @@
-"""Pre-trains a small sparse U-Net on rooms that it renders itself, and shows what the network has learnt.
+"""Pre-trains a small sparse U-Net on a room that it makes itself, and shows what the network has learnt.
 
 example:
   python tools/demo.py
   python tools/demo.py --steps 600 --out runs/longer --json
 
-Three rooms are rendered as ScanNet .sens files, read back and trained on with both losses; a fourth room, never seen,
-is measured on. Exit code 1 if the pre-trained network does not beat raw colour and the untrained network.
+Two furnished rooms are scanned as ScanNet's are and prepared as ScanNet is; one is trained on with both losses, the
+other, never seen, is measured on. Exit code 1 if the pre-trained network does not beat raw colour and the untrained
+network.
 """
 
 from __future__ import annotations
