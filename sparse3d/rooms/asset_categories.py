@@ -55,7 +55,7 @@ MEANINGS = _table(
     cabinet, cabinet: cupboard
     file_cabinet, file cabinet: filing cabinet
     refrigerator, refrigerator: refrigerator, fridge, large fridge
-    stove, stove: stove, large stove, cooker
+    stove, stove: large stove
     oven, oven: oven, double oven
     washing_machine, washing machine: washing machine, clothes washing machine
     microwave, microwave: microwave
@@ -75,7 +75,7 @@ MEANINGS = _table(
     monitor, monitor: apple imac 1998, apple imac 2004
     printer, printer: inkjet printer and scanner
     telephone, telephone: phone, wireless phone
-    box, box: box, cardboard box, open cardboard box, gift
+    box, box: cardboard box, open cardboard box, gift
     box, crate: crate
     backpack, backpack: backpack
     bag, bag: handbag
@@ -91,7 +91,7 @@ MEANINGS = _table(
     vase, vase: vase, pottery
     jar, jar: old jar
     candle, candle: candle
-    clock, clock: clock, cuckoo clock
+    clock, clock: cuckoo clock
     radiator, radiator: radiator
     fan, fan: table fan, rigged fan
     guitar, guitar: electric guitar
@@ -99,8 +99,6 @@ MEANINGS = _table(
     shoes, shoes: sneakers, woman shoes, mocassin, slippers
     mat, mat: bathmat, doormat
     coat_rack, coat rack: clothes rack
-    whiteboard, whiteboard: white board
-    picture, picture: frame chambord, frame hôi an
     """
 )
 # Names that say little: which they are goes by the catalogue's category, and by nothing else.
@@ -108,5 +106,5 @@ MEANINGS_WITHIN = {
     ("office", "armchair"): Meaning("office_chair", "office chair"),
     ("office", "chair"): Meaning("office_chair", "office chair"),
     ("living room", "table"): Meaning("table", "dining table"),
-    ("living room", "box"): Meaning("box", "storage bin"),
+    ("miscellaneous", "box"): Meaning("box", "storage bin"),
 }

@@ -59,7 +59,8 @@ def column_radiator(rng: np.random.Generator, style: Style, width: float | None 
     for k in range(count):
         x = -width / 2 + (k + 0.5) * step
         for y in (-0.045, -0.105):
-            build.cylinder((x, y, 0), (x, y, height), 0.4 * step, enamel, "column", sides=6)
+            radius = 0.4 * step
+            build.turned([(radius, 0), (radius, 1), (0, 1)], enamel, "column", (x, y, 0), (x, y, height), sides=6)
     for z in (0.04, height - 0.04):
         build.board((-width / 2, -0.12, z - 0.02), (width / 2, -0.03, z + 0.02), enamel, "header")
     _mounts(build, width, height, -0.05, enamel)
