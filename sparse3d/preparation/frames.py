@@ -79,6 +79,15 @@ def intrinsics_note(files: SceneFiles, text: SceneText) -> str | None:
     return f"the .txt has depth intrinsics {there}, the .sens {here}: those of the .sens are used"
 
 
+def pairs_note(record: dict[str, Any]) -> str | None:
+    """A line where the frames are of no use for pre-training: no two of them see enough in common."""
+    if record["pairs"]["count"]:
+        return None
+    low, high = PAIR_BOUNDS
+    frames = f"{record['kept']} of {record['recorded']} frames are kept"
+    return f"{frames}, no two of which overlap by {low} to {high}: lower --frame-skip to pre-train on it"
+
+
 def _write(source: FrameSource, path: Path, options: PrepareOptions) -> list[int]:
     """Writes what can be decoded; returns the frames' numbers. The others join the source's manifest."""
     camera = source.camera(0)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import signal
+import threading
+import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from sparse3d.data.prepared import BROKEN, SCENES
 from sparse3d.data.scannet.label_table import LabelTable, find_label_table, read_label_table
 from sparse3d.data.scannet.scene_files import SCENE_NAME, SceneFiles, find_scenes
 from sparse3d.data.scannet.split_lists import packaged_splits
@@ -114,27 +119,51 @@ def _in_turn(job: Job, scenes: list[SceneFiles], table: LabelTable | None, worke
 
 
 def _in_processes(job: Job, scenes: list[SceneFiles], table: LabelTable | None, workers: int) -> Iterator[SceneOutcome]:
+    others = set(multiprocessing.active_children())
     # Forked from a process without threads, which has imported all this once: a fork of ours might inherit held locks.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(min(workers, len(scenes)), mp_context=context) as pool:
+    pool = ProcessPoolExecutor(min(workers, len(scenes)), mp_context=context, initializer=_begin_worker)
+    try:
         futures = [pool.submit(_prepare_one, files, job, table) for files in scenes]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as error:
+        for future in as_completed(futures):
+            yield future.result()
+    except BaseException as error:
+        # Nobody waits for scenes that are half done: after Ctrl-C, or when a worker was killed.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+            process.join()
+            for leftover in (job.destination / SCENES).glob(f".*.{process.pid}.partial"):
+                shutil.rmtree(leftover, ignore_errors=True)
+        pool.shutdown()  # at once, as the workers are gone; gives its semaphores back
+        if isinstance(error, BrokenProcessPool):
             raise InputError(
                 f"{job.destination}: a worker was killed (out of memory?): run again with fewer --workers; "
                 "finished scenes are kept"
             ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _begin_worker() -> None:
+    """Ctrl-C is the parent's to handle; a worker ends when the process it was forked of does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tqdm.set_lock(threading.RLock())  # its own is one of the system's, which a worker that is ended cannot give back
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _prepare_one(files: SceneFiles, job: Job, table: LabelTable | None) -> SceneOutcome:
     try:
         if is_finished(files, job.destination, job.options, table):
-            (job.destination / "broken" / f"{files.name}.json").unlink(missing_ok=True)
+            (job.destination / BROKEN / f"{files.name}.json").unlink(missing_ok=True)
             return SceneOutcome(files.name, SKIPPED)
         record = prepare_scene(files, job.destination, job.options, table)
     except InputError as error:

@@ -19,7 +19,7 @@ from sparse3d.data.scannet.label_table import LabelTable
 from sparse3d.data.scannet.scene_files import SceneFiles
 from sparse3d.errors import InputError
 from sparse3d.preparation.files import describe_sources, read_json, sources_agree, sources_of, write_json
-from sparse3d.preparation.frames import intrinsics_note, write_frames
+from sparse3d.preparation.frames import intrinsics_note, pairs_note, write_frames
 from sparse3d.preparation.meshes import write_mesh
 from sparse3d.preparation.options import PrepareOptions
 
@@ -88,6 +88,7 @@ def _write_scene(files: SceneFiles, folder: Path, options: PrepareOptions, table
     if files.has("frames"):
         frames = write_frames(files, folder, options)
         seconds |= frames.pop("seconds")
+        notes += [note for note in (pairs_note(frames),) if note]
     if files.has("mesh"):
         mesh, remarks = write_mesh(files, folder, table, text.axis_alignment)
         seconds |= mesh.pop("seconds")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -247,3 +250,35 @@ def test_a_shard_is_the_option_else_torchruns_else_all(monkeypatch: pytest.Monke
     monkeypatch.setenv("RANK", "10")
     monkeypatch.setenv("WORLD_SIZE", "12")
     assert parse_shard(None) == (10, 12) and parse_shard("0/3") == (0, 3)
+
+
+def test_interrupting_the_tool_leaves_finished_scenes_and_no_worker(source: Path, tmp_path: Path) -> None:
+    for k in range(3, 60):
+        write_scan(source / "scans" / f"scene{k:04d}_00", parts=("frames",))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "sparse3d.tools.prepare", "scannet", str(source), str(out), "--frame-skip", "1"]
+    process = subprocess.Popen([*command, "--workers", "2"], start_new_session=True, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list((out / "scenes").glob("scene*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and errors.splitlines()[-1] == "interrupted"
+    left = [path.name for path in (out / "scenes").iterdir()]
+    assert 0 < len(left) < 60 and all((out / "scenes" / name / "scene.json").is_file() for name in left)
+    with pytest.raises(ProcessLookupError):  # the whole group has ended
+        for _ in range(100):
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+
+
+def test_a_killed_worker_is_told_in_one_line_and_finished_scenes_stay(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledPool(runner.ProcessPoolExecutor):
+        def submit(self, *arguments, **options):  # type: ignore[no-untyped-def]
+            return super().submit(os._exit, 9)
+
+    monkeypatch.setattr(runner, "ProcessPoolExecutor", KilledPool)
+    with pytest.raises(InputError, match="a worker was killed .* fewer --workers"):
+        states(source, tmp_path / "out", workers=2)
