@@ -23,7 +23,8 @@ import numpy as np
 from tqdm import tqdm
 
 from sparse3d.errors import InputError
-from sparse3d.rooms.arranger import Assets, Unplaceable
+from sparse3d.rooms.arranger import Unplaceable
+from sparse3d.rooms.assets import AssetLibrary
 from sparse3d.rooms.label_table import TABLE_NAME, label_table
 from sparse3d.rooms.piece import ROOM_KINDS, Room, RoomKind
 from sparse3d.rooms.recording import RecordingOptions, record
@@ -73,6 +74,7 @@ class Made:
     skipped: int  # finished before
     seconds: float
     bytes: int
+    unusable_models: dict[str, str]  # of the assets that were tried now, with the reasons
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -104,20 +106,22 @@ def make_rooms(
     folder, start = Path(folder), time.perf_counter()
     _claim(folder, options)
     todo = [i for i in range(scenes) if not (folder / SCANS / scene_name(i)).is_dir()]
+    unusable: dict[str, str] = {}
     try:
         with tqdm(total=scenes, initial=scenes - len(todo), desc="rooms", unit="room", disable=not progress) as bar:
-            for _ in _finished(folder, todo, options, workers):
+            for skipped in _finished(folder, todo, options, workers):
+                unusable |= skipped
                 bar.update()
     finally:
         _sweep(folder)
     rooms = _summaries(folder)
     _write_lists(folder, rooms)
     size = sum(path.stat().st_size for path in (folder / SCANS).rglob("*") if path.is_file())
-    return Made(folder, rooms, len(todo), scenes - len(todo), time.perf_counter() - start, size)
+    return Made(folder, rooms, len(todo), scenes - len(todo), time.perf_counter() - start, size, unusable)
 
 
-def make_scene(folder: Path, index: int, options: RoomsOptions) -> None:
-    """Make scene ``index`` below ``folder``."""
+def make_scene(folder: Path, index: int, options: RoomsOptions) -> dict[str, str]:
+    """Make scene ``index`` below ``folder``. Returns the models of ``assets`` that could not be used, with reasons."""
     scene = scene_name(index)
     target, partial = folder / SCANS / scene, folder / SCANS / f".{scene}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -127,6 +131,8 @@ def make_scene(folder: Path, index: int, options: RoomsOptions) -> None:
     summary |= {"seed": options.seed, "index": index, "attempt": attempt}
     (partial / f"{scene}_room.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, target)
+    library = _assets(options.assets)
+    return {} if library is None else dict(library.skipped)
 
 
 def draw(index: int, options: RoomsOptions) -> tuple[Room, np.ndarray, int]:
@@ -147,11 +153,9 @@ def draw(index: int, options: RoomsOptions) -> tuple[Room, np.ndarray, int]:
 
 
 @functools.lru_cache(maxsize=1)
-def _assets(folder: str | None) -> Assets | None:
-    """The furniture of a folder, read once a process."""
-    if folder is None:
-        return None
-    raise InputError("--assets: not yet")
+def _assets(folder: str | None) -> AssetLibrary | None:
+    """The furniture of a folder, opened once a process."""
+    return None if folder is None else AssetLibrary(folder)
 
 
 def _kind(index: int, options: RoomsOptions) -> RoomKind:
@@ -164,12 +168,11 @@ def _kind(index: int, options: RoomsOptions) -> RoomKind:
     return list(KIND_WEIGHTS)[min(int(np.searchsorted(edges, place, side="right")), len(edges) - 1)]
 
 
-def _finished(folder: Path, todo: list[int], options: RoomsOptions, workers: int) -> Iterator[int]:
-    """Make the rooms ``todo``; gives out each when it is complete, in any order."""
+def _finished(folder: Path, todo: list[int], options: RoomsOptions, workers: int) -> Iterator[dict[str, str]]:
+    """Make the rooms ``todo``, in any order; what :func:`make_scene` returns of each when it is complete."""
     if min(workers, len(todo)) <= 1:
         for index in todo:
-            make_scene(folder, index, options)
-            yield index
+            yield make_scene(folder, index, options)
         return
     others = set(multiprocessing.active_children())
     # A fresh interpreter for each worker: nothing of this process's threads is inherited, on any system.
@@ -177,10 +180,8 @@ def _finished(folder: Path, todo: list[int], options: RoomsOptions, workers: int
     with _one_thread_each():
         pool = ProcessPoolExecutor(min(workers, len(todo)), context, initializer=_begin_worker, initargs=(os.getpid(),))
         try:
-            futures = {pool.submit(make_scene, folder, index, options): index for index in todo}
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
+            for future in as_completed([pool.submit(make_scene, folder, index, options) for index in todo]):
+                yield future.result()
         except BaseException:
             # Nobody waits for rooms that are half made: after Ctrl-C, or when one room has failed.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -249,11 +250,10 @@ def _noted(options: RoomsOptions) -> dict[str, Any]:
     plain = asdict(options)
     plain |= plain.pop("recording")
     plain["size"] = list(plain["size"])
-    if options.assets is not None:
-        root = Path(options.assets)
-        if not root.is_dir():
-            raise InputError(f"--assets {root}: there is no such folder")
-        listing = sorted((p.relative_to(root).as_posix(), p.stat().st_size) for p in root.rglob("*") if p.is_file())
+    library = _assets(options.assets)
+    if library is not None:
+        files = [p for pack in library.packs for p in ([pack] if pack.is_file() else sorted(pack.rglob("*")))]
+        listing = sorted((path.name, path.stat().st_size) for path in files if path.is_file())
         plain["assets"] = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
     return {"generator": GENERATOR, **plain}
 

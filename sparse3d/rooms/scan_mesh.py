@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_matrix, identity
 
 from sparse3d.geometry.rigid import invert_rigid
 from sparse3d.rooms.dense_surface import DenseSurface, densify, group_rows
@@ -24,6 +25,7 @@ WITHIN = 0.006  # metres along the optical axis between a vertex and what its pi
 STEEPEST = 8.0  # slope, metres of depth a metre across, above which the tolerance grows no more
 BEFORE = 0.004  # metres before a vertex at which nothing may lie
 LARGEST_RESIDUAL = 0.08  # metres: readings further off are outliers, which fusion cuts off
+SMOOTHINGS = 2  # times that each vertex's error is averaged with its neighbours'
 MERGED = 0.5  # of the spacing: seen vertices in cells of this size are one, so small parts are no denser than walls
 
 
@@ -79,7 +81,7 @@ def scan(caster: RayCaster, views: Sequence[View], spacing: float = 0.02) -> Sca
     weight = gathered.weight[kept, None]
     facing = np.where(gathered.facing[kept] < 0, -1.0, 1.0)
     return ScanMesh(
-        vertices=surface.vertices[kept] + gathered.shift[kept] / weight,
+        vertices=surface.vertices[kept] + _smoothed(gathered.shift[kept] / weight, faces),
         exact=surface.vertices[kept],
         rgb=np.clip(np.round(gathered.color[kept] / weight), 0, 255).astype(np.uint8),
         normals=surface.normals[kept] * facing[:, None],
@@ -186,6 +188,17 @@ def _reached(caster: RayCaster, xyz: np.ndarray, eye: np.ndarray) -> np.ndarray:
     way = xyz - eye
     _, distance = caster.cast(eye, way)
     return distance > 1 - BEFORE / np.linalg.norm(way, axis=1)
+
+
+def _smoothed(values: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Rows (V, 3) averaged with their neighbours', as the cells of a volume that readings are fused in do it."""
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(values), len(values))).tocsr()
+    graph = graph + graph.T + 2 * identity(len(values), format="csr")
+    share = 1 / np.asarray(graph.sum(axis=1))
+    for _ in range(SMOOTHINGS):
+        values = (graph @ values) * share
+    return values
 
 
 def _merged(surface: DenseSurface, faces: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,199 @@
+"""Making many rooms: the same bytes by any number of workers, going on after a break, refusing to mix options."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from room_of_boxes import room_of_boxes
+from test_scan_mesh import POSES
+
+from sparse3d.data.scannet.scene_files import find_scenes
+from sparse3d.data.scannet.split_lists import packaged_splits, read_split
+from sparse3d.errors import InputError
+from sparse3d.rooms import make_rooms as making
+from sparse3d.rooms.make_rooms import RoomsOptions, make_rooms, scene_name, split_of
+from sparse3d.rooms.piece import ROOM_KINDS
+from sparse3d.rooms.recording import RecordingOptions
+from sparse3d.rooms.rooms_summary import summary_table
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = RecordingOptions(frames=2, size=(64, 48), spacing=0.08, shadows=False)
+OPTIONS = RoomsOptions(seed=5, recording=SMALL)
+SUFFIXES = (
+    ".sens", "_vh_clean_2.ply", "_vh_clean_2.labels.ply", "_vh_clean_2.0.010000.segs.json", ".aggregation.json",
+    ".txt", "_2d-instance.zip", "_2d-label.zip", "_2d-part.zip", "_truth.npz", "_boxes.json", "_room.json",
+)  # fmt: skip
+
+
+@pytest.fixture
+def boxes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Rooms of boxes instead of drawn ones, which are slower; the list names the scenes that were made."""
+    made: list[int] = []
+
+    def draw(index: int, options: RoomsOptions) -> tuple[object, np.ndarray, int]:
+        made.append(index)
+        return room_of_boxes(index), np.stack(POSES[: options.recording.frames]), 0
+
+    monkeypatch.setattr(making, "draw", draw)
+    return made
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_one_worker_and_two_give_the_same_bytes_of_all_files(tmp_path: Path) -> None:
+    """Of furnished rooms; two processes that hash strings differently."""
+    for workers in (1, 2):
+        make_rooms(tmp_path / str(workers), 2, OPTIONS, workers=workers)
+    one, two = bytes_of(tmp_path / "1"), bytes_of(tmp_path / "2")
+    assert list(one) == list(two)
+    assert [name for name in one if one[name] != two[name]] == []
+    for k in range(2):
+        assert {f"scans/{scene_name(k)}/{scene_name(k)}{suffix}" for suffix in SUFFIXES} <= set(one)
+
+
+def test_a_set_is_extended_and_finished_rooms_are_kept(tmp_path: Path, boxes: list[int]) -> None:
+    first = make_rooms(tmp_path / "a", 3, OPTIONS)
+    assert (first.made, first.skipped, boxes) == (3, 0, [0, 1, 2])
+    kept = (tmp_path / "a/scans/room0001_00/room0001_00.sens").stat().st_mtime_ns
+    more = make_rooms(tmp_path / "a", 5, OPTIONS)
+    assert (more.made, more.skipped, boxes) == (2, 3, [0, 1, 2, 3, 4])
+    assert (tmp_path / "a/scans/room0001_00/room0001_00.sens").stat().st_mtime_ns == kept
+    make_rooms(tmp_path / "b", 5, OPTIONS)
+    assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
+    assert read_split(tmp_path / "a/splits/val.txt") == ["room0003_00"]
+    assert [scene.name for scene in find_scenes(tmp_path / "a")] == [scene_name(k) for k in range(5)]
+
+
+def test_a_room_that_fails_half_way_leaves_nothing(
+    tmp_path: Path, boxes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = making.record
+
+    def failing(*arguments: object) -> dict[str, object]:
+        summary = whole(*arguments)  # type: ignore[arg-type]
+        if arguments[3] == "room0001_00":
+            raise KeyboardInterrupt
+        return summary
+
+    monkeypatch.setattr(making, "record", failing)
+    with pytest.raises(KeyboardInterrupt):
+        make_rooms(tmp_path, 3, OPTIONS)
+    assert [p.name for p in (tmp_path / "scans").iterdir()] == ["room0000_00"]
+    monkeypatch.setattr(making, "record", whole)
+    assert make_rooms(tmp_path, 3, OPTIONS).made == 2
+
+
+def test_what_a_killed_run_has_left_is_swept(tmp_path: Path, boxes: list[int]) -> None:
+    make_rooms(tmp_path, 1, OPTIONS)
+    left = tmp_path / "scans" / ".room0001_00.partial"
+    left.mkdir()
+    (left / "room0001_00.sens").write_bytes(b"half")
+    make_rooms(tmp_path, 2, OPTIONS)
+    assert sorted(p.name for p in (tmp_path / "scans").iterdir()) == ["room0000_00", "room0001_00"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+def test_killing_the_tool_leaves_no_half_scene_and_no_worker(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "tools" / "make_rooms.py"), str(tmp_path / "x"), "--scenes", "9", "--frames",
+               "400", "--size", "320x240", "--workers", "2"]  # fmt: skip
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    scans, deadline = tmp_path / "x" / "scans", time.monotonic() + 60
+    while not list(scans.glob(".room*.partial/.*.sens*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and errors.splitlines()[-1] == "interrupted"
+    assert list(scans.iterdir()) == []
+    with pytest.raises(ProcessLookupError):  # the whole group has ended, the last of it within moments
+        for _ in range(100):
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [
+        (RoomsOptions(seed=6, recording=SMALL), "seed 5, not 6"),
+        (RoomsOptions(seed=5, kind="office", recording=SMALL), "kind None, not office"),
+        (RoomsOptions(seed=5, recording=RecordingOptions(3, (64, 48), 0.08, shadows=False)), "frames 2, not 3"),
+        (RoomsOptions(seed=5, recording=RecordingOptions(2, (64, 48), 0.08, False, False)), "noise True, not False"),
+    ],
+)
+def test_other_options_are_not_mixed_in(tmp_path: Path, boxes: list[int], other: RoomsOptions, word: str) -> None:
+    make_rooms(tmp_path, 1, OPTIONS)
+    with pytest.raises(InputError, match=word):
+        make_rooms(tmp_path, 2, other)
+    assert boxes == [0]
+
+
+def test_scans_of_others_are_not_touched(tmp_path: Path, boxes: list[int]) -> None:
+    (tmp_path / "scans" / "scene0000_00").mkdir(parents=True)
+    with pytest.raises(InputError, match="holds scans"):
+        make_rooms(tmp_path, 1, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": -1},
+        {"kind": "cellar"},
+        {"recording": RecordingOptions(frames=0)},
+        {"recording": RecordingOptions(size=(4, 4))},
+        {"recording": RecordingOptions(spacing=0.0)},
+    ],
+)
+def test_wrong_options_are_named(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="--"):
+        RoomsOptions(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("arguments", [{"scenes": 0}, {"scenes": 10001}, {"scenes": 1, "workers": 0}])
+def test_wrong_numbers_are_named(tmp_path: Path, arguments: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="--"):
+        make_rooms(tmp_path, options=OPTIONS, **arguments)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_standard_set_has_every_kind_in_both_splits(seed: int) -> None:
+    kinds = {"train": set(), "val": set()}
+    for k in range(80):
+        kinds[split_of(k)].add(making._kind(k, RoomsOptions(seed=seed)))
+    assert kinds["train"] == kinds["val"] == set(ROOM_KINDS)
+    assert making._kind(3, RoomsOptions(kind="office")) == "office"
+
+
+def test_the_packaged_splits_are_those_of_the_standard_set() -> None:
+    folder = packaged_splits("rooms")
+    assert folder is not None
+    for split, count in (("train", 60), ("val", 20)):
+        assert (folder / f"{split}.txt").read_text().startswith("# ")
+        names = read_split(folder / f"{split}.txt")
+        assert names == [scene_name(k) for k in range(80) if split_of(k) == split] and len(names) == count
+
+
+def test_a_room_does_not_depend_on_how_it_is_recorded() -> None:
+    few, many = (
+        making.draw(1, RoomsOptions(seed=2, recording=RecordingOptions(frames=frames)))[0] for frames in (2, 5)
+    )
+    assert [p.piece.category for p in few.instances] == [p.piece.category for p in many.instances]
+    for a, b in zip(few.instances, many.instances, strict=True):
+        np.testing.assert_array_equal(a.vertices, b.vertices)
+
+
+def test_the_summary_counts_what_is_there(tmp_path: Path, boxes: list[int]) -> None:
+    made = make_rooms(tmp_path, 4, OPTIONS)
+    table = summary_table(made)
+    chairs = next(line.split() for line in table.splitlines() if line.startswith("chair"))
+    assert chairs[3:] == ["4", "3", "1"]  # objects, rooms of train, rooms of val
+    plain = json.loads(json.dumps(made.as_json()))
+    assert plain["made"] == 4 and len(plain["rooms"]) == 4 and plain["bytes"] > 0
