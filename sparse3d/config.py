@@ -36,7 +36,7 @@ from sparse3d.config_usage import Binding, constant_of, find_unused, macros_in
 from sparse3d.errors import InputError
 
 PACKAGES = ("data", "models", "losses", "tasks", "training", "sparse")
-ROOTS = ["run", "train", "sparse", "TeacherCache"]  # what the program calls by itself, before or after the check
+ROOTS = ["run", "train", "init", "sparse", "TeacherCache"]  # what the program calls by itself, around the check
 
 _bindings: list[Binding] = []  # every binding read, in order, overridden ones too
 

@@ -35,6 +35,7 @@ from sparse3d.training.run_folder import (
     LAST,
     checkpoint_to_resume,
     prepare_folder,
+    write_init_report,
     write_operative_config,
     write_run_files,
 )
@@ -43,6 +44,7 @@ from sparse3d.training.sampler import StreamSampler
 from sparse3d.training.settings import TrainSettings
 from sparse3d.training.step import OptimizerStep
 from sparse3d.training.task import Task
+from sparse3d.training.transfer import InitSettings, prepare_transfer
 
 
 def train(
@@ -53,6 +55,7 @@ def train(
     config_text: str = "",
     on_ready: Callable[[], None] | None = None,
     notes: Sequence[str] = (),
+    init: InitSettings | None = None,
 ) -> None:
     """Trains ``task`` and writes checkpoints, figures and the config below ``out``.
 
@@ -64,6 +67,7 @@ def train(
         config_text: kept in the checkpoint, and compared when resuming.
         on_ready: called once everything is built, before the first step (to check the config, for example).
         notes: said once the run has begun.
+        init: what the network starts from; None takes it from gin (``init.checkpoint = ...``).
 
     Raises:
         InputError: bad options, data, folder or checkpoint; or a loss that stays non-finite.
@@ -75,7 +79,7 @@ def train(
             group = closing.enter_context(processes(settings.device))
             if settings.deterministic:
                 closing.enter_context(deterministic_algorithms())
-            trainer = Trainer(task, Path(out), settings, group, stop, config_text)
+            trainer = Trainer(task, Path(out), settings, group, stop, config_text, init or InitSettings())
             closing.callback(trainer.close)
             trainer.set_up(resume, on_ready)
             for note in notes:
@@ -92,10 +96,17 @@ class Trainer:
     log: RunLog | None = None
 
     def __init__(
-        self, task: Task, out: Path, settings: TrainSettings, group: Processes, stop: StopRequest, config_text: str
+        self,
+        task: Task,
+        out: Path,
+        settings: TrainSettings,
+        group: Processes,
+        stop: StopRequest,
+        config_text: str,
+        init: InitSettings,
     ) -> None:
         self.task, self.out, self.settings, self.group = task, out, settings, group
-        self.stop, self.config_text = stop, config_text
+        self.stop, self.config_text, self.init = stop, config_text, init
         self.step = 0  # steps done
         self.means = Means()
 
@@ -107,10 +118,18 @@ class Trainer:
         source = checkpoint_to_resume(self.out, resume)
         group.barrier()  # every process has looked at the folder before the first one writes into it
         seed_everything(settings.seed)
-        model = self.task.build_model().to(group.device)
+        model = self.task.build_model()
+        self.transfer = prepare_transfer(model, self.init, load=source is None)
+        model = model.to(group.device)
         self.task.to(group.device)
         self.optimizer = build_optimizer(
-            model, settings.optimizer, settings.lr, settings.weight_decay, settings.betas, settings.momentum
+            model,
+            settings.optimizer,
+            settings.lr,
+            settings.weight_decay,
+            settings.betas,
+            settings.momentum,
+            self.transfer.lr_scales,
         )
         seed_everything(settings.seed + 1_000_003 * (group.rank + 1))  # from here on, processes draw their own numbers
         state = None if source is None else load_checkpoint(source)
@@ -123,7 +142,16 @@ class Trainer:
         self._open_log(state, source, resume)
         assert self.log is not None
         self.evaluator = Evaluator(self.task, settings, group, self.log, self.stop)
-        self.optimize = OptimizerStep(self.task, self.model, self.optimizer, self.loader, settings, group, self.log.say)
+        self.optimize = OptimizerStep(
+            self.task,
+            self.model,
+            self.optimizer,
+            self.loader,
+            settings,
+            group,
+            self.log.say,
+            self.transfer.hold_frozen,
+        )
         if state is not None:
             self._load_progress(state)
 
@@ -165,10 +193,13 @@ class Trainer:
         prepare_folder(self.out)
         write_run_files(self.out, self.config_text)
         write_operative_config(self.out)
+        write_init_report(self.out, self.transfer.lines)
         self.log = RunLog(self.out, self.settings.steps, self.step, self.settings.tensorboard)
         self.log.text(self.step, "config", self.config_text)
         for name, text in texts:
             self.log.text(self.step, name, text)
+        for line in self.transfer.lines:
+            self.log.say(line)
         if state is not None:
             self.log.say(f"resumed {source} at step {self.step} of {self.settings.steps}")
             for line in config_difference(state["config"], self.config_text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import gin
@@ -60,6 +61,13 @@ def write_run_files(out: Path, config_text: str) -> None:
     before = command.read_text(encoding="utf-8") if command.is_file() else ""
     write_text(command, before + shlex.join([Path(sys.executable).name, *sys.argv]) + "\n")
     write_text(out / "versions.json", json.dumps(versions(), indent=2) + "\n")
+
+
+def write_init_report(out: Path, lines: Sequence[str]) -> None:
+    """``init.txt``: what the network started from; none where it started at random. A resumed run keeps the first."""
+    path = out / "init.txt"
+    if lines and not path.is_file():
+        write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def write_operative_config(out: Path) -> None:

@@ -25,6 +25,6 @@ def schedule_factor(step: int, steps: int, warmup: int, schedule: str = "cosine"
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """Gives every parameter group this learning rate."""
+    """Gives every parameter group this learning rate, times the group's own ``lr_scale`` where it has one."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("lr_scale", 1.0)

@@ -50,9 +50,11 @@ class OptimizerStep:
         settings: TrainSettings,
         group: Processes,
         say: Callable[[str], None],
+        after_train_mode: Callable[[], None] = lambda: None,
     ) -> None:
         self.task, self.model, self.optimizer, self.loader = task, model, optimizer, loader
         self.settings, self.group, self.say = settings, group, say
+        self._after_train_mode = after_train_mode  # puts frozen parts back into eval mode
         self.skipped = 0
         self.skipped_in_a_row = 0
         self._parameters = [p for p in model.parameters() if p.requires_grad]
@@ -67,6 +69,7 @@ class OptimizerStep:
         settings = self.settings
         started = time.perf_counter()
         self.model.train()
+        self._after_train_mode()
         self.optimizer.zero_grad(set_to_none=True)
         factor = schedule_factor(step, settings.steps, settings.warmup, settings.schedule, settings.final_lr_fraction)
         set_rate(self.optimizer, settings.lr * factor)

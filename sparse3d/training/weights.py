@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -34,7 +35,11 @@ def _some(names: list[str], most: int = 3) -> str:
 
 
 def load_weights(
-    model: nn.Module, state_dict: dict[str, Tensor], source: str, min_fraction: float = 1.0
+    model: nn.Module,
+    state_dict: dict[str, Tensor],
+    source: str,
+    min_fraction: float = 1.0,
+    wanted: Iterable[str] | None = None,
 ) -> WeightReport:
     """Copies the tensors of equal name and shape into the model.
 
@@ -43,21 +48,24 @@ def load_weights(
         state_dict: tensors by name; a leading ``module.`` (a network saved in its wrapper) is removed.
         source: where they come from, for messages.
         min_fraction: the least part of the model's parameter values, in [0, 1], that must be found.
+        wanted: names of the model's tensors that count for ``min_fraction`` and are missed where they are not given;
+            None for all. Others are loaded too where they fit.
 
     Raises:
         InputError: less than ``min_fraction`` of the parameters match.
     """
     given = {name.removeprefix("module."): value for name, value in state_dict.items()}
     own = model.state_dict()
+    asked = set(own) if wanted is None else set(wanted)
     report = WeightReport(str(source), unexpected=[name for name in given if name not in own])
     for name, value in own.items():
         if name not in given:
-            report.missing.append(name)
+            report.missing += [name] if name in asked else []
         elif given[name].shape != value.shape:
             report.mismatched.append(f"{name}: {tuple(given[name].shape)} -> {tuple(value.shape)}")
         else:
             report.matched.append(name)
-    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if name in asked}
     loaded = sum(sizes.get(name, 0) for name in report.matched)
     report.fraction = loaded / max(1, sum(sizes.values()))
     if report.fraction < min_fraction or not report.matched:

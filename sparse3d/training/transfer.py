@@ -1,0 +1,226 @@
+"""Starting from a pre-trained SR-UNet: what is loaded, what stays frozen, and which layers learn slower.
+
+One place for every task: it knows a network only by the names of its tensors, those of MinkowskiEngine's Res16UNet
+(``conv0p1s1``, ``block3``, ``convtr4p16s2``, ...) under any prefix.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gin
+import torch
+from torch import Tensor, nn
+
+from sparse3d.errors import InputError
+from sparse3d.training.checkpoint import FORMAT, load_checkpoint
+from sparse3d.training.weights import WeightReport, load_weights
+
+PARTS = ("encoder", "all")
+FROZEN = ("none", "encoder", "all")
+STEM = "conv0p1s1.kernel"  # every SR-UNet has it, and only once
+HEAD = 9  # stage of everything that is no part of the backbone: heads, and the backbone's own `final`
+LAST_ENCODER_STAGE = 4
+KEYS = ("state_dict", "model_state_dict", "model", "model_state", "net", "weights")  # where others keep the tensors
+
+
+@gin.configurable("init", module="sparse3d")
+@dataclass(frozen=True)
+class InitSettings:
+    """What a network starts from; gin binds it as ``init``, for every task.
+
+    Args:
+        checkpoint: a checkpoint of sparse3d (of any task), or a file that torch saved with a Res16UNet's state dict;
+            None starts from random weights.
+        parts: ``encoder`` (stem and the four stages down) or ``all`` (encoder and decoder, and ``final`` where its
+            shape fits).
+        min_fraction: of the asked parts' parameter values, the least share that the checkpoint must fill.
+        freeze: ``none``, ``encoder``, or ``all`` of the backbone but ``final`` (a linear probe, where the head is
+            linear); frozen batch normalisation keeps its statistics.
+        lr_scale: the learning rate of the loaded parts, as a multiple of ``train.lr``.
+        lr_decay: the learning rate falls by this factor with every stage from the head down; 1 = equal rates.
+
+    Raises:
+        InputError: a value out of its range, named as gin names it.
+    """
+
+    checkpoint: str | None = None
+    parts: str = "encoder"
+    min_fraction: float = 0.9
+    freeze: str = "none"
+    lr_scale: float = 1.0
+    lr_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._require("parts", f"one of {', '.join(PARTS)}", self.parts in PARTS)
+        self._require("freeze", f"one of {', '.join(FROZEN)}", self.freeze in FROZEN)
+        self._require("min_fraction", "in [0, 1]", 0 <= self.min_fraction <= 1)
+        self._require("lr_scale", "positive (init.freeze holds parts fast)", self.lr_scale > 0)
+        self._require("lr_decay", "in (0, 1]", 0 < self.lr_decay <= 1)
+        loads = self.checkpoint is not None or self.lr_scale == 1
+        self._require("lr_scale", "1 where no init.checkpoint is loaded", loads)
+
+    def _require(self, name: str, wanted: str, holds: bool) -> None:
+        if not holds:
+            raise InputError(f"init.{name} = {getattr(self, name)!r}: must be {wanted}")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a network starts at random and learns at one rate."""
+        return self.checkpoint is None and self.freeze == "none" and self.lr_decay == 1
+
+
+@dataclass
+class Transfer:
+    """How a network starts and learns: what :func:`prepare_transfer` decided."""
+
+    lr_scales: dict[str, float] = field(default_factory=dict)  # by parameter name, where not 1
+    frozen: list[nn.Module] = field(default_factory=list)  # kept in eval mode
+    report: WeightReport | None = None
+    lines: list[str] = field(default_factory=list)  # for the user, and the run's folder
+
+    def hold_frozen(self) -> None:
+        """Puts frozen modules into eval mode; call it after ``model.train()``."""
+        for module in self.frozen:
+            module.eval()
+
+
+def prepare_transfer(model: nn.Module, settings: InitSettings, load: bool = True) -> Transfer:
+    """Loads weights into ``model``, freezes parts, and says at which rates the others learn.
+
+    Args:
+        model: a network with an SR-UNet in it, on the CPU or elsewhere.
+        settings: the options.
+        load: False leaves the weights (a resumed run brings its own).
+
+    Raises:
+        InputError: no SR-UNet in the network, an unreadable checkpoint, or too little that fits.
+    """
+    transfer = Transfer()
+    if settings.is_plain:
+        return transfer
+    prefix = backbone_prefix(model.state_dict(), "the configured network")
+    if settings.checkpoint is not None and load:
+        transfer.report = load_parts(model, prefix, settings)
+        transfer.lines += describe(transfer.report)
+    if settings.freeze != "none":
+        transfer.frozen = _freeze(model, prefix, HEAD - 1 if settings.freeze == "all" else LAST_ENCODER_STAGE)
+        count = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+        transfer.lines.append(f"frozen: {settings.freeze} of the backbone, {count} parameters")
+    transfer.lr_scales = _lr_scales(model, prefix, settings)
+    if transfer.lr_scales:
+        low, high = min(transfer.lr_scales.values()), max(transfer.lr_scales.values())
+        transfer.lines.append(f"learning rates: {low:.3g} to {high:.3g} of train.lr in the backbone, 1 elsewhere")
+    return transfer
+
+
+def stage_of(name: str, prefix: str = "") -> int:
+    """The stage of a tensor: 0 stem, 1 to 4 down, 5 to 8 up, :data:`HEAD` for all that is no part of the backbone."""
+    if not name.startswith(prefix):
+        return HEAD
+    module = name[len(prefix) :].split(".", 1)[0]
+    if match := re.fullmatch(r"(?:conv(\d)p\d+s\d|bn(\d)|block(\d))", module):
+        return int(next(number for number in match.groups() if number is not None))
+    if match := re.fullmatch(r"(?:convtr(\d)p\d+s\d|bntr(\d))", module):
+        return int(next(number for number in match.groups() if number is not None)) + 1
+    return HEAD
+
+
+def backbone_prefix(tensors: Mapping[str, Any], where: str) -> str:
+    """What stands before an SR-UNet's names. Raises InputError where there is none, or more than one."""
+    found = [name[: -len(STEM)] for name in tensors if name == STEM or name.endswith(f".{STEM}")]
+    if len(found) != 1:
+        held = "no SR-UNet" if not found else f"{len(found)} SR-UNets ({', '.join(found[:3])})"
+        raise InputError(f"{where} holds {held}: one tensor named {STEM} is looked for, under any prefix")
+    return found[0]
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, of sparse3d or of another code base, by name.
+
+    Raises:
+        InputError: the file is missing, cannot be read as plain tensors, or holds none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"init.checkpoint {path} does not exist")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, OSError, pickle.UnpicklingError) as error:
+        reason = str(error).split("\n", 1)[0][:120]
+        raise InputError(
+            f"init.checkpoint {path} cannot be read as plain tensors ({reason}); if you trust the file, load it with "
+            "torch.load(..., weights_only=False) and save its state dict alone"
+        ) from error
+    if isinstance(state, dict) and state.get("format") == FORMAT:
+        return load_checkpoint(path)["model"]
+    while isinstance(state, dict) and not _tensors(state):
+        inner = next((state[key] for key in KEYS if isinstance(state.get(key), dict)), None)
+        if inner is None:
+            break
+        state = inner
+    tensors = _tensors(state)
+    if not tensors:
+        raise InputError(f"init.checkpoint {path} holds no state dict; known keys are {', '.join(KEYS)}")
+    return tensors
+
+
+def _tensors(state: Any) -> dict[str, Tensor]:
+    return {k: v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, dict) else {}
+
+
+def load_parts(model: nn.Module, prefix: str, settings: InitSettings) -> WeightReport:
+    """Copies the asked parts of ``init.checkpoint`` into the SR-UNet under ``prefix``; see :class:`InitSettings`."""
+    assert settings.checkpoint is not None
+    given = read_state_dict(settings.checkpoint)
+    theirs = backbone_prefix(given, f"init.checkpoint {settings.checkpoint}")
+    last = HEAD - 1 if settings.parts == "all" else LAST_ENCODER_STAGE
+    renamed, ignored = {}, []
+    for name, value in given.items():
+        stage, is_final = stage_of(name, theirs), name.startswith(f"{theirs}final.")
+        if stage <= last or (settings.parts == "all" and is_final):
+            renamed[prefix + name[len(theirs) :]] = value
+        else:
+            ignored.append(name)
+    for name, value in renamed.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise InputError(f"init.checkpoint {settings.checkpoint}: {name} holds values that are not finite")
+    source = f"{settings.checkpoint} ({settings.parts})"
+    own = [name for name in model.state_dict() if stage_of(name, prefix) <= last]
+    report = load_weights(model, renamed, source, settings.min_fraction, wanted=own)
+    report.unexpected += ignored
+    return report
+
+
+def describe(report: WeightReport) -> list[str]:
+    """The report as lines: a summary, then every tensor that was not loaded, by kind."""
+    lines = [f"init: {report}"]
+    for kind, names in (("missing", report.missing), ("of another shape", report.mismatched)):
+        lines += [f"init: {kind}: {name}" for name in names]
+    return lines
+
+
+def _freeze(model: nn.Module, prefix: str, last: int) -> list[nn.Module]:
+    frozen = []
+    for name, module in model.named_modules():
+        parent, _, _ = name.rpartition(".")
+        if stage_of(name, prefix) <= last and stage_of(parent, prefix) > last:
+            module.requires_grad_(False)
+            frozen.append(module)
+    return frozen
+
+
+def _lr_scales(model: nn.Module, prefix: str, settings: InitSettings) -> dict[str, float]:
+    last = -1 if settings.checkpoint is None else HEAD - 1 if settings.parts == "all" else LAST_ENCODER_STAGE
+    scales = {}
+    for name, parameter in model.named_parameters():
+        stage = stage_of(name, prefix)
+        scale = settings.lr_decay ** (HEAD - stage) * (settings.lr_scale if stage <= last else 1.0)
+        if scale != 1 and parameter.requires_grad:
+            scales[name] = scale
+    return scales
