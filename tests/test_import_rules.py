@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "visualize": {"types", "geometry"},
     "installation": {"sparse"},
     "rooms": {"types", "geometry", "data"},
+    "rooms_check": {"types", "geometry", "data", "metrics"},
     "preparation": {"types", "geometry", "data"},
     "benchmark": {"types", "sparse", "data", "models", "visualize", "training", "run", "config"},
     "tasks": {"types", "geometry", "sparse", "data", "models", "losses", "metrics", "visualize", "training.task"},

@@ -1,7 +1,7 @@
 """The categories of the rooms' objects, with the numbers that ScanNet's label table has for them.
 
 The ids and nyu40 ids are those of ScanNet (scannetv2-labels.combined.tsv), but for things that ScanNet leaves outside
-its 20 benchmark classes and that stand about in every room: they count as `otherfurniture` here, as :data:`MOVED` names.
+its 20 benchmark classes and that stand in every room: they count as `otherfurniture` here, as :data:`MOVED` names.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ STEEPEST = 8.0  # slope, metres of depth a metre across, above which the toleran
 BEFORE = 0.004  # metres before a vertex at which nothing may lie
 LARGEST_RESIDUAL = 0.08  # metres: readings further off are outliers, which fusion cuts off
 SMOOTHINGS = 2  # times that each vertex's error is averaged with its neighbours'
+MOST_OFF = 0.005  # metres that a vertex ends off its surface: a scanner fuses hundreds of frames, of which few are kept
 MERGED = 0.5  # of the spacing: seen vertices in cells of this size are one, so small parts are no denser than walls
 
 
@@ -191,14 +192,15 @@ def _reached(caster: RayCaster, xyz: np.ndarray, eye: np.ndarray) -> np.ndarray:
 
 
 def _smoothed(values: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Rows (V, 3) averaged with their neighbours', as the cells of a volume that readings are fused in do it."""
+    """Rows (V, 3) averaged with their neighbours' and bounded, as in a volume that readings are fused in."""
     ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(values), len(values))).tocsr()
     graph = graph + graph.T + 2 * identity(len(values), format="csr")
     share = 1 / np.asarray(graph.sum(axis=1))
     for _ in range(SMOOTHINGS):
         values = (graph @ values) * share
-    return values
+    off = np.linalg.norm(values, axis=1, keepdims=True)
+    return values * np.minimum(1, MOST_OFF / np.maximum(off, MOST_OFF))
 
 
 def _merged(surface: DenseSurface, faces: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
