@@ -1,0 +1,175 @@
+"""Scenes for detection: whole rooms thinned out to a number of points, with boxes that follow every augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gin
+import numpy as np
+from torch.utils.data import Dataset
+
+from sparse3d.data.augment import Augmentation, apply_all
+from sparse3d.data.clouds import VoxelCloud
+from sparse3d.data.labelled_scenes import SceneItem, moved_boxes
+from sparse3d.data.scannet.classes import CLASS_LISTS
+from sparse3d.data.scene_sources import LabelledScene, SceneCache, SceneSource
+from sparse3d.data.sunrgbd import CLASSES as SUNRGBD10
+from sparse3d.data.voxelize import mean_by_voxel, voxelize
+from sparse3d.errors import InputError
+from sparse3d.types import IGNORE, Boxes
+
+# Known without opening any data, so that a trained network says what it found.
+BOX_CLASSES: dict[str, tuple[str, ...]] = {"scannet18": CLASS_LISTS["scannet18"].names, "sunrgbd10": SUNRGBD10}
+
+
+@gin.configurable
+class DetectionScenes(Dataset):
+    """Whole scenes for training; an item is drawn by ``(index, seed)`` and by nothing else.
+
+    Args:
+        source: the scenes.
+        voxel_size: metres.
+        points: drawn from a scene's points, after the boxes were found on all of them; None keeps all.
+        augmentations: they move and recolour points, and keep their rows.
+        repeat: how often a scene occurs in an epoch.
+        min_box_points: boxes whose instance has fewer points in the scene are not asked for.
+        cache_bytes: of decoded scenes kept in memory by each worker.
+
+    Raises:
+        InputError: an option out of its range, or a scene that cannot be used.
+    """
+
+    def __init__(
+        self,
+        source: SceneSource = gin.REQUIRED,
+        voxel_size: float = 0.05,
+        points: int | None = 40_000,
+        augmentations: Sequence[Augmentation] = (),
+        repeat: int = 1,
+        min_box_points: int = 20,
+        cache_bytes: int = 1_000_000_000,
+    ) -> None:
+        if voxel_size <= 0:
+            raise InputError(f"DetectionScenes.voxel_size = {voxel_size}: must be positive, in metres")
+        for option, value in (("points", points), ("repeat", repeat)):
+            if value is not None and value < 1:
+                raise InputError(f"DetectionScenes.{option} = {value}: must be at least 1")
+        self.source, self.voxel_size, self.points = source, voxel_size, points
+        self.augmentations, self.repeat, self.min_box_points = list(augmentations), repeat, min_box_points
+        self._scenes = SceneCache(source, cache_bytes)
+
+    def __len__(self) -> int:
+        return len(self.source.names) * self.repeat
+
+    def __getitem__(self, key: tuple[int, int]) -> SceneItem:
+        index, seed = key
+        scene, rng = self._scenes[index % len(self.source.names)], np.random.default_rng(seed)
+        return detection_item(scene, self.voxel_size, self.points, self.augmentations, rng, self.min_box_points)
+
+
+def detection_item(
+    scene: LabelledScene,
+    voxel_size: float,
+    points: int | None,
+    augmentations: Sequence[Augmentation] = (),
+    rng: np.random.Generator | None = None,
+    min_box_points: int = 1,
+) -> SceneItem:
+    """A scene moved, thinned out and voxelized. Its ``semantic`` is empty of labels: detection goes by boxes.
+
+    Boxes along the axes are those of all moved points of their instances; turned ones move with their corners. Without
+    ``rng`` nothing is random: the points are chosen by their coordinates, whatever rows they stand in.
+    """
+    xyz, rgb, corners = scene.xyz, scene.rgb, scene.boxes.corners()
+    if augmentations:
+        if rng is None:
+            raise ValueError("augmenting needs a random generator")
+        # The corners ride along as further points, in the colour of one that is there.
+        extra = corners.reshape(-1, 3)
+        colors = np.concatenate([rgb, np.repeat(rgb[:1], len(extra), axis=0)])
+        all_xyz, all_rgb = apply_all(augmentations, np.concatenate([xyz, extra]), colors, rng)
+        xyz, rgb, corners = all_xyz[: len(scene)], all_rgb[: len(scene)], all_xyz[len(scene) :].reshape(corners.shape)
+    boxes, instance = moved_boxes(scene.boxes, corners, xyz, scene.instance, min_box_points)
+    rows = thinned_rows(xyz, points, rng)
+    coords, point2voxel = voxelize(xyz[rows], voxel_size)
+    count = len(coords)
+    cloud = VoxelCloud(
+        coords=coords,
+        feats=mean_by_voxel(rgb[rows], point2voxel, count) - 0.5,
+        xyz=mean_by_voxel(scene.xyz[rows], point2voxel, count),
+        masked=np.zeros(count, dtype=bool),
+    )
+    return SceneItem(
+        name=scene.name,
+        cloud=cloud,
+        moved=mean_by_voxel(xyz[rows], point2voxel, count),
+        semantic=np.full(count, IGNORE, dtype=np.int64),
+        instance=_most_frequent(instance[rows], point2voxel, count),
+        boxes=boxes,
+    )
+
+
+def thinned_rows(xyz: np.ndarray, points: int | None, rng: np.random.Generator | None = None) -> np.ndarray:
+    """Rows (M,) int64 of ``points`` of the points ``xyz`` (N, 3), all where there are no more.
+
+    Without ``rng`` they are drawn with a fixed seed from the points in the order of their coordinates.
+    """
+    if points is None or len(xyz) <= points:
+        return np.arange(len(xyz))
+    if rng is not None:
+        return rng.permutation(len(xyz))[:points]
+    order = np.lexsort(xyz.T[::-1])
+    return order[np.random.default_rng(0).permutation(len(xyz))[:points]]
+
+
+def _most_frequent(instance: np.ndarray, point2voxel: np.ndarray, voxels: int) -> np.ndarray:
+    """The instance that most points of each voxel have, -1 (none) among them; ties go to the smaller number."""
+    width = int(instance.max(initial=-1)) + 2
+    pairs, counts = np.unique(point2voxel * width + instance + 1, return_counts=True)
+    voxel, number = pairs // width, pairs % width - 1
+    result = np.full(voxels, -1, dtype=np.int64)
+    order = np.lexsort((-number, counts, voxel))  # the last of a voxel counts
+    result[voxel[order]] = number[order]
+    return result
+
+
+@gin.configurable
+class RandomQuarterTurn:
+    """Turn about z through the origin by 0, 90, 180 or 270 degrees: boxes along the axes stay tight."""
+
+    def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[int(rng.integers(4))]
+        turned = np.stack([cos * xyz[:, 0] - sin * xyz[:, 1], sin * xyz[:, 0] + cos * xyz[:, 1], xyz[:, 2]], axis=1)
+        return turned.astype(np.float32), rgb
+
+
+def known_boxes(boxes: Boxes) -> Boxes:
+    """The boxes that have a class."""
+    return boxes.select(boxes.label != IGNORE)
+
+
+def class_mean_sizes(source: SceneSource) -> np.ndarray:
+    """Mean edges (C, 3) float32, metres, of the boxes of each class; of all boxes for a class without any.
+
+    1 m where the source has no box at all.
+    """
+    count = len(source.box_classes)
+    sums, counts = np.zeros((count, 3)), np.zeros(count)
+    for index in range(len(source.names)):
+        boxes = known_boxes(source.load(index).boxes)
+        np.add.at(sums, boxes.label, boxes.size.astype(np.float64))
+        counts += np.bincount(boxes.label, minlength=count)
+    typical = sums.sum(axis=0) / counts.sum() if counts.any() else np.ones(3)
+    means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], typical)
+    return np.maximum(means, 0.01).astype(np.float32)
+
+
+def box_class_names(name: str) -> tuple[str, ...]:
+    """The names of a list of box classes, in the order of their labels.
+
+    Raises:
+        InputError: no such list.
+    """
+    if name not in BOX_CLASSES:
+        raise InputError(f"box classes {name!r} are unknown: choose one of {', '.join(BOX_CLASSES)}")
+    return BOX_CLASSES[name]

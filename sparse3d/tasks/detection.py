@@ -1,0 +1,159 @@
+"""The detection task: boxes of objects in whole scenes, by any head with its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gin
+import numpy as np
+import torch
+from torch import nn
+from torch.profiler import record_function
+
+from sparse3d.data.detection_scenes import DetectionScenes, box_class_names
+from sparse3d.data.labelled_scenes import SceneBatch, collate_scenes
+from sparse3d.data.scene_sources import SceneSource
+from sparse3d.errors import InputError
+from sparse3d.losses.detection_truth import DetectionTruth
+from sparse3d.models.detection.detection_net import DetectionNet
+from sparse3d.models.resunet import SRUNet
+from sparse3d.training.task import StepOutput
+
+
+@gin.configurable
+class DetectionTask:
+    """Trains a head on the SR-UNet to find boxes, and measures average precision by VoteNet's protocol.
+
+    Parts are given as constructors (``@SRUNet``, not ``@SRUNet()``), built when they are needed.
+
+    Args:
+        data: the training scenes, whole.
+        head: ``@SparseHead`` or ``@VoteNetHead``; built with the backbone and the number of classes.
+        criterion: the losses that fit the head: ``@SparseDetectionLoss`` or ``@VoteNetLoss``.
+        val: the scenes to measure on; None measures nothing while training.
+        backbone: the network below the head.
+        classes: the list of the boxes' classes: ``scannet18`` or ``sunrgbd10``.
+        voxel_size: metres, in evaluation; the training scenes' own must be the same.
+        points: that a scene is thinned out to in evaluation, always the same ones; None keeps all.
+        min_points: predicted boxes with fewer points of the scan inside are dropped.
+        nms_iou: boxes of a class that overlap a better one by more are dropped.
+        val_pictures: scenes drawn.
+    """
+
+    name = "detection"
+
+    def __init__(
+        self,
+        data: Callable[..., DetectionScenes] = gin.REQUIRED,
+        head: Callable[..., nn.Module] = gin.REQUIRED,
+        criterion: Callable[..., Any] = gin.REQUIRED,
+        val: Callable[..., SceneSource] | None = None,
+        backbone: Callable[..., SRUNet] = SRUNet,
+        classes: str = "scannet18",
+        voxel_size: float = 0.05,
+        points: int | None = 40_000,
+        min_points: int = 5,
+        nms_iou: float = 0.25,
+        val_pictures: int = 2,
+    ) -> None:
+        self.classes = box_class_names(classes)
+        if min_points < 0 or not 0 <= nms_iou < 1 or val_pictures < 0:
+            raise InputError(
+                f"DetectionTask: min_points = {min_points} and val_pictures = {val_pictures} must be at least 0, "
+                f"nms_iou = {nms_iou} in [0, 1)"
+            )
+        self._make_data, self._make_head, self._make_val, self._make_backbone = data, head, val, backbone
+        self.criterion = criterion()
+        self.voxel_size, self.points, self.min_points, self.nms_iou = voxel_size, points, min_points, nms_iou
+        self.val_pictures = val_pictures
+        self._val: SceneSource | None = None
+
+    # What the loop asks for -------------------------------------------------------------------------------
+
+    def build_model(self) -> DetectionNet:
+        """The network with random weights."""
+        backbone = self._make_backbone()
+        return DetectionNet(backbone, self._make_head(backbone, len(self.classes)))
+
+    def train_dataset(self) -> DetectionScenes:
+        """The training scenes."""
+        data = self._make_data()
+        if data.voxel_size != self.voxel_size:
+            raise InputError(
+                f"DetectionScenes.voxel_size = {data.voxel_size} but DetectionTask.voxel_size = {self.voxel_size}: "
+                "training and evaluation must agree"
+            )
+        self._check_classes(data.source)
+        return data
+
+    def collate(self, items: list[Any]) -> SceneBatch:
+        """Items of :class:`DetectionScenes` as one batch."""
+        return collate_scenes(items)
+
+    def training_step(self, model: nn.Module, batch: SceneBatch, step: int) -> StepOutput:
+        """The head's losses; each part is logged."""
+        output = model(batch.voxels, batch.moved)
+        truth = truth_of(batch)
+        with record_function("sparse3d.losses"):
+            loss, parts = self.criterion(output, truth)
+        scalars = {"data/voxels": float(len(batch.moved)), "data/boxes": float(len(truth)), **parts}
+        return StepOutput(loss, scalars, items=batch.voxels.batch_size)
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
+        """Average precision and recall at IoU .25 and .5: means over the classes with truth, then a class each."""
+        from sparse3d.tasks.detection_evaluation import measured
+
+        if self.val_scenes is not None:
+            yield from measured(self, model, self.val_scenes, device).compute().figures().items()
+
+    def pictures(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, np.ndarray]]:
+        """Predicted and true boxes over validation scenes, from above; curves of precision over recall."""
+        from sparse3d.tasks.detection_pictures import validation_pictures
+
+        if self.val_scenes is not None:
+            yield from validation_pictures(self, model, self.val_scenes, device)
+
+    def text(self) -> Iterator[tuple[str, str]]:
+        """The validation scenes."""
+        if self.val_scenes is not None:
+            yield "val/scenes", "\n".join(self.val_scenes.names)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The classes' names, for those who use the network without its data."""
+        return {"classes": list(self.classes)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing is to be taken back: the classes are the config's. Raises InputError where they differ."""
+        if tuple(state["classes"]) != self.classes:
+            raise InputError("the checkpoint was trained for other box classes: check DetectionTask.classes")
+
+    def to(self, device: torch.device) -> DetectionTask:
+        """There are no frozen parts."""
+        return self
+
+    # Data, opened when first needed -------------------------------------------------------------------------
+
+    @property
+    def val_scenes(self) -> SceneSource | None:
+        """The scenes to measure on, opened at the first call."""
+        if self._val is None and self._make_val is not None:
+            self._val = self._make_val()
+            self._check_classes(self._val)
+        return self._val
+
+    def _check_classes(self, source: SceneSource) -> None:
+        if source.box_classes.names != self.classes:
+            raise InputError(
+                f"DetectionTask.classes has {len(self.classes)} classes ({self.classes[0]}, ...), the scenes' boxes "
+                f"have {len(source.box_classes.names)} ({source.box_classes.names[0]}, ...): they must be the same"
+            )
+
+
+def truth_of(batch: SceneBatch) -> DetectionTruth:
+    """The batch's boxes that have a class, and the voxels' rows of them."""
+    known = batch.box_label >= 0
+    old2new = torch.where(known, known.cumsum(0) - 1, -1)
+    # The entry behind the last row is what row -1 reads.
+    rows = torch.cat([old2new, old2new.new_full((1,), -1)])[batch.instance]
+    return DetectionTruth(batch.boxes[known], batch.box_label[known], batch.box_item[known], rows)
