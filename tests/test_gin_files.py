@@ -11,10 +11,13 @@ from pathlib import Path
 import gin
 import pytest
 import torch
+from fake_scannet import write_scan, write_table
 from synthetic_room import room_frame, write_room
 
 from sparse3d import config, run
 from sparse3d.config_paths import packaged_gin_dir
+from sparse3d.preparation.options import PrepareOptions
+from sparse3d.preparation.runner import Job, prepare
 
 GIN = packaged_gin_dir()
 LEAVES = sorted(path.relative_to(GIN).as_posix() for path in GIN.rglob("*.gin") if path.parent != GIN / "base")
@@ -53,15 +56,30 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root as tools/prepare.py writes it, with the splits train and val of one scene each."""
+    folder = tmp_path_factory.mktemp("prepared")
+    write_table(folder / "source")
+    (folder / "source/splits").mkdir()
+    for split, name in (("train", "scene0000_00"), ("val", "scene0001_00")):
+        write_scan(folder / "source" / name)
+        (folder / f"source/splits/{split}.txt").write_text(name + "\n")
+    prepare(Job(folder / "source", folder / "root", PrepareOptions(size=(64, 48), frame_skip=1)))
+    return folder / "root"
+
+
 def text_of(name: str) -> str:
     """A gin file with all that it includes."""
     text = (GIN / name).read_text()
     return text + "".join(text_of(included) for included in re.findall(r"""^include ['"](.+)['"]""", text, re.M))
 
 
-def required_roots(leaf: str, room: Path) -> list[str]:
-    """The data roots that the leaf leaves to the command line, all the same room."""
-    return [f"{name} = {str(room)!r}" for name in re.findall(r"^(\w+) = %gin.REQUIRED", text_of(leaf), re.M)]
+def required_roots(leaf: str, room: Path, prepared: Path) -> list[str]:
+    """The data roots that the leaf leaves to the command line: a recording, or prepared scenes where it splits."""
+    text = text_of(leaf)
+    root = prepared if 'FrameFolder.split = "train"' in text else room
+    return [f"{name} = {str(root)!r}" for name in re.findall(r"^(\w+) = %gin.REQUIRED", text, re.M)]
 
 
 def test_there_are_gin_files() -> None:
@@ -79,8 +97,8 @@ def test_a_leaf_is_short_and_says_what_it_is_for(leaf: str) -> None:
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
-def test_it_trains(leaf: str, room: Path, tmp_path: Path) -> None:
-    roots = required_roots(leaf, room)
+def test_it_trains(leaf: str, room: Path, prepared: Path, tmp_path: Path) -> None:
+    roots = required_roots(leaf, room, prepared)
     config.load_config([leaf], roots)
     text = config.config_text()
     small = [f"{name} = {value}" for name, value in SMALL.items() if f"\n{name} = " in f"\n{text}"]

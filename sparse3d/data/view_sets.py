@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from sparse3d.data.augment import Augmentation
 from sparse3d.data.clouds import FramePoints, Masking, VoxelCloud, batch_clouds, frame_points, voxelize_frames
 from sparse3d.data.overlaps import frame_overlaps
+from sparse3d.data.prepared import prepared_scenes
 from sparse3d.data.readers import FrameSource, open_frames, open_scenes
 from sparse3d.errors import InputError
 from sparse3d.geometry import match_pixels, select_pairs
@@ -33,6 +34,7 @@ class FrameFolder:
 
     Args:
         root: a folder (or ``.sens`` file) of one scene, or a folder of scenes.
+        split: only the scenes of this list (a name in ``splits/``, or a file) of a root that tools/prepare.py wrote.
         size: (width, height) that frames are brought to.
         first, last: frame numbers to keep, both inclusive; None for no bound.
         step: keep every ``step``-th frame.
@@ -54,10 +56,11 @@ class FrameFolder:
         on_fault: str = "error",
         part: tuple[float, float] = (0.0, 1.0),
         check_images: bool | None = None,
+        split: str | None = None,
     ) -> None:
         if not 0 <= part[0] < part[1] <= 1:
             raise InputError(f"FrameFolder.part = {part}: two shares of a recording, rising from 0 to 1, are needed")
-        self.root, self.part = root, part
+        self.root, self.part, self.split = root, part, split
         self.options: dict[str, Any] = dict(
             format=format, size=tuple(size), up=up, first=first, last=last, step=step, on_fault=on_fault
         )
@@ -69,8 +72,14 @@ class FrameFolder:
         Raises:
             InputError: nothing usable there.
         """
-        scenes = open_scenes(self.root, **self.options)
+        scenes = self._of_split(self.split) if self.split else open_scenes(self.root, **self.options)
         return scenes if tuple(self.part) == (0.0, 1.0) else [self._part_of(scene) for scene in scenes]
+
+    def _of_split(self, split: str) -> list[FrameSource]:
+        scenes = [scene for scene in prepared_scenes(self.root, split) if scene.has_frames]
+        if not scenes:
+            raise InputError(f"{self.root}: no scene of the split {split!r} has frames: prepare it from .sens files")
+        return [scene.frames(**self.options) for scene in scenes]
 
     def _part_of(self, scene: FrameSource) -> FrameSource:
         start, end = (round(share * len(scene)) for share in self.part)
