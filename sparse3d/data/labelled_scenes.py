@@ -99,6 +99,15 @@ class LabelledScenes(Dataset):
     def __len__(self) -> int:
         return len(self.source.names) * self.repeat
 
+    def label_counts(self) -> np.ndarray:
+        """Points of every class, (C,) int64, over the labels that are trained on. Reads every scene once."""
+        count = len(self.source.classes)
+        total = np.zeros(count, dtype=np.int64)
+        for index in range(len(self.source.names)):
+            labels = self._scenes[index].semantic
+            total += np.bincount(labels[labels != IGNORE], minlength=count)
+        return total
+
     def __getitem__(self, key: tuple[int, int]) -> SceneItem:
         index, seed = key
         rng = np.random.default_rng(seed)

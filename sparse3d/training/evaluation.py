@@ -41,18 +41,23 @@ class Evaluator:
                 self.log.say("evaluation broken off by the signal: its figures are left out")
             else:
                 self.log.scalars(step, "val", found)
-                self.log.say(f"step {step}  " + "  ".join(f"{name} {value:.4g}" for name, value in found.items()))
+                # Figures of single classes ("iou_point/wall") would bury the others: they are in the files.
+                shown = {name: value for name, value in found.items() if "/" not in name}
+                self.log.say(f"step {step}  " + "  ".join(f"{name} {value:.4g}" for name, value in shown.items()))
                 is_best = self._is_best(found)
         return self.group.any(is_best)[0]
 
     def pictures(self, model: nn.Module, step: int) -> None:
-        """Logs the task's pictures after ``step`` steps."""
+        """Logs the task's pictures, and meshes where it has such, after ``step`` steps."""
         if self.group.is_first and self.settings.tensorboard:
             with preserved_random_state(), torch.no_grad():
                 for name, image in self.task.pictures(unwrapped(model).eval(), self.group.device):
                     self.log.picture(step, name, image)
                     if self.stop:
                         break
+                if hasattr(self.task, "meshes") and not self.stop:
+                    for name, mesh in self.task.meshes(unwrapped(model).eval(), self.group.device):
+                        self.log.mesh(step, name, **mesh)
         self.group.barrier()
 
     def _is_best(self, found: dict[str, float]) -> bool:

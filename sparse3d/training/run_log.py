@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from sparse3d.training.checkpoint import write_file
@@ -61,6 +62,16 @@ class RunLog:
         """An image (H, W, 3) uint8, to TensorBoard."""
         if self._writer is not None:
             self._writer.add_image(name, image, step, dataformats="HWC")
+
+    def mesh(
+        self, step: int, name: str, vertices: np.ndarray, colors: np.ndarray, faces: np.ndarray | None = None
+    ) -> None:
+        """Vertices (N, 3) metres with colours (N, 3) uint8, and faces (F, 3) or none, to TensorBoard's mesh plugin."""
+        if self._writer is not None:
+            parts = {"vertices": vertices, "colors": colors, "faces": faces}
+            self._writer.add_mesh(
+                name, **{k: torch.as_tensor(v)[None] for k, v in parts.items() if v is not None}, global_step=step
+            )
 
     def text(self, step: int, name: str, text: str) -> None:
         """A text, shown letter by letter (indented by four, for TensorBoard's Markdown)."""

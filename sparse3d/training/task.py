@@ -54,6 +54,9 @@ class Task(Protocol):
         """Pictures by name, (H, W, 3) uint8."""
         ...
 
+    # A task may also have meshes(model, device) -> Iterator[(name, {vertices, colors, faces})], for TensorBoard's mesh
+    # plugin; see RunLog.mesh for the arrays.
+
     def text(self) -> Iterator[tuple[str, str]]:
         """Texts by name for TensorBoard: what was kept of the data, for example."""
         ...
