@@ -220,6 +220,20 @@ def test_the_order_of_the_rows_does_not_choose_among_equal_scores(seed: int) -> 
         np.testing.assert_array_equal(getattr(kept, name), getattr(kept_too, name))
 
 
+@pytest.mark.parametrize("per_class", [True, False])
+def test_suppression_of_many_boxes_is_the_loop_too(per_class: bool) -> None:
+    """More boxes than are looked at together, half of them close to one another."""
+    rng = np.random.default_rng(4)
+    boxes = random_boxes(rng, 400, room=6.0)
+    boxes = replace(boxes, center=np.where(np.arange(400)[:, None] < 200, boxes.center, boxes.center / 6))
+    overlap = box_iou(boxes, boxes)
+    kept: list[int] = []
+    for k in score_order(boxes).tolist():
+        if all(overlap[j, k] <= 0.25 for j in kept if not per_class or boxes.label[j] == boxes.label[k]):
+            kept.append(k)
+    assert nms(boxes, 0.25, per_class).tolist() == kept and 50 < len(kept) < 350
+
+
 def test_suppression_at_exactly_the_threshold_keeps_both() -> None:
     """Boxes of 1 x 1 x 1 and 1 x 1 x 0.5 inside: exactly one half."""
     pair = Boxes.concatenate([box(), box(center=(0, 0, 0.25), size=(1, 1, 0.5))])
