@@ -29,7 +29,109 @@ from sparse3d.training.distribution import choose_device
 from sparse3d.training.random_state import seed_everything
 from sparse3d.training.settings import TrainSettings
 
+FRAME_SPLITS = ("val", "train", "all")
+
 Progress = Callable[[Iterable[int]], Iterator[int]]
+
+
+def task_name(checkpoint: str | Path) -> str:
+    """The job that a checkpoint was trained for: ``pretrain``, ``segmentation``, ...
+
+    Raises:
+        InputError: the file is no checkpoint.
+    """
+    return str(load_checkpoint(checkpoint)["task_name"])
+
+
+def load_task(
+    checkpoint: str | Path, bindings: tuple[str, ...] = (), device: torch.device | None = None
+) -> tuple[Any, nn.Module]:
+    """The task of a checkpoint and its trained network in eval mode, from the checkpoint alone.
+
+    Args:
+        checkpoint: of any task.
+        bindings: gin bindings over its config.
+        device: where both go; None is the CPU.
+
+    Raises:
+        InputError: the file is no checkpoint, or a binding does not fit its config.
+    """
+    where = device or torch.device("cpu")
+    state = load_checkpoint(checkpoint)
+    config.load_config_text(state["config"], bindings, source=f"{checkpoint}'s config")
+    with config.configured_calls():
+        configure()
+        seed_everything(TrainSettings().seed)
+        task = run.build_task()
+        model = task.build_model()
+    load_same_network(model, state["model"], checkpoint)
+    task.load_state_dict(state["task"])
+    task.to(where)
+    return task, model.to(where).eval()
+
+
+def evaluate_task(
+    checkpoint: str | Path,
+    data: str | None = None,
+    split: str | None = None,
+    submission: str | None = None,
+    device: str = "cpu",
+    bindings: tuple[str, ...] = (),
+) -> dict[str, float | int | str]:
+    """The validation figures of a checkpoint of any task: what its training run would log.
+
+    Args:
+        checkpoint: written by a training run.
+        data: the data root; None takes the checkpoint's own.
+        split: what to measure on, for configs with the macro ``VAL_SPLIT``; None takes the checkpoint's own.
+        submission: a folder for predictions in the benchmark's form, for tasks that can write such.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        bindings: gin bindings over the checkpoint's config.
+
+    Raises:
+        InputError: a bad checkpoint, data that cannot be used, or nothing to measure on.
+    """
+    where = choose_device(device, option="--device")
+    given = [f"{name} = {value!r}" for name, value in (("DATA_ROOT", data), ("VAL_SPLIT", split)) if value is not None]
+    task, model = load_task(checkpoint, (*bindings, *given), where)
+    with config.configured_calls(), torch.no_grad():
+        if submission is None:
+            figures = dict(task.evaluate(model, where))
+        elif hasattr(task, "write_submission"):
+            figures = task.write_submission(model, where, submission)
+        else:
+            raise InputError(f"--submission: the task {task.name!r} has no benchmark's form to write")
+    config.check_all_used()
+    if not figures and submission is None:
+        raise InputError(f"checkpoint {checkpoint}: its config names no labelled scenes to measure on")
+    return {"task": task.name, **figures}
+
+
+def evaluate(
+    checkpoint: str | Path,
+    data: str | None = None,
+    split: str | None = None,
+    pairs: int | None = None,
+    frames: dict[str, Any] | None = None,
+    submission: str | None = None,
+    device: str = "cpu",
+    bindings: tuple[str, ...] = (),
+    progress: Progress = iter,
+) -> dict[str, float | int | str]:
+    """:func:`evaluate_matching` for a pre-training, :func:`evaluate_task` for any other task.
+
+    Raises:
+        InputError: also for an option that the checkpoint's task has no use for.
+    """
+    if task_name(checkpoint) != PretrainTask.name:
+        if pairs is not None or frames:
+            raise InputError("--pairs and the options of frames are for checkpoints of a pre-training; leave them out")
+        return evaluate_task(checkpoint, data, split, submission, device, bindings)
+    if submission is not None:
+        raise InputError("--submission is for segmentation; a pre-training labels no points")
+    if split not in (None, *FRAME_SPLITS):
+        raise InputError(f"--split {split}: frames of a pre-training are split into {', '.join(FRAME_SPLITS)}")
+    return evaluate_matching(checkpoint, data, split, pairs, frames, device, bindings, progress)
 
 
 def load_pretrained(

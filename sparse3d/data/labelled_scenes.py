@@ -192,7 +192,7 @@ def moved_boxes(
     upright = boxes.yaw == 0
     low, high = _bounds(xyz[seen], instance[seen], len(boxes))
     redrawn = upright & (counts > 0)
-    center[redrawn], size[redrawn] = ((low + high) / 2)[redrawn], (high - low)[redrawn]
+    center[redrawn], size[redrawn] = (low[redrawn] + high[redrawn]) / 2, high[redrawn] - low[redrawn]
     yaw = np.where(redrawn, 0.0, yaw)
     kept = counts >= max(1, min_points)
     old2new = np.where(kept, np.cumsum(kept) - 1, -1)

@@ -106,7 +106,10 @@ class PreparedSplit:
             if not scene.has_mesh:
                 raise InputError(f"{scene.path}: prepared without a mesh, so there are no points to label")
             if labelled and not scene.has_labels:
-                raise InputError(f"{scene.path}: has no labels; choose a labelled split, or prepare it with its labels")
+                raise InputError(
+                    f"{scene.path}: has no labels; choose a labelled split, or bind val/PreparedSplit.labelled "
+                    "= False to predict without measuring"
+                )
         self._classes = classes
 
     @property

@@ -54,8 +54,12 @@ def majority_label(labels: np.ndarray, point2voxel: np.ndarray, num_voxels: int,
     result = np.full(num_voxels, ignore, dtype=np.int64)
     if not voted.any():
         return result
-    pairs, counts = np.unique(np.stack([point2voxel[voted], labels[voted]], axis=1), axis=0, return_counts=True)
+    named = labels[voted].astype(np.int64)
+    # One number a pair of voxel and label: numpy sorts numbers many times faster than rows.
+    least, span = int(named.min()), int(np.ptp(named)) + 1
+    pairs, counts = np.unique(point2voxel[voted] * span + (named - least), return_counts=True)
+    voxel, label = pairs // span, pairs % span + least
     # Last write wins below: order by (voxel, count, -label), so that the largest count, smallest label comes last.
-    order = np.lexsort((-pairs[:, 1], counts, pairs[:, 0]))
-    result[pairs[order, 0]] = pairs[order, 1]
+    order = np.lexsort((-label, counts, voxel))
+    result[voxel[order]] = label[order]
     return result

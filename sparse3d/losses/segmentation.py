@@ -31,9 +31,9 @@ def cross_entropy(
 def lovasz_softmax(scores: Tensor, labels: Tensor) -> Tensor:
     """The Lovasz extension of the Jaccard loss, mean over the classes that are there; 0 without labels.
 
-    For one class let rows be in the order of falling error |1[y = c] - p_c|. The Jaccard loss of calling the first k rows
-    wrong is J_k = 1 - (P - hits lost) / (P + false ones), P rows being of the class; the extension weighs the
-    k-th error with J_k - J_(k-1).
+    For one class let rows be in the order of falling error |1[y = c] - p_c|. With P rows of the class, the Jaccard loss
+    of calling the first k rows wrong is J_k = 1 - (P - hits lost) / (P + false ones); the extension weighs the k-th
+    error with J_k - J_(k-1).
     Source: Berman, Triki, Blaschko, "The Lovasz-Softmax loss" (CVPR 2018), equations 8 to 11.
 
     Args:

@@ -82,8 +82,8 @@ class ScenePredictor:
     ) -> torch.Tensor:
         """(N, C) float32: what every point's voxel is given.
 
-        ``tta`` averages over the four quarter turns about z, each also mirrored: every view votes with its probabilities
-        on the original points.
+        ``tta`` averages over the four quarter turns about z, each also mirrored: every view votes with its
+        probabilities on the original points.
         """
         views = list(turned_views(xyz)) if tta else [xyz]
         total: torch.Tensor | None = None
