@@ -12,7 +12,7 @@ from sparse3d.data.augment import Augmentation, apply_all
 from sparse3d.data.clouds import VoxelCloud
 from sparse3d.data.labelled_scenes import SceneItem, moved_boxes
 from sparse3d.data.scannet.classes import CLASS_LISTS
-from sparse3d.data.scene_sources import LabelledScene, SceneCache, SceneSource
+from sparse3d.data.scene_sources import LabelledScene, PreparedSplit, SceneCache, SceneSource
 from sparse3d.data.sunrgbd import CLASSES as SUNRGBD10
 from sparse3d.data.voxelize import mean_by_voxel, voxelize
 from sparse3d.errors import InputError
@@ -148,6 +148,19 @@ def known_boxes(boxes: Boxes) -> Boxes:
     return boxes.select(boxes.label != IGNORE)
 
 
+def scene_boxes(source: SceneSource, index: int) -> Boxes:
+    """The boxes of scene ``index``, without its points where the source keeps them apart."""
+    if not isinstance(source, PreparedSplit):
+        return source.load(index).boxes
+    objects = source.scenes[index].objects()
+    return Boxes(
+        center=np.array([o.center for o in objects], dtype=np.float32).reshape(-1, 3),
+        size=np.array([o.size for o in objects], dtype=np.float32).reshape(-1, 3),
+        yaw=np.zeros(len(objects), dtype=np.float32),
+        label=np.array([IGNORE if o.class18 is None else o.class18 for o in objects], dtype=np.int64),
+    )
+
+
 def class_mean_sizes(source: SceneSource) -> np.ndarray:
     """Mean edges (C, 3) float32, metres, of the boxes of each class; of all boxes for a class without any.
 
@@ -156,7 +169,7 @@ def class_mean_sizes(source: SceneSource) -> np.ndarray:
     count = len(source.box_classes)
     sums, counts = np.zeros((count, 3)), np.zeros(count)
     for index in range(len(source.names)):
-        boxes = known_boxes(source.load(index).boxes)
+        boxes = known_boxes(scene_boxes(source, index))
         np.add.at(sums, boxes.label, boxes.size.astype(np.float64))
         counts += np.bincount(boxes.label, minlength=count)
     typical = sums.sum(axis=0) / counts.sum() if counts.any() else np.ones(3)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sparse3d.errors import InputError
+from sparse3d.losses.box_losses import diou
 from sparse3d.losses.detection_truth import DetectionTruth
 
 
@@ -71,20 +72,6 @@ def focal_loss(logits: Tensor, target: Tensor, alpha: float = 0.25, gamma: float
     missed = torch.where(target > 0.5, 1 - score, score)
     weight = torch.where(target > 0.5, alpha, 1 - alpha)
     return (weight * missed**gamma * cross).sum()
-
-
-def distance_iou_loss(center: Tensor, size: Tensor, true_center: Tensor, true_size: Tensor) -> Tensor:
-    """1 - IoU + squared distance of the centres over that of the common hull's corners, (M,), boxes along the axes.
-
-    Source: Zheng et al., "Distance-IoU Loss" (AAAI 2020), in three dimensions.
-    """
-    low, high = center - size / 2, center + size / 2
-    true_low, true_high = true_center - true_size / 2, true_center + true_size / 2
-    common = (torch.minimum(high, true_high) - torch.maximum(low, true_low)).clamp(min=0).prod(dim=1)
-    united = size.prod(dim=1) + true_size.prod(dim=1) - common
-    hull = torch.maximum(high, true_high) - torch.minimum(low, true_low)
-    away = (center - true_center).square().sum(dim=1) / hull.square().sum(dim=1).clamp(min=1e-9)
-    return 1 - common / united.clamp(min=1e-9) + away
 
 
 @gin.configurable
@@ -156,7 +143,8 @@ class SparseDetectionLoss:
         true_center = truth.boxes[boxes, :3]
         true_size = truth.boxes[boxes, 3:6].clamp(min=self.least_size)
         if output.turn is None:
-            return distance_iou_loss(center, size, true_center, true_size), size.new_zeros(0)
+            told, true = torch.cat([center, size], dim=1), torch.cat([true_center, true_size], dim=1)
+            return 1 - diou(told, true), size.new_zeros(0)
         turn, yaw = output.turn[cells], truth.boxes[boxes, 6]
         along = torch.stack([torch.cos(2 * yaw), torch.sin(2 * yaw)], dim=1)
         length = size[:, 0] * torch.sigmoid((turn * along).sum(dim=1))
@@ -166,4 +154,5 @@ class SparseDetectionLoss:
         own = torch.stack([cos * away[:, 0] + sin * away[:, 1], cos * away[:, 1] - sin * away[:, 0], away[:, 2]], dim=1)
         true_turn = torch.log(true_size[:, 0] / true_size[:, 1])[:, None] * along
         wrong = functional.smooth_l1_loss(turn, true_turn, beta=0.5, reduction="none")
-        return distance_iou_loss(own, edges, torch.zeros_like(own), true_size), wrong
+        told, true = torch.cat([own, edges], dim=1), torch.cat([torch.zeros_like(own), true_size], dim=1)
+        return 1 - diou(told, true), wrong

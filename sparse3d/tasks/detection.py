@@ -11,13 +11,15 @@ import torch
 from torch import nn
 from torch.profiler import record_function
 
-from sparse3d.data.detection_scenes import DetectionScenes, box_class_names
+from sparse3d.data.detection_scenes import DetectionScenes, box_class_names, class_mean_sizes
 from sparse3d.data.labelled_scenes import SceneBatch, collate_scenes
 from sparse3d.data.scene_sources import SceneSource
 from sparse3d.errors import InputError
 from sparse3d.losses.detection_truth import DetectionTruth
 from sparse3d.models.detection.detection_net import DetectionNet
+from sparse3d.models.detection.votenet_head import VoteNetHead
 from sparse3d.models.resunet import SRUNet
+from sparse3d.tasks.detection_evaluation import measured, unwrapped
 from sparse3d.training.task import StepOutput
 
 
@@ -68,6 +70,7 @@ class DetectionTask:
         self.voxel_size, self.points, self.min_points, self.nms_iou = voxel_size, points, min_points, nms_iou
         self.val_pictures = val_pictures
         self._val: SceneSource | None = None
+        self._train_source: SceneSource | None = None
 
     # What the loop asks for -------------------------------------------------------------------------------
 
@@ -85,6 +88,7 @@ class DetectionTask:
                 "training and evaluation must agree"
             )
         self._check_classes(data.source)
+        self._train_source = data.source
         return data
 
     def collate(self, items: list[Any]) -> SceneBatch:
@@ -93,6 +97,7 @@ class DetectionTask:
 
     def training_step(self, model: nn.Module, batch: SceneBatch, step: int) -> StepOutput:
         """The head's losses; each part is logged."""
+        self._give_sizes(model)
         output = model(batch.voxels, batch.moved)
         truth = truth_of(batch)
         with record_function("sparse3d.losses"):
@@ -102,8 +107,6 @@ class DetectionTask:
 
     def evaluate(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
         """Average precision and recall at IoU .25 and .5: means over the classes with truth, then a class each."""
-        from sparse3d.tasks.detection_evaluation import measured
-
         if self.val_scenes is not None:
             yield from measured(self, model, self.val_scenes, device).compute().figures().items()
 
@@ -141,6 +144,12 @@ class DetectionTask:
             self._val = self._make_val()
             self._check_classes(self._val)
         return self._val
+
+    def _give_sizes(self, model: nn.Module) -> None:
+        """Size bins are the training set's means: taken at the first step, and from then on with the network."""
+        head = unwrapped(model).head
+        if isinstance(head, VoteNetHead) and self._train_source is not None and not bool(head.sizes_known):
+            head.set_mean_sizes(torch.from_numpy(class_mean_sizes(self._train_source)))
 
     def _check_classes(self, source: SceneSource) -> None:
         if source.box_classes.names != self.classes:

@@ -11,12 +11,14 @@ from torch import nn
 
 from sparse3d.data.detection_scenes import known_boxes
 from sparse3d.data.scene_sources import LabelledScene, SceneSource
-from sparse3d.tasks.detection_evaluation import detect_scene
+from sparse3d.metrics.detection import DetectionResult, threshold_mark
+from sparse3d.tasks.detection_evaluation import detect_scene, measured
 from sparse3d.types import Boxes
 from sparse3d.visualize.box_lines import draw_boxes
 from sparse3d.visualize.class_colors import distinct_colors, legend
 from sparse3d.visualize.layout import side_by_side, stacked
 from sparse3d.visualize.scene_views import from_above, see_points
+from sparse3d.visualize.segmentation_charts import precision_recall_picture
 from sparse3d.visualize.surfaces import point_spacing
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ _HIGH, _WIDE = 480, 560
 def validation_pictures(
     task: DetectionTask, model: nn.Module, source: SceneSource, device: torch.device
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """A picture a scene: boxes scored :data:`SHOWN_SCORE` and more, and the true ones, from above."""
+    """A picture a scene, boxes scored :data:`SHOWN_SCORE` and more beside the true ones; then the curves of all."""
     names = source.names
     for index in np.unique(np.linspace(0, len(names) - 1, min(task.val_pictures, len(names))).round().astype(int)):
         scene = source.load(int(index))
@@ -40,6 +42,19 @@ def validation_pictures(
             f"boxes/{scene.name}",
             boxes_picture(scene, found.select(found.score >= SHOWN_SCORE), task.classes),
         )
+    result = measured(task, model, source, device).compute()
+    for threshold in result.thresholds:
+        yield f"precision_recall/{threshold_mark(threshold)}", curves_picture(result, threshold)
+
+
+def curves_picture(result: DetectionResult, threshold: float) -> np.ndarray:
+    """Precision over recall of each class with truth, at one threshold of overlap."""
+    curves, figures = {}, {}
+    for name, curve in zip(result.classes, result.curves[threshold], strict=True):
+        if curve.truths:
+            curves[name] = (curve.recall, curve.precision)
+            figures[name] = curve.average_precision
+    return precision_recall_picture(curves, figures)
 
 
 def boxes_picture(scene: LabelledScene, found: Boxes, classes: tuple[str, ...]) -> np.ndarray:
@@ -52,8 +67,7 @@ def boxes_picture(scene: LabelledScene, found: Boxes, classes: tuple[str, ...]) 
     palette = distinct_colors(len(classes))
     panels = []
     for boxes in (found, truth):
-        table = np.concatenate([boxes.center, boxes.size, boxes.yaw[:, None]], axis=1)
-        panels.append(draw_boxes(plain, seen, table, palette[boxes.label]))
+        panels.append(draw_boxes(plain, seen, boxes, palette[boxes.label]))
     picture = side_by_side(panels, [f"{len(found)} found (score {SHOWN_SCORE} or more)", f"{len(truth)} true"])
     there = sorted({*found.label.tolist(), *truth.label.tolist()})
     strip = legend([classes[k] for k in there], palette[there], picture.shape[1])

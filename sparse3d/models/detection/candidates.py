@@ -28,6 +28,8 @@ def boxes_by_item(table: Tensor, scores: Tensor, item: Tensor, batch_size: int, 
         best = value.argsort(descending=True, stable=True)[:most]
         boxes = table[rows[row[best]]].detach().cpu().double().numpy()
         found.append(
-            Boxes(boxes[:, :3], boxes[:, 3:6], boxes[:, 6], label[best].cpu().numpy(), value[best].detach().cpu().numpy())
+            Boxes(
+                boxes[:, :3], boxes[:, 3:6], boxes[:, 6], label[best].cpu().numpy(), value[best].detach().cpu().numpy()
+            )
         )
     return found
