@@ -181,7 +181,8 @@ def _broken_line(path: Path, text: bytes, row: int) -> InputError:
 
 
 def _read_room(folder: Path, files: list[Path]) -> S3disRoom:
-    parts, semantic, unknown, mended = [], [], {}, []
+    parts, semantic, mended = [], [], []
+    unknown: dict[str, int] = {}
     for path in files:
         values, lines = read_points(path)
         match = _OBJECT.fullmatch(path.stem)

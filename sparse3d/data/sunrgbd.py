@@ -10,7 +10,7 @@
 
 The points are upright: x right, y forward, z up, the camera at the origin. A label line is the class, the 2D box (x, y,
 width, height), the centroid (3), half of width, length and height, and the direction (2) in which the length lies.
-VoteNet turns by the *negative* of that direction's angle; here a heading is counter-clockwise seen from above.
+VoteNet keeps the *negative* of that direction's angle; here ``yaw`` is counter-clockwise seen from above.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from sparse3d.errors import InputError
-from sparse3d.types import Camera
+from sparse3d.types import Boxes, Camera
 
 CLASSES = (
     "bed", "table", "sofa", "chair", "toilet", "desk", "dresser", "night_stand", "bookshelf", "bathtub",
@@ -46,8 +46,8 @@ class SunRgbdObject:
     label: str  # as annotated; about a thousand names
     box2d: tuple[float, float, float, float]  # x, y, width, height, pixels
     center: tuple[float, float, float]  # metres
-    size: tuple[float, float, float]  # metres, full: along the heading, across it, up
-    heading: float  # radians, counter-clockwise from x
+    size: tuple[float, float, float]  # metres, full: length along its own x, width along y, height
+    yaw: float  # radians, counter-clockwise from x
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,7 @@ class SunRgbdFrame:
     name: str
     xyz: np.ndarray  # (N, 3) float32, metres, upright
     rgb: np.ndarray  # (N, 3) float32 in [0, 1]
-    boxes: np.ndarray  # (B, 7) float32: centre, full size along heading, across and up, heading
-    semantic: np.ndarray  # (B,) int64, index of CLASSES
+    boxes: Boxes  # labels are indices of CLASSES
     objects: tuple[SunRgbdObject, ...] = ()  # all that are labelled, those of other classes too
     other_labels: dict[str, int] = field(default_factory=dict)  # outside the ten classes -> objects
 
@@ -125,8 +124,12 @@ def read_sunrgbd_frame(root: str | Path, name: str, labels: str = "v2") -> SunRg
         name=name,
         xyz=points[:, :3].copy(),
         rgb=points[:, 3:].copy(),
-        boxes=np.array([(*o.center, *o.size, o.heading) for o in known], dtype=np.float32).reshape(-1, 7),
-        semantic=np.array([CLASSES.index(o.label) for o in known], dtype=np.int64),
+        boxes=Boxes(
+            center=np.array([o.center for o in known]),
+            size=np.array([o.size for o in known]),
+            yaw=np.array([o.yaw for o in known]),
+            label=np.array([CLASSES.index(o.label) for o in known]),
+        ),
         objects=tuple(objects),
         other_labels=others,
     )
@@ -169,9 +172,9 @@ def _object(path: Path, row: int, line: str) -> SunRgbdObject:
         raise InputError(f"{path}: line {row} has {len(values)} numbers: 12 finite ones are needed after the class")
     # A few half sizes are negative in the original: a length all the same.
     width, length, height = (2 * abs(v) for v in values[7:10])
-    heading = float(np.arctan2(values[11], values[10]))
+    yaw = float(np.arctan2(values[11], values[10]))
     x, y, w, h = values[:4]
-    return SunRgbdObject(label, (x, y, w, h), (values[4], values[5], values[6]), (length, width, height), heading)
+    return SunRgbdObject(label, (x, y, w, h), (values[4], values[5], values[6]), (length, width, height), yaw)
 
 
 def _read_cloud(path: Path) -> np.ndarray:

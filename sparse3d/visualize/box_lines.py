@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw
 
+from sparse3d.types import Boxes
 from sparse3d.visualize.layout import INK, font, text_size
 from sparse3d.visualize.scene_views import NEAR, SeenPoints, Viewpoint
 
@@ -21,20 +22,16 @@ _LOOK = 0.3  # metres, length of a tick
 _SLACK = 0.03  # metres that a line may lie behind the surface and still count as before it
 
 
-def box_corners(boxes: np.ndarray) -> np.ndarray:
-    """(B, 8, 3) float64 corners of ``boxes`` (B, 7): centre, full size, heading (radians, counter-clockwise about z).
-
-    Four below, four above, each counter-clockwise seen from above; size is along the heading, across it, and up.
-    """
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 7)
-    flat = _CORNERS[None] * boxes[:, None, 3:5] / 2
-    cosine, sine = np.cos(boxes[:, 6])[:, None], np.sin(boxes[:, 6])[:, None]
-    x = flat[..., 0] * cosine - flat[..., 1] * sine
-    y = flat[..., 0] * sine + flat[..., 1] * cosine
+def box_corners(boxes: Boxes) -> np.ndarray:
+    """(B, 8, 3) float64 corners: four below, four above, each counter-clockwise seen from above."""
+    size, yaw = boxes.size.astype(np.float64), boxes.yaw.astype(np.float64)
+    flat = _CORNERS[None] * size[:, None, :2] / 2
+    cosine, sine = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
     corners = np.empty((len(boxes), 8, 3))
-    corners[:, :4, :2] = corners[:, 4:, :2] = np.stack([x, y], axis=-1)
-    corners[:, :4, 2], corners[:, 4:, 2] = (-boxes[:, 5] / 2)[:, None], (boxes[:, 5] / 2)[:, None]
-    return corners + boxes[:, None, :3]
+    corners[:, :4, 0] = corners[:, 4:, 0] = flat[..., 0] * cosine - flat[..., 1] * sine
+    corners[:, :4, 1] = corners[:, 4:, 1] = flat[..., 0] * sine + flat[..., 1] * cosine
+    corners[:, :4, 2], corners[:, 4:, 2] = -size[:, 2:] / 2, size[:, 2:] / 2
+    return corners + boxes.center[:, None].astype(np.float64)
 
 
 def draw_segments(
@@ -50,17 +47,16 @@ def draw_segments(
 
 
 def draw_boxes(
-    color: np.ndarray, seen: SeenPoints, boxes: np.ndarray, colors: np.ndarray, names: Sequence[str] | None = None
+    color: np.ndarray, seen: SeenPoints, boxes: Boxes, colors: np.ndarray, names: Sequence[str] | None = None
 ) -> np.ndarray:
-    """``color`` (H, W, 3) with ``boxes`` (B, 7) in ``colors`` (B, 3) uint8 and, if given, their names at the top.
+    """``color`` (H, W, 3) with B ``boxes`` in ``colors`` (B, 3) uint8 and, if given, their names at the top.
 
-    A thin line goes along the heading of a box that is turned.
+    A thin line goes along its own x axis in the top of a box that is turned.
     """
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 7)
     colors = np.asarray(colors).reshape(-1, 3)
     corners = box_corners(boxes)
     picture = draw_segments(color, seen, corners[:, _EDGES].reshape(-1, 2, 3), np.repeat(colors, 12, axis=0))
-    turned = np.flatnonzero(boxes[:, 6])
+    turned = np.flatnonzero(boxes.yaw)
     top = corners[turned, 4:].mean(axis=1)
     front = (corners[turned, 5] + corners[turned, 6]) / 2
     picture = draw_segments(picture, seen, np.stack([top, front], axis=1), colors[turned], 1)

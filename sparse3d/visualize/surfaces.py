@@ -1,4 +1,4 @@
-"""What a surface needs before it can be drawn as points: normals, points enough, their distance."""
+"""What a surface needs before it can be drawn: normals, which side is its front, how far its points are apart."""
 
 from __future__ import annotations
 
@@ -34,36 +34,34 @@ def point_normals(xyz: np.ndarray, towards: np.ndarray, neighbours: int = 12) ->
     return normals
 
 
-def sampled_faces(xyz: np.ndarray, faces: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points on the triangles that are too large for vertices alone to cover them.
-
-    A triangle whose longest edge is over twice the ``spacing`` (metres) is filled with a lattice of that spacing, of 60
-    points along an edge at most.
-
-    Returns:
-        (M, 3) float32 points, and for each the vertex that it lies nearest to, (M,) int64.
-    """
-    corners = np.asarray(xyz, dtype=np.float64)[faces]
-    edge = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1) if len(faces) else np.zeros(0)
-    count = np.minimum(np.ceil(edge / spacing), 60).astype(np.int64)
-    count[edge <= 2 * spacing] = 0
-    points, nearest = [np.zeros((0, 3), np.float32)], [np.zeros(0, np.int64)]
-    for n in np.unique(count[count > 0]).tolist():
-        i, j = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
-        kept = i + j <= n
-        weights = np.stack([n - i[kept] - j[kept], i[kept], j[kept]], axis=1) / n
-        mine = np.flatnonzero(count == n)
-        points.append(np.einsum("wk,fkc->fwc", weights, corners[mine]).reshape(-1, 3).astype(np.float32))
-        nearest.append(np.asarray(faces, dtype=np.int64)[mine][:, weights.argmax(axis=1)].reshape(-1))
-    return np.concatenate(points), np.concatenate(nearest)
-
-
-def vertex_normals(xyz: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(V, 3) float32 unit normals, faces weighted by their areas; zero for a vertex without a face."""
+def faces_towards(xyz: np.ndarray, faces: np.ndarray, eyes: np.ndarray) -> np.ndarray:
+    """(F,) bool: which triangles are wound to show their front to the nearest of the places ``eyes`` (E, 3)."""
     corners = np.asarray(xyz, dtype=np.float64)[faces]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    total = np.stack(
-        [np.bincount(faces.reshape(-1), weights=np.repeat(normal[:, k], 3), minlength=len(xyz)) for k in range(3)],
-        axis=1,
-    )
-    return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)).astype(np.float32)
+    middle = corners.mean(axis=1)
+    nearest = np.asarray(eyes, dtype=np.float64)[cKDTree(eyes).query(middle)[1]]
+    return (normal * (nearest - middle)).sum(axis=1) > 0
+
+
+def vertex_normals(xyz: np.ndarray, faces: np.ndarray, smoothing: int = 0) -> np.ndarray:
+    """(V, 3) float32 unit normals, faces weighted by their areas; zero for a vertex without a face.
+
+    ``smoothing`` is how often each is then replaced by the mean over its triangles: the noise of a depth sensor tilts
+    the small triangles of a wall by more than what one wants to see.
+    """
+    corners = np.asarray(xyz, dtype=np.float64)[faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    for _ in range(smoothing):
+        normal = _unit(_gathered(normal, faces, len(xyz)))[faces].sum(axis=1)
+    return _unit(_gathered(normal, faces, len(xyz))).astype(np.float32)
+
+
+def _gathered(of_face: np.ndarray, faces: np.ndarray, vertices: int) -> np.ndarray:
+    """(V, 3): the sum over each vertex's faces."""
+    corner = faces.reshape(-1)
+    columns = [np.bincount(corner, weights=np.repeat(of_face[:, k], 3), minlength=vertices) for k in range(3)]
+    return np.stack(columns, axis=1)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-20)

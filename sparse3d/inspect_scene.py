@@ -1,0 +1,142 @@
+"""One scene brought together for looking at: whatever is there of a surface, labels, objects, frames and a camera path.
+
+Scenes are recognised by their files: one that ``tools/prepare.py`` wrote, a ScanNet scan (or a room made by
+``tools/make_rooms.py``), an S3DIS room, a SUN RGB-D frame, or any recording that :mod:`sparse3d.data.readers` know.
+What a scene lacks is said in ``notes``. :mod:`sparse3d.inspect_scene_page` draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sparse3d.data import s3dis, sunrgbd
+from sparse3d.data.prepared import SCENE
+from sparse3d.data.readers import open_frames
+from sparse3d.errors import InputError
+from sparse3d.geometry import points_in_boxes
+from sparse3d.inspect_scene_parts import (
+    OTHER,
+    OTHER_COLOR,
+    LookedAtScene,
+    SceneObject,
+    Surface,
+    add_cloud,
+    add_frames,
+)
+from sparse3d.inspect_scene_scannet import load_prepared, load_scan, scannet_files
+from sparse3d.visualize.surfaces import point_normals, point_spacing
+
+_WALLS = ("ceiling", "wall", "beam", "column", "window", "door", "board")  # of S3DIS, looked through from outside
+
+
+def load_scene(path: str | Path, frame: str | None = None, labels: str = "v2") -> LookedAtScene:
+    """Recognise ``path`` and read what is there.
+
+    Args:
+        path: a scene's folder; for SUN RGB-D the folder of depth, image, calib and label, or a ``.mat`` file in depth.
+        frame: SUN RGB-D: the frame's name; None takes the first.
+        labels: SUN RGB-D: version of the annotation, "v1" or "v2".
+
+    Raises:
+        InputError: nothing recognised, or a file that is there is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder")
+    if path.suffix == ".mat":
+        return _sunrgbd(path.parent.parent, path.stem, labels)
+    if root := sunrgbd.sunrgbd_root(path):
+        return _sunrgbd(root, _chosen_frame(root, frame), labels)
+    if frame is not None:
+        raise InputError(f"--frame {frame}: is for SUN RGB-D, and {path} holds no depth/*.mat")
+    if (path / SCENE).is_file():
+        return load_prepared(path)
+    if s3dis.is_s3dis_room(path):
+        return _s3dis(path)
+    if files := scannet_files(path):
+        return load_scan(files)
+    return _recording(path)
+
+
+def _recording(path: Path) -> LookedAtScene:
+    try:
+        source = open_frames(path, on_fault="drop")
+    except InputError as error:
+        wanted = "a prepared scene, a ScanNet scan, an S3DIS room, a SUN RGB-D folder or a recording"
+        raise InputError(f"{path}: cannot be shown: needed is {wanted} ({error})") from error
+    scene = LookedAtScene(source.scene, path, f"recording ({source.format})")
+    scene.notes.append("no mesh and no labels: a recording has frames alone")
+    add_frames(scene, source)
+    add_cloud(scene)
+    return scene
+
+
+def _s3dis(path: Path) -> LookedAtScene:
+    room = s3dis.read_s3dis_room(path)
+    scene = LookedAtScene(room.name, path, "S3DIS room", None, s3dis.CLASSES, s3dis.COLORS)
+    low, high = room.xyz.min(axis=0), room.xyz.max(axis=0)
+    walls = np.isin(room.semantic, [s3dis.CLASSES.index(name) for name in _WALLS])
+    scene.surface = Surface(
+        room.xyz,
+        np.round(room.rgb * 255).astype(np.uint8),
+        point_spacing(room.xyz),
+        None,
+        point_normals(room.xyz, (low + high) / 2),
+        walls,
+        room.semantic,
+        room.instance,
+    )
+    order = np.argsort(room.instance, kind="stable")
+    starts = np.searchsorted(room.instance[order], np.arange(len(room.objects) + 1))
+    for k, name in enumerate(room.objects):
+        mine = order[starts[k] : starts[k + 1]]
+        own = room.xyz[mine].astype(np.float64)
+        bottom, top = own.min(axis=0), own.max(axis=0)
+        center, size = tuple(((bottom + top) / 2).tolist()), tuple((top - bottom).tolist())
+        scene.objects.append(SceneObject(name, int(room.semantic[mine[0]]), center, size, points=len(mine)))
+    scene.notes += ["no frames: S3DIS rooms are points", "no mesh: points are shown"]
+    scene.notes += [
+        f"class {k!r} is none of the 13: its {n} points are clutter" for k, n in room.unknown_classes.items()
+    ]
+    scene.notes += [f"{place}: a stray byte was read as a blank" for place in room.mended]
+    return scene
+
+
+def _chosen_frame(root: Path, frame: str | None) -> str:
+    names = sunrgbd.sunrgbd_frames(root)
+    if frame is None:
+        return names[0]
+    if frame not in names:
+        raise InputError(f"--frame {frame}: {root / 'depth'} has no {frame}.mat; it has {names[0]} to {names[-1]}")
+    return frame
+
+
+def _sunrgbd(root: Path, name: str, labels: str) -> LookedAtScene:
+    frame = sunrgbd.read_sunrgbd_frame(root, name, labels)
+    scene = LookedAtScene(name, root, f"SUN RGB-D frame, labels {labels}", None, sunrgbd.CLASSES, sunrgbd.COLORS)
+    scene.class_names, scene.class_colors = (*sunrgbd.CLASSES, OTHER), (*sunrgbd.COLORS, OTHER_COLOR)
+    rgb = np.round(frame.rgb * 255).astype(np.uint8)
+    normals = point_normals(frame.xyz, np.zeros(3))
+    scene.surface = Surface(frame.xyz, rgb, 2 * point_spacing(frame.xyz), None, normals)
+    for o in frame.objects:
+        semantic = sunrgbd.CLASSES.index(o.label) if o.label in sunrgbd.CLASSES else len(sunrgbd.CLASSES)
+        scene.objects.append(SceneObject(o.label, semantic, o.center, o.size, o.yaw))
+    inside = points_in_boxes(frame.xyz, scene.boxes).sum(axis=0).tolist()
+    scene.objects = [replace(o, points=n) for o, n in zip(scene.objects, inside, strict=True)]
+    scene.view = _if_there(lambda: sunrgbd.read_sunrgbd_view(root, name), scene.notes)
+    scene.turns = (-120.0, -90.0, -60.0)  # the far side of things was not seen
+    scene.notes.append("no labels of the points: SUN RGB-D labels boxes; an object's points are those in its box")
+    return scene
+
+
+def _if_there(read: Callable[[], sunrgbd.SunRgbdView], notes: list[str]) -> sunrgbd.SunRgbdView | None:
+    """The image, or None and a note: points can be looked at without it."""
+    try:
+        return read()
+    except InputError as error:
+        notes.append(f"no image: {error}")
+        return None
