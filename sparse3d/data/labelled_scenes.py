@@ -149,7 +149,7 @@ def make_item(
         cloud=VoxelCloud(coords, feats, world, np.zeros(count, dtype=bool)),
         moved=mean_by_voxel(xyz, point2voxel, count),
         semantic=majority_label(scene.semantic, point2voxel, count, IGNORE),
-        instance=majority_label(instance, point2voxel, count, -1),
+        instance=majority_label(instance, point2voxel, count, IGNORE),  # "no instance" has a vote like any other
         boxes=boxes,
     )
 
