@@ -13,13 +13,13 @@ from sparse3d.data.clouds import VoxelCloud
 from sparse3d.data.labelled_scenes import SceneItem, moved_boxes
 from sparse3d.data.scannet.classes import CLASS_LISTS
 from sparse3d.data.scene_sources import LabelledScene, PreparedSplit, SceneCache, SceneSource
-from sparse3d.data.sunrgbd import CLASSES as SUNRGBD10
+from sparse3d.data.sunrgbd_scenes import SUNRGBD10
 from sparse3d.data.voxelize import mean_by_voxel, voxelize
 from sparse3d.errors import InputError
 from sparse3d.types import IGNORE, Boxes
 
 # Known without opening any data, so that a trained network says what it found.
-BOX_CLASSES: dict[str, tuple[str, ...]] = {"scannet18": CLASS_LISTS["scannet18"].names, "sunrgbd10": SUNRGBD10}
+BOX_CLASSES: dict[str, tuple[str, ...]] = {"scannet18": CLASS_LISTS["scannet18"].names, "sunrgbd10": SUNRGBD10.names}
 
 
 @gin.configurable
@@ -141,6 +141,18 @@ class RandomQuarterTurn:
         cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[int(rng.integers(4))]
         turned = np.stack([cos * xyz[:, 0] - sin * xyz[:, 1], sin * xyz[:, 0] + cos * xyz[:, 1], xyz[:, 2]], axis=1)
         return turned.astype(np.float32), rgb
+
+
+@gin.configurable
+class RandomMirrorX:
+    """Mirror left and right with ``probability``, in frames whose camera looks along y: what is behind stays behind."""
+
+    def __init__(self, probability: float = 0.5) -> None:
+        self.probability = probability
+
+    def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        side = np.float32(-1.0 if rng.random() < self.probability else 1.0)
+        return xyz * np.array([side, 1, 1], dtype=np.float32), rgb
 
 
 def known_boxes(boxes: Boxes) -> Boxes:

@@ -1,0 +1,67 @@
+"""SUN RGB-D frames as labelled scenes: boxes turned about z, points without labels of their own."""
+
+from __future__ import annotations
+
+import gin
+import numpy as np
+
+from sparse3d.data.scannet.classes import ClassList
+from sparse3d.data.scannet.split_lists import limited_scenes
+from sparse3d.data.scene_sources import LabelledScene
+from sparse3d.data.sunrgbd import CLASSES, COLORS, LABELS, read_sunrgbd_frame, sunrgbd_frames, sunrgbd_root
+from sparse3d.errors import InputError
+from sparse3d.types import IGNORE, Boxes
+
+SUNRGBD10 = ClassList("sunrgbd10", "sunrgbd", CLASSES, tuple(range(len(CLASSES))), COLORS)
+
+
+@gin.configurable
+class SunRgbdFrames:
+    """The frames of a split.
+
+    Args:
+        root: the folder of depth, image, calib and label, or the one above it.
+        split: ``train`` or ``val``, by the lists that lie beside the folders; None takes every frame.
+        labels: version of the annotation: ``v1`` is what published figures are of.
+        share, share_seed: of the frames, as for :class:`~sparse3d.data.scene_sources.PreparedSplit`.
+
+    Raises:
+        InputError: no frames there, a list that does not fit, or an unknown version.
+    """
+
+    def __init__(
+        self,
+        root: str = gin.REQUIRED,
+        split: str | None = "train",
+        labels: str = "v1",
+        share: float = 1.0,
+        share_seed: int = 0,
+    ) -> None:
+        if labels not in LABELS:
+            raise InputError(f"SunRgbdFrames.labels = {labels!r} is unknown: choose one of {', '.join(LABELS)}")
+        if not 0 < share <= 1:
+            raise InputError(f"SunRgbdFrames.share = {share}: must lie in (0, 1], as a share of the frames")
+        folder = sunrgbd_root(root)
+        if folder is None:
+            raise InputError(f"{root}: holds no depth/*.mat: name the folder of depth, image, calib and label")
+        self.root, self.labels = folder, labels
+        self._names = list(limited_scenes(sunrgbd_frames(folder, split), share, share_seed))
+
+    @property
+    def classes(self) -> ClassList:
+        return SUNRGBD10
+
+    @property
+    def box_classes(self) -> ClassList:
+        return SUNRGBD10
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._names)
+
+    def load(self, index: int) -> LabelledScene:
+        frame = read_sunrgbd_frame(self.root, self._names[index], self.labels)
+        boxes = Boxes(frame.boxes[:, :3], frame.boxes[:, 3:6], frame.boxes[:, 6], frame.semantic)
+        count = len(frame.xyz)
+        none = np.full(count, IGNORE, dtype=np.int64)
+        return LabelledScene(frame.name, frame.xyz, frame.rgb, none, np.full(count, -1, dtype=np.int64), boxes)
