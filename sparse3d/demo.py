@@ -165,7 +165,7 @@ def _make_rooms(options: DemoOptions, folder: Path) -> None:
 
 def _prepare(options: DemoOptions, rooms: Path, folder: Path) -> None:
     """The rooms as training wants them: frames, their overlaps, the labelled mesh."""
-    prepare(Job(rooms, folder, PrepareOptions(frame_skip=1, size=options.size)))
+    prepare(Job(rooms, folder, PrepareOptions(size=options.size)))
     for name in (TRAIN, VAL):
         print(f"prepared {PreparedScene(folder / SCENES / name).frames().manifest.summary()}", flush=True)
 

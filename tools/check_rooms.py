@@ -2,7 +2,7 @@
 
 example:
   python tools/make_rooms.py rooms --scenes 80 --frames 30 --size 320x240
-  python tools/prepare.py scannet rooms prepared --frame-skip 1
+  python tools/prepare.py scannet rooms prepared
   python tools/check_rooms.py rooms prepared
 
 Labels and boxes are read from the files as a reader of ScanNet does. Colour alone: a k-NN on the mean colour of 5 cm

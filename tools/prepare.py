@@ -2,7 +2,7 @@
 
 example:
   python tools/prepare.py scannet rooms prepared --plan
-  python tools/prepare.py scannet rooms prepared --frame-skip 1 --workers 2
+  python tools/prepare.py scannet rooms prepared --workers 2
   python tools/prepare.py scannet /data/ScanNet prepared --shard 0/4
 
 SRC holds ScanNet's layout (scans/<scene>/<scene>.sens, _vh_clean_2.ply, ...) as ScanNet's own scans and furnished
@@ -36,7 +36,7 @@ def _main() -> int:
     parser.add_argument("destination", type=Path, metavar="DST", help="folder to write into")
     parser.add_argument("--plan", action="store_true", help="say what would be done, and write nothing")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
-    parser.add_argument("--frame-skip", type=int, default=25, help="take every N-th frame (default: %(default)s)")
+    parser.add_argument("--frame-skip", type=int, help="take every N-th frame (default: 25; all of up to 250 frames)")
     parser.add_argument("--size", default="320x240", help="of the frames (default: %(default)s)")
     parser.add_argument("--splits", type=Path, help="folder of split lists (default: SRC/splits, or the layout's own)")
     parser.add_argument("--shard", help="i/n: prepare every n-th scene, from the i-th (default: torchrun's, or all)")

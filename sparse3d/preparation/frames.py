@@ -29,7 +29,8 @@ def write_frames(files: SceneFiles, folder: Path, options: PrepareOptions) -> di
     when the recording is damaged as a whole, or nothing of it can be used.
     """
     started = perf_counter()
-    source = open_source(files, size=options.size, step=options.frame_skip, on_fault="drop")
+    step = options.step(recorded_frames(files))
+    source = open_source(files, size=options.size, step=step, on_fault="drop")
     path = folder / f"{files.name}.sens"
     kept = _write(source, path, options)
     written = perf_counter()
@@ -39,6 +40,7 @@ def write_frames(files: SceneFiles, folder: Path, options: PrepareOptions) -> di
     dropped = source.manifest.dropped
     return {
         "recorded": recorded_frames(files),
+        "frame_skip": step,
         "selected": len(kept) + len(dropped),
         "kept": len(kept),
         "dropped": source.manifest.counts(),

@@ -113,7 +113,8 @@ def _size_of(files: SceneFiles, options: PrepareOptions, table: LabelTable | Non
     if not (files.has("frames") or files.has("mesh")):
         raise InputError(f"{files.folder}: neither frames nor a mesh")
     sizes = {name: sum(p.stat().st_size for p in paths) for name, paths in sources_of(files, None).items()}
-    frames = math.ceil(recorded_frames(files) / options.frame_skip)
+    recorded = recorded_frames(files)
+    frames = math.ceil(recorded / options.step(recorded))
     mesh = sum(size for name, size in sizes.items() if name not in (".sens", ".txt", "frames"))
     return SceneSize(frames, mesh, sum(sizes.values()))
 

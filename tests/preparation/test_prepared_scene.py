@@ -265,3 +265,9 @@ def test_scenes_come_in_the_order_of_the_list_and_missing_ones_are_named(tmp_pat
         prepared_scenes(out, "trian")
     with pytest.raises(InputError, match="holds no prepared scenes"):
         prepared_scenes(tmp_path)
+
+
+@pytest.mark.parametrize("recorded, step", [(1, 1), (250, 1), (251, 25), (5000, 25)])
+def test_a_video_is_thinned_and_a_short_recording_is_not(recorded: int, step: int) -> None:
+    assert PrepareOptions().step(recorded) == step
+    assert PrepareOptions(frame_skip=7).step(recorded) == 7
