@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "rooms": {"types", "geometry", "data"},
     "rooms_check": {"types", "geometry", "data", "metrics"},
     "preparation": {"types", "geometry", "data"},
+    "prediction": {"types", "data", "models", "sparse", "tasks", "training", "visualize", "config", "run"},
     "benchmark": {"types", "sparse", "data", "models", "visualize", "training", "run", "config"},
     "tasks": {"types", "geometry", "sparse", "data", "models", "losses", "metrics", "visualize", "training.task"},
 }

@@ -1,0 +1,80 @@
+"""Checkpoints of every task, trained for two steps; then their data and folders are taken away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import gin
+import pytest
+from prepared_rooms import write_prepared
+
+from sparse3d import run
+
+SHORT = (
+    "train.steps = 2",
+    "train.warmup = 0",
+    "train.workers = 0",
+    "train.device = 'cpu'",
+    "train.tensorboard = False",
+)
+SMALL = (
+    *SHORT,
+    "train.batch_size = 2",
+    "VOXEL_SIZE = 0.1",
+    "SRUNet.spec = 'SRUNet14-CPU'",
+    "SRUNet.stem_kernel_size = 3",
+)
+
+
+@pytest.fixture(autouse=True)
+def no_config_stays() -> Iterator[None]:
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture(scope="session")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rooms to train on and one to look at, as tools/prepare.py writes them."""
+    return write_prepared(tmp_path_factory.mktemp("rooms") / "prepared")
+
+
+def moved_checkpoint(
+    factory: pytest.TempPathFactory, name: str, config: str, data: Path, more: Sequence[str] = ()
+) -> Path:
+    """A checkpoint that lies somewhere else than it was written, while the data it was trained on are gone."""
+    work = factory.mktemp(name)
+    shutil.copytree(data, work / "data")
+    bindings = [f"DATA_ROOT = {str(work / 'data')!r}", *SMALL, *more]
+    run.start([config], bindings, work / "run")
+    gin.clear_config()
+    target = factory.mktemp(f"{name}-moved") / f"{name}.pt"
+    shutil.move(work / "run" / "checkpoints" / "last.pt", target)
+    shutil.rmtree(work)
+    return target
+
+
+@pytest.fixture(scope="session")
+def segmenter(tmp_path_factory: pytest.TempPathFactory, rooms: Path) -> Path:
+    return moved_checkpoint(tmp_path_factory, "segmenter", "segmentation/rooms.gin", rooms)
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory, rooms: Path) -> Path:
+    """After two steps scores are low: all candidates are kept."""
+    more = ["SparseHead.score = 0.0", "SparseHead.most_boxes = 60"]
+    return moved_checkpoint(tmp_path_factory, "detector", "detection/rooms_sparse.gin", rooms, more)
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory, room_folder: Path) -> Path:
+    more = [
+        "FrameFolder.size = (64, 48)",
+        "train/FrameFolder.part = (0.0, 1.0)",
+        "PretrainTask.val = None",
+        "train.eval_every = 0",
+        "train.picture_every = 0",
+        "EfficientNetLite0Teacher.pretrained = False",
+    ]
+    return moved_checkpoint(tmp_path_factory, "pretrained", "pretrain/frames.gin", room_folder, more)
