@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "sparse": set(),
     "data": {"types", "geometry"},
     "models": {"types", "sparse"},
-    "losses": {"types"},
+    "losses": {"types", "sparse"},
     "metrics": {"types", "geometry"},
     "training": set(),
     "visualize": {"types", "geometry"},

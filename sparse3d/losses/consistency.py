@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sparse3d.sparse import resolve
+from sparse3d.sparse.native import matching as native_form
+
+# Loss, share of right answers, and the gradients by queries, keys and scale (none where they are not wanted).
+_Result = tuple[Tensor, Tensor, tuple[Tensor, ...]]
+_Compute = Callable[..., _Result]
 _HUBER = 0.1  # where the Huber loss of an expected coordinate becomes linear
 
 
@@ -21,8 +29,13 @@ def matching_loss(
     scale: Tensor | float,
     near: Tensor | None = None,
     coordinate_weight: float = 1.0,
+    key_xyz: Tensor | None = None,
+    near_distance: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy at the true cell plus the Huber loss of the expected coordinate.
+
+    Cells that are no wrong answer (too close to the truth) are given by ``near``, or by ``key_xyz`` and
+    ``near_distance``; the latter is computed by the compiled kernel where there is one.
 
     Args:
         queries: (M, d) unit embeddings of the source cells.
@@ -31,23 +44,41 @@ def matching_loss(
         true_place: (M, 2) float, the true (row, col) divided by the image size.
         key_place: (K, 2) float, each target cell's centre (row, col) divided by the image size.
         scale: one over the softmax's temperature.
-        near: (M, K) bool, cells that are no wrong answer (too close to the truth); the true cell may be among them.
+        near: (M, K) bool, cells that are no wrong answer; the true cell may be among them.
         coordinate_weight: of the Huber term.
+        key_xyz: (K, 3) where the target cells lie, metres.
+        near_distance: cells closer than this to the true one are no wrong answer, metres; 0 for none.
 
     Returns:
         The loss, and the share of queries whose most similar cell is the true one or a near one; scalars, zero
         without queries.
+
+    Raises:
+        ValueError: both forms of nearness are given.
     """
+    if near is not None and key_xyz is not None:
+        raise ValueError("matching_loss takes either near or key_xyz")
     if len(queries) == 0:
         zero = _zero_of(queries, keys, scale)
         return zero, zero.detach()
     scale = torch.as_tensor(scale, dtype=queries.dtype, device=queries.device)
-    if near is not None:
-        near = near.scatter(1, true_key[:, None], False)
+    truth: dict[str, Any] = {
+        "true_key": true_key,
+        "true_place": true_place,
+        "key_place": key_place,
+        "coordinate_weight": coordinate_weight,
+    }
+    if near is None and _compiled(queries, keys):
+        compute: _Compute = partial(native_form.matching, **truth, key_xyz=key_xyz, near_distance=near_distance)
+    else:
+        if key_xyz is not None and near_distance > 0:
+            near = closer_than(key_xyz[true_key], key_xyz, near_distance)
+        if near is not None:
+            near = near.scatter(1, true_key[:, None], False)
+        compute = partial(_matching, **truth, near=near)
     if torch.is_grad_enabled():
-        return _Matching.apply(queries, keys, scale, true_key, true_place, key_place, near, coordinate_weight)
-    q, k, s = _wide(queries, keys, scale)
-    return _matching(q, k, s, true_key, true_place, key_place, near, coordinate_weight)[:2]
+        return _Matching.apply(queries, keys, scale, compute)
+    return compute(*_wide(queries, keys, scale), gradients=False)[:2]
 
 
 class _Matching(torch.autograd.Function):
@@ -60,22 +91,22 @@ class _Matching(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, scale: Tensor, *given: Any) -> tuple[Tensor, Tensor]:
-        q, k, s = _wide(queries, keys, scale)
-        loss, share, grad = _matching(q, k, s, *given)
-        with torch.autocast(queries.device.type, enabled=False):
-            grad_queries, grad_keys = grad @ k, (grad.t() @ q).mul_(s)
-        grad_scale = (q * grad_queries).sum()
-        grad_queries.mul_(s)
-        ctx.save_for_backward(grad_queries.to(queries.dtype), grad_keys.to(keys.dtype), grad_scale.to(scale.dtype))
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, scale: Tensor, compute: _Compute) -> tuple[Tensor, Tensor]:
+        loss, share, grads = compute(*_wide(queries, keys, scale), gradients=True)
+        inputs = (queries, keys, scale)
+        ctx.save_for_backward(*(grad.to(given.dtype) for grad, given in zip(grads, inputs, strict=True)))
         ctx.mark_non_differentiable(share)
         return loss, share
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        grads = (grad_loss * grad for grad in ctx.saved_tensors)
-        return *grads, None, None, None, None, None
+        return *(grad_loss * grad for grad in ctx.saved_tensors), None
+
+
+def _compiled(queries: Tensor, keys: Tensor) -> bool:
+    """Whether the native backend's kernel computes this."""
+    return native_form.does(queries, keys) and resolve(queries.device)[0] == "native"
 
 
 def _wide(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -91,8 +122,29 @@ def _matching(
     true_key: Tensor,
     true_place: Tensor,
     key_place: Tensor,
-    near: Tensor | None,
     coordinate_weight: float,
+    near: Tensor | None,
+    gradients: bool,
+) -> _Result:
+    """What :func:`sparse3d.sparse.native.matching.matching` gives; ``near`` (M, K) without the true keys."""
+    loss, share, grad = _logit_gradient(queries, keys, scale, true_key, true_place, key_place, coordinate_weight, near)
+    if not gradients:
+        return loss, share, ()
+    with torch.autocast(queries.device.type, enabled=False):
+        grad_queries, grad_keys = grad @ keys, (grad.t() @ queries).mul_(scale)
+    grad_scale = (queries * grad_queries).sum()
+    return loss, share, (grad_queries.mul_(scale), grad_keys, grad_scale)
+
+
+def _logit_gradient(
+    queries: Tensor,
+    keys: Tensor,
+    scale: Tensor,
+    true_key: Tensor,
+    true_place: Tensor,
+    key_place: Tensor,
+    coordinate_weight: float,
+    near: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Loss, share of right answers, and the gradient by the logits (M, K); ``near`` without the true keys."""
     count = len(queries)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparse3d.losses.consistency import closer_than, coordinate_regression_loss, info_nce_loss, matching_loss
+from sparse3d.losses.consistency import coordinate_regression_loss, info_nce_loss, matching_loss
 from sparse3d.models.pretrain_net import PretrainOutput
 from sparse3d.types import ViewBatch
 
@@ -66,8 +66,6 @@ class ViewConsistency:
         cell2key = torch.cumsum(valid.flatten(), 0).view_as(valid) - 1
         true_key = cell2key[cells.target.unbind(1)]
         key_place = (torch.nonzero(valid) + 0.5) * self.map_stride / cells.size
-        key_xyz = xyz[valid]
-        near = closer_than(key_xyz[true_key], key_xyz, self.near) if self.near > 0 else None
         return matching_loss(
             queries,
             candidates[valid],
@@ -75,8 +73,9 @@ class ViewConsistency:
             cells.place,
             key_place,
             output.match_scale,
-            near,
-            self.coordinate_weight,
+            coordinate_weight=self.coordinate_weight,
+            key_xyz=xyz[valid],
+            near_distance=self.near,
         )
 
 

@@ -45,6 +45,11 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sparse3d_batch_norm": (None, [_pointer] * 6 + [_double, _int, _long] + [_int] * 2),
     "sparse3d_batch_norm_gradient_sums": (None, [_pointer] * 8 + [_double, _int, _long] + [_int] * 2),
     "sparse3d_batch_norm_gradient": (None, [_pointer] * 8 + [_double] * 2 + [_int, _long] + [_int] * 2),
+    "sparse3d_match_floats": (_long, [_long] * 2 + [_int] * 3),
+    "sparse3d_match": (
+        None,
+        [_pointer] * 2 + [_double] + [_pointer] * 4 + [_double] * 2 + [_pointer] * 5 + [_long] * 2 + [_int] * 2,
+    ),
     "sparse3d_pool_rows": (_pointer, [_long] * 2),
     "sparse3d_pool_used": (_long, []),
     "sparse3d_pool_kept": (_long, []),
