@@ -10,7 +10,7 @@ from sparse3d.data.scannet.split_lists import limited_scenes
 from sparse3d.data.scene_sources import LabelledScene
 from sparse3d.data.sunrgbd import CLASSES, COLORS, LABELS, read_sunrgbd_frame, sunrgbd_frames, sunrgbd_root
 from sparse3d.errors import InputError
-from sparse3d.types import IGNORE, Boxes
+from sparse3d.types import IGNORE
 
 SUNRGBD10 = ClassList("sunrgbd10", "sunrgbd", CLASSES, tuple(range(len(CLASSES))), COLORS)
 
@@ -61,7 +61,6 @@ class SunRgbdFrames:
 
     def load(self, index: int) -> LabelledScene:
         frame = read_sunrgbd_frame(self.root, self._names[index], self.labels)
-        boxes = Boxes(frame.boxes[:, :3], frame.boxes[:, 3:6], frame.boxes[:, 6], frame.semantic)
         count = len(frame.xyz)
         none = np.full(count, IGNORE, dtype=np.int64)
-        return LabelledScene(frame.name, frame.xyz, frame.rgb, none, np.full(count, -1, dtype=np.int64), boxes)
+        return LabelledScene(frame.name, frame.xyz, frame.rgb, none, np.full(count, -1, dtype=np.int64), frame.boxes)
