@@ -81,11 +81,13 @@ def scan(caster: RayCaster, views: Sequence[View], spacing: float = 0.02) -> Sca
     kept, faces = _merged(surface, faces, MERGED * spacing)
     weight = gathered.weight[kept, None]
     facing = np.where(gathered.facing[kept] < 0, -1.0, 1.0)
+    towards = surface.normals[kept] * facing[:, None]
+    faces = _wound_towards(surface.vertices[kept], faces, towards)
     return ScanMesh(
         vertices=surface.vertices[kept] + _smoothed(gathered.shift[kept] / weight, faces),
         exact=surface.vertices[kept],
         rgb=np.clip(np.round(gathered.color[kept] / weight), 0, 255).astype(np.uint8),
-        normals=surface.normals[kept] * facing[:, None],
+        normals=towards,
         faces=faces.astype(np.int32),
         instance=surface.instance[kept],
         part=surface.part[kept],
@@ -189,6 +191,13 @@ def _reached(caster: RayCaster, xyz: np.ndarray, eye: np.ndarray) -> np.ndarray:
     way = xyz - eye
     _, distance = caster.cast(eye, way)
     return distance > 1 - BEFORE / np.linalg.norm(way, axis=1)
+
+
+def _wound_towards(vertices: np.ndarray, faces: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    """``faces`` wound so that they face the side that ``towards`` (V, 3) points to: the scanner's, as in any scan."""
+    a, b, c = np.moveaxis(vertices[faces], 1, 0)
+    away = (np.cross(b - a, c - a) * towards[faces].sum(axis=1)).sum(axis=1) < 0
+    return np.where(away[:, None], faces[:, [0, 2, 1]], faces)
 
 
 def _smoothed(values: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -184,13 +184,19 @@ def test_what_no_frame_looks_at_is_absent() -> None:
 
 
 def test_vertices_move_with_the_depth_error_along_the_rays() -> None:
-    caster, views = views_of(room_of_boxes(0), poses=POSES[:1], error=0.01)
+    caster, views = views_of(room_of_boxes(0), poses=POSES[:1], error=0.003)
     result = scan(caster, views, 0.05)
     shift = result.vertices - result.exact
-    np.testing.assert_allclose(shift @ POSES[0][:3, 2], 0.01, atol=1e-5)
+    np.testing.assert_allclose(shift @ POSES[0][:3, 2], 0.003, atol=1e-5)
     rays = result.exact - POSES[0][:3, 3]
     across = np.linalg.norm(np.cross(shift, rays / np.linalg.norm(rays, axis=1, keepdims=True)), axis=1)
     assert across.max() < 0.001  # neighbours' errors are averaged
+
+
+def test_no_vertex_ends_farther_off_than_fusion_leaves_it() -> None:
+    caster, views = views_of(room_of_boxes(0), poses=POSES[:1], error=0.03)
+    result = scan(caster, views, 0.05)
+    assert np.linalg.norm(result.vertices - result.exact, axis=1).max() < 0.00501
 
 
 def test_readings_that_are_missing_or_far_off_show_nothing() -> None:
@@ -214,6 +220,15 @@ def test_normals_look_into_the_room() -> None:
     assert (result.normals[floor, 2] > 0.9).mean() > 0.98
     left = result.instance == 5  # the wall at x = 0
     assert left.any() and (result.normals[left, 0] > 0.9).mean() > 0.98
+
+
+def test_triangles_are_wound_towards_the_scanner() -> None:
+    _, views, found = scanned()
+    a, b, c = np.moveaxis(found.vertices[found.faces], 1, 0)
+    normal, middle = np.cross(b - a, c - a), (a + b + c) / 3
+    eyes = np.stack([view.T_room_cam[:3, 3] for view in views])
+    faced = ((eyes[:, None] - middle) * normal).sum(axis=2) > 0  # (views, F)
+    assert faced.any(axis=0).mean() > 0.999
 
 
 def test_the_share_that_was_seen_is_between_nothing_and_all() -> None:
