@@ -1,4 +1,4 @@
-"""Augmentations of labelled scenes: rows stay, equal seeds give equal bytes, points are bent softly, colours in range."""
+"""Augmentations of labelled scenes: rows stay, seeds repeat, points bend softly, colours are in range."""
 
 from __future__ import annotations
 
