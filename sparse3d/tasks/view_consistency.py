@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +27,9 @@ class ViewConsistency:
 
     def __call__(self, output: PretrainOutput, batch: ViewBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the items and the ordered pairs of views; a pair without a match counts zero."""
-        results = [self._pair_loss(output, batch, cells) for cells in self._pairs(output, batch)]
+        # Cut into views once: the gradient of each `embeddings[item, view]` would be as large as all views together.
+        maps = () if output.embeddings is None else output.embeddings.flatten(0, 1).flatten(1, 2).unbind()
+        results = [self._pair_loss(output, maps, cells) for cells in self._pairs(output, batch)]
         shares = [share for _, share in results if share is not None]
         parts = {"match_share": torch.stack(shares).mean()} if shares else {}
         return torch.stack([loss for loss, _ in results]).mean(), parts
@@ -51,30 +53,34 @@ class ViewConsistency:
         place = (m.target_pixel[rows] + 0.5) / size
         return _PairCells(item, i, j, source[known], target[known], place[known], size)
 
-    def _pair_loss(self, output: PretrainOutput, batch: ViewBatch, cells: _PairCells) -> tuple[Tensor, Tensor | None]:
+    def _pair_loss(
+        self, output: PretrainOutput, maps: Sequence[Tensor], cells: _PairCells
+    ) -> tuple[Tensor, Tensor | None]:
+        # `maps`: the embeddings of every item's views, (h * w, d) each.
         item, i, j = cells.item, cells.i, cells.j
         if output.places is not None:
             predicted = output.places[i, j][item][:, cells.source[:, 0], cells.source[:, 1]].t()
             return coordinate_regression_loss(predicted, cells.place), None
         assert output.embeddings is not None and output.match_scale is not None
-        queries = output.embeddings[item, i][cells.source.unbind(1)]
-        candidates, xyz = output.embeddings[item, j], output.compared.xyz[item, j].movedim(0, -1)
+        views, width = output.embeddings.shape[1], output.embeddings.shape[3]
+        source, target = (place[:, 0] * width + place[:, 1] for place in (cells.source, cells.target))
+        queries = maps[item * views + i].index_select(0, source)
+        candidates, xyz = maps[item * views + j], output.compared.xyz[item, j].flatten(1).t()
         if self.form == "info_nce":
-            keys, key_xyz = candidates[cells.target.unbind(1)], xyz[cells.target.unbind(1)]
-            return info_nce_loss(queries, keys, key_xyz, self.near, 1 / output.match_scale), None
+            return info_nce_loss(queries, candidates[target], xyz[target], self.near, 1 / output.match_scale), None
         valid = output.compared.mask[item, j]
-        cell2key = torch.cumsum(valid.flatten(), 0).view_as(valid) - 1
-        true_key = cell2key[cells.target.unbind(1)]
+        key_cells = torch.nonzero(valid.flatten())[:, 0]
+        cell2key = torch.cumsum(valid.flatten(), 0) - 1
         key_place = (torch.nonzero(valid) + 0.5) * self.map_stride / cells.size
         return matching_loss(
             queries,
-            candidates[valid],
-            true_key,
+            candidates.index_select(0, key_cells),
+            cell2key[target],
             cells.place,
             key_place,
             output.match_scale,
             coordinate_weight=self.coordinate_weight,
-            key_xyz=xyz[valid],
+            key_xyz=xyz[key_cells],
             near_distance=self.near,
         )
 
