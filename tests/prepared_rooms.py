@@ -93,3 +93,19 @@ def write_prepared(root: Path, train: int = 2, val: int = 1, spacing: float = 0.
     (root / "splits" / "train.txt").write_text("\n".join(names[:train]) + "\n")
     (root / "splits" / "val.txt").write_text("\n".join(names[train:]) + "\n")
     return root
+
+
+def write_areas(root: Path) -> Path:
+    """S3DIS's layout with one small room an area: floor, wall and a table; returns the folder of the areas."""
+    for area in range(1, 7):
+        folder = root / f"Area_{area}" / "office_1" / "Annotations"
+        folder.mkdir(parents=True)
+        parts = {
+            "floor_1": sheet((0, 0, 0), (2, 2, 0), 0.1),
+            "wall_1": sheet((0, 0, 0), (2, 0, 2), 0.1),
+            "table_1": sheet((0.5, 0.5, 0), (1.0 + 0.05 * area, 1.2, 0.7), 0.1),
+        }
+        for k, (name, xyz) in enumerate(parts.items()):
+            lines = [f"{x:.3f} {y:.3f} {z:.3f} {40 + 60 * k} 120 {200 - 60 * k}" for x, y, z in xyz]
+            (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    return root

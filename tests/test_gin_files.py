@@ -12,6 +12,7 @@ import gin
 import pytest
 import torch
 from fake_scannet import write_scan, write_table
+from prepared_rooms import write_areas, write_prepared
 from synthetic_room import room_frame, write_room
 
 from sparse3d import config, run
@@ -75,10 +76,27 @@ def text_of(name: str) -> str:
     return text + "".join(text_of(included) for included in re.findall(r"""^include ['"](.+)['"]""", text, re.M))
 
 
-def required_roots(leaf: str, room: Path, prepared: Path) -> list[str]:
-    """The data roots that the leaf leaves to the command line: a recording, or prepared scenes where it splits."""
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared rooms with labels and boxes."""
+    return write_prepared(tmp_path_factory.mktemp("labelled"), train=2, val=1)
+
+
+@pytest.fixture(scope="module")
+def areas(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """S3DIS's six areas, a room each."""
+    return write_areas(tmp_path_factory.mktemp("s3dis"))
+
+
+def required_roots(leaf: str, roots: dict[str, Path]) -> list[str]:
+    """The data roots that the leaf leaves to the command line: the first kind whose mark its text has."""
     text = text_of(leaf)
-    root = prepared if 'FrameFolder.split = "train"' in text else room
+    kinds = {
+        "@train/S3disAreas()": "areas",
+        "@train/PreparedSplit()": "labelled",
+        'FrameFolder.split = "train"': "prepared",
+    }
+    root = roots[next((kind for mark, kind in kinds.items() if mark in text), "room")]
     return [f"{name} = {str(root)!r}" for name in re.findall(r"^(\w+) = %gin.REQUIRED", text, re.M)]
 
 
@@ -97,8 +115,9 @@ def test_a_leaf_is_short_and_says_what_it_is_for(leaf: str) -> None:
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
-def test_it_trains(leaf: str, room: Path, prepared: Path, tmp_path: Path) -> None:
-    roots = required_roots(leaf, room, prepared)
+def test_it_trains(leaf: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    kinds = ("room", "prepared", "labelled", "areas")
+    roots = required_roots(leaf, {kind: request.getfixturevalue(kind) for kind in kinds})
     config.load_config([leaf], roots)
     text = config.config_text()
     small = [f"{name} = {value}" for name, value in SMALL.items() if f"\n{name} = " in f"\n{text}"]
