@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "rooms": {"types", "geometry", "data"},
     "rooms_check": {"types", "geometry", "data", "metrics"},
     "preparation": {"types", "geometry", "data"},
-    "prediction": {"types", "data", "models", "sparse", "tasks", "training", "visualize", "config", "run"},
+    "inspection": {"types", "geometry", "data", "visualize", "preparation", "training.checkpoint"},
+    "prediction": {"types", "geometry", "data", "models", "sparse", "tasks", "training", "visualize", "config", "run"},
     "benchmark": {"types", "sparse", "data", "models", "visualize", "training", "run", "config"},
     "tasks": {"types", "geometry", "sparse", "data", "models", "losses", "metrics", "visualize", "training.task"},
 }

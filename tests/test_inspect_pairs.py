@@ -13,8 +13,8 @@ from PIL import Image
 
 from sparse3d.data.readers import open_frames
 from sparse3d.errors import InputError
-from sparse3d.inspect_page import PAGE, REPORT, inspect_folder, parse_size, terminal_table
-from sparse3d.inspect_pairs import SUSPICIOUS, PairOptions, depth_residuals, inspect_scene, measure_pair
+from sparse3d.inspection.pairs import SUSPICIOUS, PairOptions, depth_residuals, inspect_scene, measure_pair
+from sparse3d.inspection.pairs_page import PAGE, REPORT, inspect_folder, parse_size, terminal_table
 from sparse3d.types import Camera
 
 TOOL = Path(__file__).parents[1] / "tools" / "inspect_pairs.py"

@@ -18,8 +18,8 @@ from PIL import Image
 from sparse3d.data.prepared import prepared_scenes
 from sparse3d.errors import InputError
 from sparse3d.geometry import transform_points
-from sparse3d.inspect_scene import load_scene
-from sparse3d.inspect_scene_page import PAGE, class_table, facts, inspect_scene, object_table
+from sparse3d.inspection.scene import load_scene
+from sparse3d.inspection.scene_page import PAGE, class_table, facts, inspect_scene, object_table
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.runner import Job, prepare
 

@@ -12,8 +12,8 @@ with the pictures included; what the scene lacks is said there.
 from __future__ import annotations
 
 from sparse3d.cli import run_tool, tool_parser
-from sparse3d.inspect_page import parse_size
-from sparse3d.inspect_scene_page import inspect_scene, print_scene
+from sparse3d.inspection.pairs_page import parse_size
+from sparse3d.inspection.scene_page import inspect_scene, print_scene
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The page, the JSON report and the table of :mod:`sparse3d.inspect_pairs`."""
+"""The page, the JSON report and the table of :mod:`sparse3d.inspection.pairs`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from sparse3d.data.readers import REASONS, open_scenes
 from sparse3d.data.view_sets import match_frames
 from sparse3d.errors import InputError
-from sparse3d.inspect_pairs import InspectedScene, PairOptions, SceneFigures, inspect_scene
+from sparse3d.inspection.pairs import InspectedScene, PairOptions, SceneFigures, inspect_scene
 from sparse3d.training.checkpoint import write_file
 from sparse3d.visualize.charts import histogram_picture
 from sparse3d.visualize.maps import overlap_matrix_picture

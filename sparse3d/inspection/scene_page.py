@@ -1,4 +1,4 @@
-"""The pictures and the page of :mod:`sparse3d.inspect_scene`."""
+"""The pictures and the page of :mod:`sparse3d.inspection.scene`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from sparse3d.data.scannet.classes import SCANNET20
 from sparse3d.geometry.projection import has_reading
-from sparse3d.inspect_scene import load_scene
-from sparse3d.inspect_scene_parts import SHELL, LookedAtScene, Surface
+from sparse3d.inspection.scene import load_scene
+from sparse3d.inspection.scene_parts import SHELL, LookedAtScene, Surface
 from sparse3d.preparation.files import write_file
 from sparse3d.types import IGNORE
 from sparse3d.visualize.box_lines import draw_boxes, draw_path, draw_scale
@@ -68,7 +68,7 @@ def inspect_scene(
     """Draw the scene at ``path``; writes PNG pictures and ``scene.html`` (pictures included) into ``out``.
 
     Args:
-        path: as :func:`~sparse3d.inspect_scene.load_scene` takes it.
+        path: as :func:`~sparse3d.inspection.scene.load_scene` takes it.
         out: folder; made when it is not there.
         frames: how many frames are shown.
         size: (H, W) of the views of the scene, pixels.

@@ -12,7 +12,7 @@ from sparse3d.data import sunrgbd
 from sparse3d.data.readers import FrameSource
 from sparse3d.geometry import transform_points, unproject_depth
 from sparse3d.geometry.projection import has_reading
-from sparse3d.inspect_scene_labels import FrameLabels
+from sparse3d.inspection.frame_labels import FrameLabels
 from sparse3d.types import Boxes
 from sparse3d.visualize.surfaces import faces_towards, point_spacing, vertex_normals
 

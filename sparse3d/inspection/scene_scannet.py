@@ -1,4 +1,4 @@
-"""Scans in ScanNet's files, rooms among them, and what preparation made of them, for :mod:`sparse3d.inspect_scene`."""
+"""Scans in ScanNet's files, rooms among them, and what preparation made of them, for :mod:`.scene`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sparse3d.data.scannet.classes import SCANNET20
 from sparse3d.data.scannet.label_table import LabelTable, find_label_table, read_label_table
 from sparse3d.data.scannet.scene_files import SceneFiles, find_scenes
 from sparse3d.geometry import transform_points
-from sparse3d.inspect_scene_labels import FrameLabels
-from sparse3d.inspect_scene_parts import (
+from sparse3d.inspection.frame_labels import FrameLabels
+from sparse3d.inspection.scene_parts import (
     OTHER,
     OTHER_COLOR,
     LookedAtScene,

@@ -1,6 +1,6 @@
 """Looks at RGB-D recordings as pre-training would use them: frames kept, overlaps, and whether depth and poses agree.
 
-Figures go into plain data classes, which become ``report.json``; :mod:`sparse3d.inspect_page` makes the page of them.
+Figures go into plain data classes, which become ``report.json``; :mod:`.pairs_page` makes the page of them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Scenes are recognised by their files: one that ``tools/prepare.py`` wrote, a ScanNet scan (or a room made by
 ``tools/make_rooms.py``), an S3DIS room, a SUN RGB-D frame, or any recording that :mod:`sparse3d.data.readers` know.
-What a scene lacks is said in ``notes``. :mod:`sparse3d.inspect_scene_page` draws it.
+What a scene lacks is said in ``notes``. :mod:`sparse3d.inspection.scene_page` draws it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sparse3d.data.prepared import SCENE
 from sparse3d.data.readers import open_frames
 from sparse3d.errors import InputError
 from sparse3d.geometry import points_in_boxes
-from sparse3d.inspect_scene_parts import (
+from sparse3d.inspection.scene_parts import (
     OTHER,
     OTHER_COLOR,
     LookedAtScene,
@@ -27,7 +27,7 @@ from sparse3d.inspect_scene_parts import (
     add_cloud,
     add_frames,
 )
-from sparse3d.inspect_scene_scannet import load_prepared, load_scan, scannet_files
+from sparse3d.inspection.scene_scannet import load_prepared, load_scan, scannet_files
 from sparse3d.visualize.surfaces import point_normals, point_spacing
 
 _WALLS = ("ceiling", "wall", "beam", "column", "window", "door", "board")  # of S3DIS, looked through from outside
