@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +15,14 @@ from sparse3d.data.scene_sources import LabelledScene, SceneSource
 from sparse3d.types import IGNORE
 from sparse3d.visualize.class_colors import NONE, distinct_colors, legend, palette_colors
 from sparse3d.visualize.layout import side_by_side, stacked
-from sparse3d.visualize.scene_views import SeenPoints, around, see_points
-from sparse3d.visualize.surfaces import point_spacing, vertex_normals
+from sparse3d.visualize.scene_views import SeenPoints, around, see_mesh, see_points
+from sparse3d.visualize.surfaces import point_normals, point_spacing
 
 if TYPE_CHECKING:
     from sparse3d.tasks.segmentation import SegmentationTask
 
 RIGHT, WRONG = (120, 190, 120), (215, 48, 39)
+MOST_POINTS = 200_000  # of a cloud without faces that are drawn
 SIZE = (420, 560)  # of one view, pixels
 
 
@@ -50,9 +52,13 @@ def scene_pictures(
 def scene_picture(scene: LabelledScene, labels: np.ndarray, classes: ClassList) -> np.ndarray:
     """Colour, truth, prediction and error from one corner, over a legend of the classes that occur; (H, W, 3) uint8."""
     palette = class_palette(classes)
+    if scene.faces is None and len(scene) > MOST_POINTS:
+        some = np.linspace(0, len(scene) - 1, MOST_POINTS).astype(np.int64)
+        parts = {name: getattr(scene, name)[some] for name in ("xyz", "rgb", "semantic", "instance")}
+        scene, labels = replace(scene, **parts), labels[some]
     seen = _seen(scene)
     panels = {
-        "colour": scene.rgb,
+        "colour": np.round(scene.rgb * 255).astype(np.uint8),
         "truth": palette_colors(scene.semantic, palette),
         "prediction": palette_colors(labels, palette),
         "error": error_colors(scene.semantic, labels),
@@ -75,10 +81,11 @@ def error_colors(truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _seen(scene: LabelledScene) -> SeenPoints:
     view = around(scene.xyz.min(axis=0), scene.xyz.max(axis=0), turns=(-125.0,), size=SIZE)[0]
-    normals = None if scene.faces is None else vertex_normals(scene.xyz, scene.faces)
-    # What hides the room from the viewer is the back of a wall, or the ceiling's.
-    shell = None if normals is None else np.ones(len(scene), dtype=bool)
-    return see_points(scene.xyz, view, 1.3 * point_spacing(scene.xyz), normals, shell)
+    if scene.faces is not None:
+        return see_mesh(scene.xyz, scene.faces, view)  # nearer walls turn their backs, and are looked through
+    normals = point_normals(scene.xyz, scene.xyz.mean(axis=0))
+    everywhere = np.ones(len(scene), dtype=bool)
+    return see_points(scene.xyz, view, 1.3 * point_spacing(scene.xyz), normals, everywhere)
 
 
 def predicted_mesh(
