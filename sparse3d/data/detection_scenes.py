@@ -90,7 +90,7 @@ def detection_item(
         all_xyz, all_rgb = apply_all(augmentations, np.concatenate([xyz, extra]), colors, rng)
         xyz, rgb, corners = all_xyz[: len(scene)], all_rgb[: len(scene)], all_xyz[len(scene) :].reshape(corners.shape)
     boxes, instance = moved_boxes(scene.boxes, corners, xyz, scene.instance, min_box_points)
-    rows = thinned_rows(xyz, points, rng)
+    rows = thinned_rows(xyz, rgb, points, rng)
     coords, point2voxel = voxelize(xyz[rows], voxel_size)
     count = len(coords)
     cloud = VoxelCloud(
@@ -109,16 +109,19 @@ def detection_item(
     )
 
 
-def thinned_rows(xyz: np.ndarray, points: int | None, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Rows (M,) int64 of ``points`` of the points ``xyz`` (N, 3), all where there are no more.
+def thinned_rows(
+    xyz: np.ndarray, rgb: np.ndarray, points: int | None, rng: np.random.Generator | None = None
+) -> np.ndarray:
+    """Rows (M,) int64 of ``points`` of the points ``xyz``, ``rgb`` (N, 3), of all where there are no more.
 
-    Without ``rng`` they are drawn with a fixed seed from the points in the order of their coordinates.
+    Without ``rng`` they are drawn with a fixed seed from the points in the order of their coordinates, and keep an order
+    that has nothing to do with their rows: so sums over voxels are the same to the last bit.
     """
-    if points is None or len(xyz) <= points:
-        return np.arange(len(xyz))
     if rng is not None:
-        return rng.permutation(len(xyz))[:points]
-    order = np.lexsort(xyz.T[::-1])
+        return np.arange(len(xyz)) if points is None or len(xyz) <= points else rng.permutation(len(xyz))[:points]
+    order = np.lexsort((*rgb.T, *xyz.T[::-1]))
+    if points is None or len(xyz) <= points:
+        return order
     return order[np.random.default_rng(0).permutation(len(xyz))[:points]]
 
 

@@ -106,6 +106,11 @@ class VoteNetHead(nn.Module):
         self.propose = SharedMlp(
             [hidden, hidden, hidden], 2 + 3 + 2 * heading_bins + 4 * classes + classes, bn_momentum
         )
+        # A seed votes for where it is, and a proposal for the middle of its group, until they know better.
+        for last, first, count in ((self.vote.last, 0, 3), (self.propose.last, 2, 3)):
+            assert last is not None
+            nn.init.zeros_(last.weight[first : first + count])
+            nn.init.zeros_(last.bias[first : first + count])
         # Means of the training set, given once (see `set_mean_sizes`) and kept in checkpoints.
         self.mean_sizes: Tensor
         self.sizes_known: Tensor
