@@ -22,6 +22,8 @@ def registered_name(selector: str) -> str:
 
 def parameter_names(configurable: Any) -> list[str] | None:
     """Parameters that can be bound; None if it takes any (``**kwargs``)."""
+    if inspect.isclass(configurable) and inspect.unwrap(configurable.__init__) is object.__init__:
+        return []  # gin wraps object's constructor, which then seems to take anything
     parameters = inspect.signature(configurable).parameters.values()
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from gin import config as gin_config
 
-from sparse3d.config_names import nearest, registered_name
+from sparse3d.config_names import nearest, parameter_names, registered_name
 
 MACRO, CONSTANT = "gin.macro", "gin.constant"
 Node = tuple[str, str]  # scope, full selector: a configurable as called in a scope
@@ -139,7 +139,8 @@ def _misnamed(binding: Binding, referred: set[str], scopes: set[str]) -> str | N
 def _with_parameter(name: str) -> list[str]:
     found = []
     for selector, configurable in gin_config._REGISTRY.items():
-        if not selector.startswith("gin.") and gin_config._might_have_parameter(configurable.wrapper, name):
+        names = parameter_names(configurable.wrapper)
+        if not selector.startswith("gin.") and (names is None or name in names):
             found.append(selector)
     return found
 

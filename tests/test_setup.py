@@ -336,7 +336,7 @@ def test_loading_minkowski_leaves_the_interpreter_as_it_was() -> None:
 def built_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this clone, built from a copy so that nothing stale from ``build/`` gets in."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for folder in ("sparse3d", "gin", "tools"):
+    for folder in ("sparse3d", "gin", "tools", "data_splits"):
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         if (ROOT / name).exists():

@@ -24,6 +24,7 @@ from sparse3d.training.interrupt import StopRequest
 from sparse3d.training.loop import Trainer
 from sparse3d.training.random_state import deterministic_algorithms, seed_everything
 from sparse3d.training.settings import TrainSettings
+from sparse3d.training.transfer import InitSettings
 
 # Part -> the range and direction that it is made of; what is in none of them is "rest".
 _BACKBONE, _STUDENT, _HEADS, _MODEL = "backbone", "student", "heads", "model"
@@ -109,7 +110,8 @@ def _trainer(steps: int, stop: StopRequest) -> Iterator[Trainer]:
         if settings.deterministic:
             closing.enter_context(deterministic_algorithms())
         folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="sparse3d-bench-"))
-        trainer = Trainer(run.build_task(), Path(folder) / "run", settings, group, stop, config.config_text())
+        out, text = Path(folder) / "run", config.config_text()
+        trainer = Trainer(run.build_task(), out, settings, group, stop, text, InitSettings())
         closing.callback(trainer.close)
         trainer.set_up(False, config.check_all_used)
         yield trainer
