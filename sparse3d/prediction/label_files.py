@@ -1,0 +1,68 @@
+"""Classes of points as files: a coloured PLY with a label a vertex, a line a point, and what the labels mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sparse3d.errors import InputError
+from sparse3d.prediction.scan_input import Scan
+from sparse3d.training.checkpoint import write_file
+
+
+def write_label_ply(path: Path, scan: Scan, labels: np.ndarray, colors: np.ndarray) -> None:
+    """The scan in its classes' colours: binary PLY, vertices in the scan's order with an int ``label``, and faces.
+
+    Args:
+        path: the file.
+        scan: N points.
+        labels: (N,) int64, indices of the classes.
+        colors: (C, 3) uint8 of the classes.
+    """
+    kind = [("xyz", "<f4", 3), ("rgb", "u1", 3), ("label", "<i4")]
+    vertex = np.empty(len(scan), dtype=kind)
+    vertex["xyz"], vertex["rgb"], vertex["label"] = scan.xyz, colors[labels], labels
+    header = [
+        "ply", "format binary_little_endian 1.0", f"element vertex {len(vertex)}",
+        *(f"property float {axis}" for axis in "xyz"), *(f"property uchar {c}" for c in ("red", "green", "blue")),
+        "property int label",
+    ]  # fmt: skip
+    content = vertex.tobytes()
+    if scan.faces is not None:
+        face = np.empty(len(scan.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
+        face["count"], face["corners"] = 3, scan.faces
+        header += [f"element face {len(face)}", "property list uchar int vertex_indices"]
+        content += face.tobytes()
+    head = ("\n".join([*header, "end_header"]) + "\n").encode("ascii")
+    _whole(path, lambda file: file.write(head + content))
+
+
+def write_label_text(path: Path, labels: np.ndarray) -> None:
+    """A line a point, in the points' order: the index of its class."""
+    text = "\n".join(map(str, labels.tolist())) + "\n"
+    _whole(path, lambda file: file.write(text.encode("ascii")))
+
+
+def write_class_table(path: Path, names: Sequence[str], colors: np.ndarray, counts: np.ndarray, unit: str) -> None:
+    """Tab separated: index, name, red, green, blue and how many ``unit`` (points, boxes) have the class."""
+    lines = [f"index\tname\tred\tgreen\tblue\t{unit}"]
+    for k, (name, color, count) in enumerate(zip(names, colors.tolist(), counts.tolist(), strict=True)):
+        lines.append("\t".join([str(k), name, *map(str, color), str(count)]))
+    _whole(path, lambda file: file.write(("\n".join(lines) + "\n").encode()))
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """A PNG of ``image`` (H, W, 3) uint8."""
+    _whole(path, lambda file: Image.fromarray(image).save(file, format="PNG"))
+
+
+def _whole(path: Path, write: Callable[[Any], Any]) -> None:
+    try:
+        write_file(path, write)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{path}: cannot be written ({reason}): free space, or name another folder") from error

@@ -1,0 +1,111 @@
+"""What ``tools/predict.py`` does: a scan and a checkpoint in, files out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparse3d.data.box_files import write_boxes_json, write_boxes_ply
+from sparse3d.errors import InputError
+from sparse3d.prediction.label_files import write_class_table, write_label_ply, write_label_text, write_picture
+from sparse3d.prediction.model import Model, SegmentationPrediction, load
+from sparse3d.prediction.scan_input import Scan, read_scan
+from sparse3d.prediction.scan_pictures import boxes_picture, labels_picture
+from sparse3d.types import Boxes
+
+Told = Callable[[str, Path], None]
+
+
+def predict_scan(
+    scan: str | Path,
+    checkpoint: str | Path,
+    out: str | Path,
+    min_score: float = 0.2,
+    device: str = "auto",
+    tta: bool = False,
+    on_file: Told = lambda what, path: None,
+) -> dict[str, Any]:
+    """Writes what the checkpoint's network finds in a scan.
+
+    Args:
+        scan: see :func:`~sparse3d.prediction.scan_input.read_scan`.
+        checkpoint: of a segmentation or a detection.
+        out: the folder; files in it that bear the scan's name are replaced.
+        min_score: boxes with less are left out.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        tta: segmentation: average over eight turned and mirrored views.
+        on_file: called with what each file is, and its path.
+
+    Returns:
+        ``task``, ``scan``, ``checkpoint``, ``step``, ``points``, ``aligned`` (whether the files' coordinates are turned
+        to the room's axes), ``files`` by what they are, and ``found``: points or boxes by class, those that occur.
+
+    Raises:
+        InputError: a scan, checkpoint or option that cannot be used.
+    """
+    if not 0 <= min_score <= 1:
+        raise InputError(f"--min-score {min_score}: must lie in [0, 1]")
+    model = load(checkpoint, device)
+    if not model.classes:
+        raise InputError(
+            f"checkpoint {checkpoint} is of a pre-training, which has no classes: train a segmentation or a detection "
+            "from it (init.checkpoint)"
+        )
+    cloud = read_scan(scan)
+    answer = model.predict(cloud.xyz, cloud.rgb, tta)
+    files: dict[str, str] = {}
+
+    def wrote(what: str, path: Path) -> None:
+        files[what] = str(path)
+        on_file(what, path)
+
+    write = _write_labels if isinstance(answer, SegmentationPrediction) else _write_boxes
+    counts = write(Path(out) / cloud.name, cloud, model, answer, min_score, wrote)
+    found = {name: int(count) for name, count in zip(model.classes, counts, strict=True) if count}
+    return {
+        "task": model.task,
+        "scan": str(scan),
+        "checkpoint": str(checkpoint),
+        "step": model.step,
+        "points": len(cloud),
+        "aligned": cloud.aligned,
+        "files": files,
+        "found": found,
+    }
+
+
+def _beside(stem: Path, ending: str) -> Path:
+    return stem.with_name(stem.name + ending)  # a scan's own name may hold dots
+
+
+def _write_labels(stem: Path, scan: Scan, model: Model, answer: Any, min_score: float, wrote: Told) -> np.ndarray:
+    assert isinstance(answer, SegmentationPrediction)
+    labels, colors = answer.labels, model.colors
+    counts = np.bincount(labels, minlength=len(model.classes))
+    write_label_ply(_beside(stem, "_labels.ply"), scan, labels, colors)
+    wrote("points coloured by class", _beside(stem, "_labels.ply"))
+    write_label_text(_beside(stem, "_labels.txt"), labels)
+    wrote("class of each point", _beside(stem, "_labels.txt"))
+    write_class_table(_beside(stem, "_classes.tsv"), model.classes, colors, counts, "points")
+    wrote("meaning of the classes", _beside(stem, "_classes.tsv"))
+    write_picture(_beside(stem, "_labels.png"), labels_picture(scan, labels, model.classes, colors))
+    wrote("picture", _beside(stem, "_labels.png"))
+    return counts
+
+
+def _write_boxes(stem: Path, scan: Scan, model: Model, answer: Any, min_score: float, wrote: Told) -> np.ndarray:
+    assert isinstance(answer, Boxes) and answer.score is not None
+    boxes, colors = answer.select(answer.score >= min_score), model.colors
+    counts = np.bincount(boxes.label, minlength=len(model.classes))
+    write_boxes_ply(_beside(stem, "_boxes.ply"), boxes, colors[boxes.label])
+    wrote("boxes as bars", _beside(stem, "_boxes.ply"))
+    write_boxes_json(_beside(stem, "_boxes.json"), boxes, model.classes, scan.name, model.checkpoint)
+    wrote("boxes as numbers", _beside(stem, "_boxes.json"))
+    write_class_table(_beside(stem, "_classes.tsv"), model.classes, colors, counts, "boxes")
+    wrote("meaning of the classes", _beside(stem, "_classes.tsv"))
+    write_picture(_beside(stem, "_boxes.png"), boxes_picture(scan, boxes, model.classes, colors))
+    wrote("picture", _beside(stem, "_boxes.png"))
+    return counts
