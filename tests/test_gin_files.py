@@ -12,6 +12,7 @@ import gin
 import pytest
 import torch
 from fake_scannet import write_scan, write_table
+from fake_sunrgbd import write_sunrgbd
 from prepared_rooms import write_areas, write_prepared
 from synthetic_room import room_frame, write_room
 
@@ -88,11 +89,18 @@ def areas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_areas(tmp_path_factory.mktemp("s3dis"))
 
 
+@pytest.fixture(scope="module")
+def sunrgbd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three frames with turned boxes."""
+    return write_sunrgbd(tmp_path_factory.mktemp("sunrgbd"))
+
+
 def required_roots(leaf: str, roots: dict[str, Path]) -> list[str]:
     """The data roots that the leaf leaves to the command line: the first kind whose mark its text has."""
     text = text_of(leaf)
     kinds = {
         "@train/S3disAreas()": "areas",
+        "@train/SunRgbdFrames()": "sunrgbd",
         "@train/PreparedSplit()": "labelled",
         'FrameFolder.split = "train"': "prepared",
     }
@@ -116,7 +124,7 @@ def test_a_leaf_is_short_and_says_what_it_is_for(leaf: str) -> None:
 
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_it_trains(leaf: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    kinds = ("room", "prepared", "labelled", "areas")
+    kinds = ("room", "prepared", "labelled", "areas", "sunrgbd")
     roots = required_roots(leaf, {kind: request.getfixturevalue(kind) for kind in kinds})
     config.load_config([leaf], roots)
     text = config.config_text()

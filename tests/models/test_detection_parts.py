@@ -129,7 +129,7 @@ def test_what_is_not_used_is_not_trained() -> None:
         assert parameter.requires_grad == (parameter.grad is not None), name
 
 
-@pytest.mark.parametrize("strides", [(), (3,), (4, 4), (8, 4), (2, 8), (16,)])
+@pytest.mark.parametrize("strides", [(), (3,), (4, 4), (8, 4), (2, 8), (16, 32)])
 def test_strides_that_make_no_pyramid_are_refused(strides: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="each twice the one before"):
         check_strides(strides, "SparseHead.strides")

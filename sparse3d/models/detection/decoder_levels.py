@@ -53,11 +53,11 @@ def freeze_below(backbone: SRUNet, finest: int) -> None:
 
 
 def check_strides(strides: Sequence[int], option: str) -> tuple[int, ...]:
-    """``strides`` from fine to coarse, each twice the one before, finer than 16. Raises InputError otherwise."""
+    """``strides`` from fine to coarse, each twice the one before, 16 at most. Raises InputError otherwise."""
     found = tuple(strides)
     doubling = all(b == 2 * a for a, b in zip(found, found[1:], strict=False))
-    if not found or not doubling or any(s not in STRIDES[:-1] for s in found):
-        raise InputError(f"{option} = {found}: must be strides of {STRIDES[:-1]}, each twice the one before")
+    if not found or not doubling or any(s not in STRIDES for s in found):
+        raise InputError(f"{option} = {found}: must be strides of {STRIDES}, each twice the one before")
     return found
 
 

@@ -18,6 +18,7 @@ from sparse3d.models.detection.box_coding import sizes_and_yaw
 from sparse3d.models.detection.candidates import boxes_by_item
 from sparse3d.models.detection.decoder_levels import (
     COARSEST,
+    STRIDES,
     check_strides,
     decoder_levels,
     freeze_below,
@@ -86,9 +87,11 @@ class SparseHead(nn.Module):
         self.voxel_size, self.oriented, self.most_voxels = voxel_size, oriented, most_voxels
         self.score, self.most_boxes = score, most_boxes
         freeze_below(backbone, self.strides[0])
-        made = [s for s in (8, 4, 2, 1) if s >= self.strides[0]]
-        self.lateral = nn.ModuleDict({str(s): Convolution(level_channels(backbone, s), hidden, 1) for s in (16, *made)})
-        self.lateral_norm = nn.ModuleDict({str(s): BatchNorm(hidden, momentum=bn_momentum) for s in (16, *made)})
+        made = [s for s in STRIDES[:-1] if s >= self.strides[0]]
+        self.lateral = nn.ModuleDict(
+            {str(s): Convolution(level_channels(backbone, s), hidden, 1) for s in (*made, COARSEST)}
+        )
+        self.lateral_norm = nn.ModuleDict({str(s): BatchNorm(hidden, momentum=bn_momentum) for s in (*made, COARSEST)})
         self.up = nn.ModuleDict({str(s): GenerativeConvolutionTranspose(hidden, hidden, 2, stride=2) for s in made})
         self.mix = nn.ModuleDict({str(s): Convolution(hidden, hidden, 3) for s in made})
         self.mix_norm = nn.ModuleDict({str(s): BatchNorm(hidden, momentum=bn_momentum) for s in made})
@@ -105,22 +108,20 @@ class SparseHead(nn.Module):
     def forward(self, backbone: SRUNet, x: SparseTensor, xyz: Tensor) -> SparsePredictions:
         """What every cell says; ``xyz`` is not needed, as boxes are told from the cells' middles."""
         levels = decoder_levels(backbone, x, self.strides[0])
-        out = self._lateral(levels[COARSEST], COARSEST)
         parts: list[tuple[int, SparseTensor, Tensor]] = []
-        for stride in (8, 4, 2, 1):
-            if stride < self.strides[0]:
-                break
+        out = self._lateral(levels[COARSEST], COARSEST)
+        for stride in (s for s in STRIDES[::-1] if s >= self.strides[0]):
             name = str(stride)
-            joined = self._lateral(levels[stride], stride) + self.up[name](out)
-            out = self.mix_norm[name](self.mix[name](joined), relu=True)
+            if stride < COARSEST:
+                joined = self._lateral(levels[stride], stride) + self.up[name](out)
+                out = self.mix_norm[name](self.mix[name](joined), relu=True)
+            logits = None
             if stride in self.strides:
                 found = self.tower_norm[name](self.tower[name](out), relu=True)
                 logits = self.classify(found.feats)
                 parts.append((stride, found, logits))
-                if stride > self.strides[0]:
-                    out = self._pruned(out, logits)
-            elif stride > self.strides[0]:
-                out = self._pruned(out, None)
+            if stride > self.strides[0]:
+                out = self._pruned(out, logits)
         return self._predictions(parts[::-1])
 
     def detect(self, output: SparsePredictions, batch_size: int) -> list[Boxes]:
