@@ -1,0 +1,74 @@
+"""tools/evaluate.py takes a checkpoint of any task: the same figures as its run logged, from the checkpoint alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import gin
+import pytest
+from prepared_rooms import write_prepared
+
+from sparse3d import run
+from sparse3d.errors import InputError
+from sparse3d.evaluation import evaluate
+from sparse3d.evaluation_report import figures_text
+
+SMALL = [
+    "train.steps = 2", "train.batch_size = 2", "train.workers = 0", "train.device = 'cpu'", "train.eval_every = 2",
+    "train.tensorboard = False", "VOXEL_SIZE = 0.2",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_config_stays() -> Iterator[None]:
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluate")
+    root = write_prepared(folder / "prepared", train=2, val=1)
+    run.start(["segmentation/rooms.gin"], [f"DATA_ROOT = {str(root)!r}", *SMALL], folder / "run")
+    gin.clear_config()
+    return folder
+
+
+def checkpoint(trained: Path) -> Path:
+    return trained / "run" / "checkpoints" / "last.pt"
+
+
+def test_the_figures_are_those_that_the_run_logged(trained: Path) -> None:
+    figures = evaluate(checkpoint(trained))
+    lines = [json.loads(line) for line in (trained / "run" / "metrics.jsonl").read_text().splitlines()]
+    logged = {k: v for k, v in lines[-1].items() if k not in ("step", "kind", "seconds")}
+    assert lines[-1]["kind"] == "val" and {k: v for k, v in figures.items() if k != "task"} == logged
+    text = figures_text(figures)
+    assert "miou_point" in text and "wall" in text and len({len(line) for line in text.splitlines()[-3:]}) == 1
+
+
+def test_another_split_other_data_and_options_hold(trained: Path, tmp_path: Path) -> None:
+    root = write_prepared(tmp_path / "other", train=1, val=2)
+    on_train = evaluate(checkpoint(trained), split="train", data=str(root))
+    assert on_train["miou_point"] != evaluate(checkpoint(trained))["miou_point"]
+    assert "miou_tta" in evaluate(checkpoint(trained), bindings=("SegmentationTask.tta = True",))
+
+
+def test_scenes_without_labels_get_a_submission_and_no_figures(trained: Path, tmp_path: Path) -> None:
+    root = write_prepared(tmp_path / "test", train=1, val=1)
+    record = root / "scenes" / "room0001_00" / "scene.json"
+    record.write_text(record.read_text().replace('"labels": true', '"labels": false'))
+    options = {"data": str(root), "submission": str(tmp_path / "out")}
+    with pytest.raises(InputError, match="has no labels"):
+        evaluate(checkpoint(trained), **options)  # type: ignore[arg-type]
+    evaluate(checkpoint(trained), **options, bindings=("val/PreparedSplit.labelled = False",))  # type: ignore[arg-type]
+    ids = (tmp_path / "out" / "room0001_00.txt").read_text().split()
+    assert len(ids) > 100 and set(map(int, ids)) <= {*range(1, 13), 14, 16, 24, 28, 33, 34, 36, 39}
+
+
+def test_options_of_other_tasks_are_refused(trained: Path) -> None:
+    for options in ({"pairs": 3}, {"frames": {"first": 1}}):
+        with pytest.raises(InputError, match="for checkpoints of a pre-training"):
+            evaluate(checkpoint(trained), **options)  # type: ignore[arg-type]
