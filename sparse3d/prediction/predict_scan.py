@@ -48,13 +48,13 @@ def predict_scan(
     """
     if not 0 <= min_score <= 1:
         raise InputError(f"--min-score {min_score}: must lie in [0, 1]")
+    cloud = read_scan(scan)
     model = load(checkpoint, device)
     if not model.classes:
         raise InputError(
             f"checkpoint {checkpoint} is of a pre-training, which has no classes: train a segmentation or a detection "
             "from it (init.checkpoint)"
         )
-    cloud = read_scan(scan)
     answer = model.predict(cloud.xyz, cloud.rgb, tta)
     files: dict[str, str] = {}
 

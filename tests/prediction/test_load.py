@@ -121,7 +121,7 @@ def test_boxes_are_those_of_the_tasks_own_evaluation(detector: Path, rooms: Path
     wanted = detect_scene(task, network, scene, torch.device("cpu"))  # type: ignore[arg-type]
     answer = sparse3d.load(detector, "cpu").predict(scene.xyz, scene.rgb)
     assert isinstance(answer, Boxes) and len(answer) == len(wanted) > 0
-    assert np.array_equal(answer.label, wanted.label)
+    assert np.array_equal(answer.label, wanted.label) and answer.score is not None and wanted.score is not None
     assert np.allclose(answer.center, wanted.center, atol=1e-4) and np.allclose(answer.score, wanted.score, atol=1e-5)
 
 
