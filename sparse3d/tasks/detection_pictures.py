@@ -38,10 +38,7 @@ def validation_pictures(
     for index in np.unique(np.linspace(0, len(names) - 1, min(task.val_pictures, len(names))).round().astype(int)):
         scene = source.load(int(index))
         found = shown_boxes(detect_scene(task, model, scene, device))
-        yield (
-            f"boxes/{scene.name}",
-            boxes_picture(scene, found, task.classes),
-        )
+        yield f"boxes/{scene.name}", boxes_picture(scene, found, task.classes)
 
 
 def boxed_mesh(
@@ -88,7 +85,7 @@ def boxes_picture(scene: LabelledScene, found: Boxes, classes: tuple[str, ...]) 
     low, high = scene.xyz.min(axis=0), scene.xyz.max(axis=0)
     shown = scene.xyz[:, 2] <= low[2] + CEILING
     seen = see_points(scene.xyz, from_above(low, high, (_HIGH, _WIDE)), point_spacing(scene.xyz), shown=shown)
-    plain = seen.painted(0.35 * scene.rgb + 0.65)
+    plain = seen.painted(np.round(255 * (0.5 * scene.rgb + 0.5)).astype(np.uint8))
     palette = distinct_colors(len(classes))
     panels = []
     for boxes in (found, truth):
