@@ -114,8 +114,8 @@ def thinned_rows(
 ) -> np.ndarray:
     """Rows (M,) int64 of ``points`` of the points ``xyz``, ``rgb`` (N, 3), of all where there are no more.
 
-    Without ``rng`` they are drawn with a fixed seed from the points in the order of their coordinates, and keep an order
-    that has nothing to do with their rows: so sums over voxels are the same to the last bit.
+    Without ``rng`` they are drawn with a fixed seed from the points in the order of their coordinates, and keep an
+    order that has nothing to do with their rows: so sums over voxels are the same to the last bit.
     """
     if rng is not None:
         return np.arange(len(xyz)) if points is None or len(xyz) <= points else rng.permutation(len(xyz))[:points]
