@@ -60,7 +60,7 @@ def _main() -> None:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    if not (width.isdecimal() and height.isdecimal()):
         raise InputError(f"--size {text} is no size; write for example 320x240")
     return int(width), int(height)
 

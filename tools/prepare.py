@@ -58,7 +58,7 @@ def _main() -> int:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise InputError(f"--size {text} is no size; write for example 320x240")
     return int(width), int(height)
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,7 +30,8 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
             f"{path}: cannot be written ({error.strerror or error}): free space, or name another folder"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # missing, or below something that is no folder
+            temporary.unlink()
 
 
 def write_json(path: Path, content: Any) -> None:

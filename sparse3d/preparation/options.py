@@ -9,6 +9,7 @@ from sparse3d.errors import InputError
 
 VOXEL_SIZE = 0.05  # of the stored overlaps, metres: what pre-training asks for
 VIDEO_SKIP = 25  # ScanNet films 30 frames a second; every 25th is what the field trains on
+LARGEST_SIDE = 4096  # pixels; a slip of the keys must not take all memory in every scene
 FEW_FRAMES = 250  # recordings of no more are no video, and kept whole
 
 
@@ -29,6 +30,8 @@ class PrepareOptions:
     def __post_init__(self) -> None:
         if min(self.size) < 1:
             raise InputError(f"--size {self.size[0]}x{self.size[1]}: both sides must be positive")
+        if max(self.size) > LARGEST_SIDE:
+            raise InputError(f"--size {self.size[0]}x{self.size[1]}: sides of more than {LARGEST_SIDE} are no frames")
         if self.frame_skip is not None and self.frame_skip < 1:
             raise InputError(f"--frame-skip {self.frame_skip}: must be at least 1 (every frame)")
         if not 1 <= self.jpeg_quality <= 100:

@@ -156,6 +156,8 @@ def _scale(plan: Plan, record: dict[str, Any], sizes: dict[str, SceneSize]) -> N
 def _free_bytes(folder: Path) -> int:
     """Of the disk that ``folder``, which need not exist, would lie on."""
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise InputError(f"{there}: is a file, where a folder is to be written: name another folder")
     return shutil.disk_usage(there).free
 
 

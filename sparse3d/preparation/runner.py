@@ -67,7 +67,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     if text is None:
         text = f"{os.environ.get('RANK', '0')}/{os.environ.get('WORLD_SIZE', '1')}"
     index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise InputError(f"--shard {text}: write i/n with i from 0 to n - 1, as in 0/4")
     return int(index), int(count)
 

@@ -282,3 +282,25 @@ def test_a_killed_worker_is_told_in_one_line_and_finished_scenes_stay(
     monkeypatch.setattr(runner, "ProcessPoolExecutor", KilledPool)
     with pytest.raises(InputError, match="a worker was killed .* fewer --workers"):
         states(source, tmp_path / "out", workers=2)
+
+
+@pytest.mark.parametrize("below", ["", "further"])
+@pytest.mark.parametrize("options", [(), ("--plan",)])
+def test_a_destination_that_is_a_file_is_one_line_and_exit_code_2(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    below: str, options: tuple[str, ...],
+) -> None:  # fmt: skip
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert run(monkeypatch, source, file / below, *options, *SMALL) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("error: ") and "file" in said and "name another folder" in said
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("size", ["100000x100000", "²x³", "0x48"])
+def test_a_size_that_is_none_costs_no_scene(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], size: str
+) -> None:
+    assert run(monkeypatch, source, tmp_path / "out", "--size", size) == 2
+    assert capsys.readouterr().err.startswith(f"error: --size {size}") and not (tmp_path / "out").exists()
