@@ -200,3 +200,13 @@ def test_real_rooms_and_frames_are_shown(shared_data: Path, tmp_path: Path) -> N
     assert frame.name == "000002" and (tmp_path / "frame" / "image_boxes.png").is_file()
     bed = next(o for o in frame.objects if o.label == "bed")
     assert (bed.points or 0) > 10_000
+
+
+def test_fewer_than_no_frames_or_a_page_below_a_file_is_an_error_in_one_line(scans: Path, tmp_path: Path) -> None:
+    scene = next(path for path in sorted(scans.rglob("*.sens"))).parent
+    with pytest.raises(InputError, match="--frames -2"):
+        inspect_scene(scene, tmp_path / "page", -2, SMALL)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file.*name another folder"):
+        inspect_scene(scene, tmp_path / "file", 1, SMALL)
+    assert not (tmp_path / "page").exists()

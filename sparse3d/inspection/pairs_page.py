@@ -207,7 +207,7 @@ def _reasons(counts: dict[str, int]) -> str:
 def parse_size(text: str) -> tuple[int, int]:
     """(width, height) of a text such as ``320x240``. Raises InputError for any other text."""
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise InputError(f"--size {text}: must be WIDTHxHEIGHT in pixels, as in 320x240")
     return int(width), int(height)
 

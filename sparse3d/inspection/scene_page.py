@@ -13,6 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from sparse3d.data.scannet.classes import SCANNET20
+from sparse3d.errors import InputError
 from sparse3d.geometry.projection import has_reading
 from sparse3d.inspection.scene import load_scene
 from sparse3d.inspection.scene_parts import SHELL, LookedAtScene, Surface
@@ -75,8 +76,10 @@ def inspect_scene(
         frame, labels: SUN RGB-D: which frame, and which version of its annotation.
 
     Raises:
-        InputError: nothing recognised, a damaged file, or ``out`` cannot be written.
+        InputError: nothing recognised, a damaged file, ``frames`` below 0, or ``out`` cannot be written.
     """
+    if frames < 0:
+        raise InputError(f"--frames {frames}: must be 0 (none is shown) or more")
     scene = load_scene(path, frame, labels)
     pictures = _Pictures(Path(out))
     sections = []
