@@ -53,8 +53,9 @@ class RoomsReport:
         return [one.name for one in self.coverage if not (one.train_rooms and one.val_rooms)]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for machines."""
-        return vars(self) | {"coverage": [vars(one) for one in self.coverage], "missing": self.missing()}
+        """Everything, for machines; null where nothing was there to be measured, as JSON has no NaN."""
+        plain = {name: None if value != value else value for name, value in vars(self).items()}
+        return plain | {"coverage": [vars(one) for one in self.coverage], "missing": self.missing()}
 
 
 def check_rooms(raw: Path, prepared: Path, color: bool = True) -> RoomsReport:
@@ -107,14 +108,18 @@ def describe(report: RoomsReport) -> str:
         f"{report.rooms} rooms; classes that train or val rooms lack: {missing}",
         f"labels read from the files that differ from the generator's: {report.wrong_labels} of {report.vertices:,} "
         f"vertices; instances: {report.wrong_objects}",
-        f"boxes of pieces seen whole with IoU > .9 to the true ones: {100 * report.good_boxes:.1f} % of "
-        f"{report.boxes_seen_whole}; of things thinner than {100 * THIN:.0f} cm: {100 * report.good_thin_boxes:.1f} % "
+        f"boxes of pieces seen whole with IoU > .9 to the true ones: {_percent(report.good_boxes, 1)} of "
+        f"{report.boxes_seen_whole}; of things thinner than {100 * THIN:.0f} cm: {_percent(report.good_thin_boxes, 1)} "
         f"of {report.thin_boxes_seen_whole}",
-        f"depth carried between overlapping frames: median residual {100 * report.residual_median:.3f} %",
+        f"depth carried between overlapping frames: median residual {_percent(report.residual_median, 3)}",
     ]
     if report.color_miou is not None:
         lines.append(f"k-NN on voxel colour alone: {100 * report.color_miou:.1f} % mIoU on the val rooms")
     return "\n".join(lines)
+
+
+def _percent(share: float, digits: int) -> str:
+    return "none" if share != share else f"{100 * share:.{digits}f} %"
 
 
 def _of_split(scenes: list[PreparedScene], prepared: Path, split: str) -> list[PreparedScene]:

@@ -74,3 +74,13 @@ def test_the_tool_explains_itself() -> None:
         [sys.executable, "tools/check_rooms.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0 and "example" in done.stdout
+
+
+def test_what_could_not_be_measured_is_null_and_none(exact: tuple[Path, Path], tmp_path: Path) -> None:
+    rooms = shutil.copytree(exact[0], tmp_path / "rooms")
+    for path in rooms.glob("scans/*/*_boxes.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"instances": []}))
+    report = check_rooms(rooms, exact[1], color=False)
+    assert report.boxes_seen_whole == 0 and "none of 0" in describe(report)
+    plain = json.loads(json.dumps(report.as_json(), allow_nan=False))  # NaN is no JSON
+    assert plain["good_boxes"] is None and plain["residual_median"] == report.residual_median
