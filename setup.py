@@ -6,7 +6,12 @@ Everything else is in pyproject.toml, which has no way to say both "find" and "a
 from setuptools import find_packages, setup
 
 setup(
-    packages=[*find_packages(include=["sparse3d", "sparse3d.*"]), "sparse3d.configs", "sparse3d.tools", "sparse3d.data_splits"],
+    packages=[
+        *find_packages(include=["sparse3d", "sparse3d.*"]),
+        "sparse3d.configs",
+        "sparse3d.tools",
+        "sparse3d.data_splits",
+    ],
     package_dir={"sparse3d.configs": "gin", "sparse3d.tools": "tools", "sparse3d.data_splits": "data_splits"},
     package_data={
         "sparse3d": ["py.typed"],
