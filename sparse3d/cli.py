@@ -35,3 +35,11 @@ def run_tool(main: Callable[[], int | None]) -> None:
         sys.stderr.close()
         code = 141
     sys.exit(code or 0)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) of a text such as ``320x240``. Raises InputError for any other text."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise InputError(f"--size {text} is no size; write for example 320x240")
+    return int(width), int(height)

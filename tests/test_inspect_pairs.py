@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sparse3d.cli import parse_size
 from sparse3d.data.readers import open_frames
 from sparse3d.errors import InputError
 from sparse3d.inspection.pairs import SUSPICIOUS, PairOptions, depth_residuals, inspect_scene, measure_pair
-from sparse3d.inspection.pairs_page import PAGE, REPORT, inspect_folder, parse_size, terminal_table
+from sparse3d.inspection.pairs_page import PAGE, REPORT, inspect_folder, terminal_table
 from sparse3d.types import Camera
 
 TOOL = Path(__file__).parents[1] / "tools" / "inspect_pairs.py"
@@ -173,7 +174,7 @@ def test_a_folder_without_recordings_is_one_line_and_exit_code_2(tmp_path: Path)
 
 @pytest.mark.parametrize("size", ["320", "0x240", "axb", "-1x2"])
 def test_a_size_that_is_none_is_named(size: str) -> None:
-    with pytest.raises(InputError, match="WIDTHxHEIGHT"):
+    with pytest.raises(InputError, match="is no size; write for example 320x240"):
         parse_size(size)
 
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sparse3d.cli import run_tool, tool_parser
+from sparse3d.cli import parse_size, run_tool, tool_parser
 from sparse3d.data.readers import open_frames
 from sparse3d.data.sens_writer import write_sens
-from sparse3d.errors import InputError
 
 
 def main() -> None:
@@ -35,7 +34,7 @@ def _main() -> None:
     parser.add_argument("--color", choices=("jpeg", "png", "raw"), default="jpeg", help="compression of the colour")
     parser.add_argument("--depth", choices=("zlib", "raw"), default="zlib", help="compression of the depth")
     arguments = parser.parse_args()
-    size = None if arguments.size is None else _size(arguments.size)
+    size = None if arguments.size is None else parse_size(arguments.size)
     source = open_frames(arguments.frames, format=arguments.format, size=size, on_fault=arguments.on_fault)
     written = write_sens(
         source,
@@ -46,13 +45,6 @@ def _main() -> None:
     )
     megabytes = arguments.sens.stat().st_size / 1e6
     print(f"{arguments.sens}: {written} frames, {megabytes:.1f} MB; {source.manifest.summary()}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise InputError(f"--size {text} is no size; write for example 320x240")
-    return int(width), int(height)
 
 
 if __name__ == "__main__":

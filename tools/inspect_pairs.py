@@ -9,9 +9,9 @@ Writes report.html (one page, pictures included) and report.json into --out, and
 
 from __future__ import annotations
 
-from sparse3d.cli import run_tool, tool_parser
+from sparse3d.cli import parse_size, run_tool, tool_parser
 from sparse3d.inspection.pairs import PairOptions
-from sparse3d.inspection.pairs_page import inspect_folder, parse_size, print_report
+from sparse3d.inspection.pairs_page import inspect_folder, print_report
 
 
 def main() -> None:

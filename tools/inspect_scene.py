@@ -11,8 +11,7 @@ with the pictures included; what the scene lacks is said there.
 
 from __future__ import annotations
 
-from sparse3d.cli import run_tool, tool_parser
-from sparse3d.inspection.pairs_page import parse_size
+from sparse3d.cli import parse_size, run_tool, tool_parser
 from sparse3d.inspection.scene_page import inspect_scene, print_scene
 
 

@@ -14,8 +14,7 @@ import json
 import sys
 from pathlib import Path
 
-from sparse3d.cli import run_tool, tool_parser
-from sparse3d.errors import InputError
+from sparse3d.cli import parse_size, run_tool, tool_parser
 from sparse3d.rooms.make_rooms import RoomsOptions, make_rooms
 from sparse3d.rooms.piece import ROOM_KINDS
 from sparse3d.rooms.recording import RecordingOptions
@@ -46,7 +45,7 @@ def _main() -> None:
     arguments = parser.parse_args()
     recording = RecordingOptions(
         frames=arguments.frames,
-        size=_size(arguments.size),
+        size=parse_size(arguments.size),
         spacing=arguments.spacing,
         noise=not arguments.no_noise,
         shadows=not arguments.no_shadows,
@@ -56,13 +55,6 @@ def _main() -> None:
         arguments.folder, arguments.scenes, options, workers=arguments.workers, progress=sys.stderr.isatty()
     )
     print(json.dumps(made.as_json(), indent=1) if arguments.json else summary_table(made))
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise InputError(f"--size {text} is no size; write for example 320x240")
-    return int(width), int(height)
 
 
 if __name__ == "__main__":

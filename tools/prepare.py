@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sparse3d.cli import run_tool, tool_parser
+from sparse3d.cli import parse_size, run_tool, tool_parser
 from sparse3d.errors import InputError
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.plan import describe_plan, make_plan
@@ -44,7 +44,7 @@ def _main() -> int:
     arguments = parser.parse_args()
     if arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers}: must be at least 1")
-    options = PrepareOptions(_size(arguments.size), arguments.frame_skip)
+    options = PrepareOptions(parse_size(arguments.size), arguments.frame_skip)
     shard = parse_shard(arguments.shard)
     job = Job(arguments.source, arguments.destination, options, arguments.splits, shard)
     if arguments.plan:
@@ -54,13 +54,6 @@ def _main() -> int:
     outcomes = prepare(job, arguments.workers)
     print(json.dumps(as_json(outcomes), indent=1) if arguments.json else report(outcomes, arguments.destination))
     return exit_code(outcomes)
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise InputError(f"--size {text} is no size; write for example 320x240")
-    return int(width), int(height)
 
 
 if __name__ == "__main__":

@@ -204,14 +204,6 @@ def _reasons(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {reason}" for reason, number in counts.items())
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(width, height) of a text such as ``320x240``. Raises InputError for any other text."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise InputError(f"--size {text}: must be WIDTHxHEIGHT in pixels, as in 320x240")
-    return int(width), int(height)
-
-
 def print_report(report: dict[str, Any], out: str | Path, as_json: bool) -> None:
     """The report on stdout: one JSON object, or the table and where the page lies."""
     if as_json:
