@@ -55,17 +55,12 @@ public:
     // The block's place is `end_of_addresses` where there is no room for it.
     Block take(size_t wanted) {
         const std::lock_guard<std::mutex> guard(mutex);
-        wanted = std::max(GRAIN, (wanted + GRAIN - 1) / GRAIN * GRAIN);
+        wanted = std::max(GRAIN, in_grains(wanted));
         if (!base && !reserve()) return {end_of_addresses, 0};
-        auto range = std::find_if(idle.begin(), idle.end(), [&](const auto& one) { return one.second.size >= wanted; });
-        if (range == idle.end()) return {end_of_addresses, 0};
-        const size_t place = range->first;
-        Range rest = range->second;
-        idle.erase(range);
-        const size_t again = std::min(rest.touched, wanted);  // pages that are there already
-        rest.size -= wanted, rest.touched -= again;
-        kept -= again;
-        if (rest.size) idle[place + wanted] = rest;
+        const auto lowest = first_fit(wanted);
+        if (lowest == idle.end()) return {end_of_addresses, 0};
+        const size_t place = lowest->first;
+        occupy(lowest, wanted);
         used += wanted;
         most = std::max(used, most - most / 65536);
         shrink();
@@ -76,9 +71,7 @@ public:
         const std::lock_guard<std::mutex> guard(mutex);
         used -= block.size;
         kept += block.size;
-        auto range = idle.emplace(block.place, Range{block.size, block.size}).first;
-        merge(range);
-        if (range != idle.begin()) merge(std::prev(range));
+        insert(block.place, {block.size, true});
         shrink();
     }
 
@@ -94,10 +87,13 @@ public:
     static constexpr size_t end_of_addresses = ~size_t(0);
 
 private:
-    struct Range {
-        size_t size, touched;  // the latter of its bytes hold pages, the lower ones first
+    struct Run {
+        size_t size;
+        bool touched;  // whether its addresses hold pages
     };
+    using Runs = std::map<size_t, Run>;  // by place; neighbours differ in `touched` or do not touch
     static constexpr size_t GRAIN = 1 << 16;
+    static size_t in_grains(size_t bytes) { return (bytes + GRAIN - 1) / GRAIN * GRAIN; }
 
     // Addresses alone cost nothing: as many as the machine has memory, fewer where the user may not have so many.
     bool reserve() {
@@ -107,33 +103,70 @@ private:
             void* found = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
             if (found == MAP_FAILED) continue;
             base = static_cast<char*>(found);
-            idle[0] = {size, 0};
+            idle[0] = {size, false};
             return true;
         }
         refused = true;
         return false;
     }
 
-    // Makes a range and its right neighbour one, if they touch.
-    void merge(std::map<size_t, Range>::iterator left) {
-        const auto right = std::next(left);
-        if (right == idle.end() || left->first + left->second.size != right->first) return;
-        left->second.size += right->second.size;
-        left->second.touched += right->second.touched;
-        idle.erase(right);
+    // The lowest run from which on `wanted` bytes are idle, through runs that follow each other.
+    Runs::iterator first_fit(size_t wanted) {
+        auto first = idle.begin();
+        size_t end = 0;
+        for (auto run = first; run != idle.end(); run++) {
+            if (run->first != end) first = run;
+            end = run->first + run->second.size;
+            if (end - first->first >= wanted) return first;
+        }
+        return idle.end();
     }
 
-    // Gives the pages of the highest idle ranges back to the system until no more are held than at the worst time.
-    void shrink() {
-        for (auto range = idle.rbegin(); range != idle.rend() && used + kept > most; range++) {
-            if (!range->second.touched) continue;
-            madvise(base + range->first, range->second.size, MADV_DONTNEED);
-            kept -= range->second.touched;
-            range->second.touched = 0;
+    void occupy(Runs::iterator run, size_t wanted) {
+        while (wanted) {
+            const auto [place, one] = *run;
+            const size_t part = std::min(wanted, one.size);
+            run = idle.erase(run);
+            if (one.touched) kept -= part;
+            if (part < one.size) idle[place + part] = {one.size - part, one.touched};
+            wanted -= part;
         }
     }
 
-    std::map<size_t, Range> idle;  // by place
+    void insert(size_t place, Run run) {
+        const auto at = idle.emplace(place, run).first;
+        merge(at);
+        if (at != idle.begin()) merge(std::prev(at));
+    }
+
+    // Makes a run and its right neighbour one, if they are alike and touch.
+    void merge(Runs::iterator left) {
+        const auto right = std::next(left);
+        if (right == idle.end() || left->first + left->second.size != right->first) return;
+        if (left->second.touched != right->second.touched) return;
+        left->second.size += right->second.size;
+        idle.erase(right);
+    }
+
+    // Gives the highest idle pages back to the system, as many as are held beyond the worst time: what is given back in vain
+    // must be found and cleared again.
+    void shrink() {
+        while (used + kept > most) {
+            auto run = std::find_if(idle.rbegin(), idle.rend(), [](const auto& one) { return one.second.touched; });
+            if (run == idle.rend()) return;
+            const size_t size = std::min(run->second.size, in_grains(used + kept - most));
+            const size_t place = run->first + run->second.size - size;
+            madvise(base + place, size, MADV_DONTNEED);
+            kept -= size;
+            if (run->second.size > size)
+                run->second.size -= size;
+            else
+                idle.erase(run->first);
+            insert(place, {size, false});
+        }
+    }
+
+    Runs idle;
     char* base = nullptr;
     bool refused = false;
 };
