@@ -108,11 +108,24 @@ class SegmentationTask:
         return self
 
     def state_dict(self) -> dict[str, Any]:
-        """The class weights."""
-        return {"class_weights": None if self.weights is None else self.weights.cpu()}
+        """The names of the classes that the network's outputs stand for, and the class weights."""
+        return {
+            "classes": list(self.class_source.classes.names),
+            "class_weights": None if self.weights is None else self.weights.cpu(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes back what :meth:`state_dict` gave."""
+        """Takes back what :meth:`state_dict` gave.
+
+        Raises:
+            InputError: the network was trained on other classes, or on the same in another order.
+        """
+        stored, here = state.get("classes"), list(self.class_source.classes.names)
+        if stored is not None and list(stored) != here:  # checkpoints of earlier versions name none
+            raise InputError(
+                f"the checkpoint's classes are not the scenes': {_difference(stored, here)}; choose scenes with the "
+                "same classes, or start a new run from it with init.checkpoint"
+            )
         weights = state["class_weights"]
         self.weights = None if weights is None else weights.to(self.device)
 
@@ -255,3 +268,10 @@ class SegmentationTask:
                 )
             return torch.tensor(list(self.given_weights), dtype=torch.float32)
         return inverse_log_weights(torch.from_numpy(data.label_counts()))
+
+
+def _difference(theirs: Sequence[str], ours: Sequence[str]) -> str:
+    if len(theirs) != len(ours):
+        return f"{len(theirs)}, not {len(ours)}"
+    k = next(k for k, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b)
+    return f"class {k} is {theirs[k]!r}, not {ours[k]!r}"

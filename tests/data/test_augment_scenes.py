@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
-from sparse3d.data.augment_scenes import AutoContrast, ColorNoise, ElasticDistortion
+from sparse3d.data.augment_scenes import AutoContrast, ColorNoise, ElasticDistortion, _between
 from sparse3d.errors import InputError
 
 ALL = [ElasticDistortion(probability=1.0), AutoContrast(1.0), ColorNoise(probability=1.0)]
@@ -54,6 +55,14 @@ def test_elastic_distortion_moves_neighbours_alike_and_by_the_size_it_says() -> 
     apart = np.abs(shift[len(xyz) :] - shift[: len(xyz)])
     assert apart.max() < 0.06  # 2 cm apart, in cells of 80 cm
     assert 0.5 * 1.6 / 9 < shift.std() < 1.5 * 1.6 / 9
+
+
+def test_a_field_is_read_linearly_between_its_cells_along_the_right_axes() -> None:
+    rng = np.random.default_rng(0)
+    field = rng.standard_normal((3, 5, 7, 9)).astype(np.float32)
+    cells = (rng.random((400, 3)) * [4, 6, 8]).astype(np.float32)
+    expected = np.stack([map_coordinates(channel, cells.T, order=1) for channel in field], axis=1)
+    np.testing.assert_allclose(_between(field, cells), expected, atol=1e-4)
 
 
 def test_auto_contrast_fills_the_range_and_keeps_a_channel_of_one_value() -> None:

@@ -13,7 +13,7 @@ import pytest
 from prepared_rooms import write_prepared
 
 from sparse3d.data.augment import RandomFlip, RandomScale, RandomShift, RandomYaw
-from sparse3d.data.crops import crop_rows
+from sparse3d.data.crops import crop_center, crop_rows
 from sparse3d.data.labelled_scenes import LabelledScenes, SceneItem, collate_scenes, make_item
 from sparse3d.data.limited_labels import keep_labelled_points
 from sparse3d.data.scene_sources import LabelledScene, PreparedSplit, SceneCache, check_scene
@@ -60,6 +60,19 @@ def test_a_crop_holds_the_nearest_points_and_no_more_than_its_budget(shape: str)
     distance = np.linalg.norm(xyz[:, :axes] - center[:axes], axis=1)
     assert distance[rows].max() <= np.delete(distance, rows).min()
     assert np.array_equal(crop_rows(xyz, center, 500, shape), np.arange(500))
+
+
+def test_pieces_around_classes_show_a_rare_class_as_often_as_any_other() -> None:
+    rng = np.random.default_rng(0)
+    xyz = rng.uniform(0, 4, (2000, 3)).astype(np.float32)
+    labels = np.where(np.arange(2000) < 10, 7, np.where(np.arange(2000) < 1500, 0, IGNORE))
+    label_at = {tuple(place): int(label) for place, label in zip(xyz.tolist(), labels, strict=True)}
+    drawn = [label_at[tuple(crop_center(xyz, labels, rng, "classes").tolist())] for _ in range(400)]
+    assert set(drawn) == {0, 7} and 150 < drawn.count(7) < 250
+    unlabelled = np.full(2000, IGNORE)
+    assert tuple(crop_center(xyz, unlabelled, rng, "classes").tolist()) in label_at
+    drawn = [label_at[tuple(crop_center(xyz, labels, rng).tolist())] for _ in range(400)]
+    assert drawn.count(7) < 20 and IGNORE in drawn
 
 
 def test_a_voxel_has_the_label_of_most_of_its_points(source: PreparedSplit) -> None:
@@ -202,7 +215,7 @@ def test_scenes_without_labels_are_refused_unless_one_asks_for_them(tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "said"),
     [({"voxel_size": 0.0}, "voxel_size"), ({"crop_points": 0}, "crop_points"), ({"crop_shape": "cube"}, "crop_shape"),
-     ({"points": 0}, "points"), ({"repeat": 0}, "repeat")],
+     ({"crop_centers": "boxes"}, "crop_centers"), ({"points": 0}, "points"), ({"repeat": 0}, "repeat")],
 )  # fmt: skip
 def test_an_option_out_of_range_names_itself(source: PreparedSplit, options: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=rf"LabelledScenes\.{said}"):

@@ -198,6 +198,19 @@ def test_class_weights_come_from_the_labels_that_are_trained_on_and_are_kept(roo
         make_task(root, class_weights="given", given_weights=(1.0, 2.0, 3.0)).train_dataset()
 
 
+def test_a_checkpoint_says_which_classes_it_predicts_and_fits_no_others(root: Path) -> None:
+    task = make_task(root)
+    state = pickle.loads(pickle.dumps(task.state_dict()))
+    assert tuple(state["classes"]) == task.class_source.classes.names
+    task.load_state_dict(state)
+    task.load_state_dict({"class_weights": None})  # as earlier versions wrote it
+    swapped = [state["classes"][k] for k in (0, 2, 1, *range(3, 20))]
+    with pytest.raises(InputError, match="class 1 is 'cabinet', not 'floor'"):
+        task.load_state_dict({**state, "classes": swapped})
+    with pytest.raises(InputError, match="18, not 20"):
+        task.load_state_dict({**state, "classes": state["classes"][:18]})
+
+
 @pytest.mark.parametrize(
     "options",
     [{"class_weights": "log"}, {"class_weights": "given"}, {"given_weights": (1.0,)}, {"label_smoothing": 1.0}],
