@@ -1,0 +1,1 @@
+"""Tables of pre-trainings, tasks, label fractions and seeds: what ``tools/study.py`` expands, runs and reports."""

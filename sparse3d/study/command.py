@@ -1,0 +1,142 @@
+"""What ``tools/study.py`` does: read the study, plan it, run it, report."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sparse3d import config
+from sparse3d.errors import InputError
+from sparse3d.study.expand import expand
+from sparse3d.study.jobs import Plan
+from sparse3d.study.options import Study
+from sparse3d.study.report import write_report, write_tables
+from sparse3d.study.runner import ProcessRunner, Runner
+from sparse3d.study.schedule import Estimate, Outcome, Scheduler, clock_text
+from sparse3d.study.store import Store
+from sparse3d.training.run_folder import write_text
+
+MARK = "study.gin"  # the study's config; a folder that has it is a study's
+
+
+def read_study(files: Sequence[str], bindings: Sequence[str]) -> tuple[Study, str]:
+    """The study that gin files describe, and the text of its config.
+
+    Raises:
+        InputError: a mistake in them.
+    """
+    config.load_config(files, bindings)
+    with config.configured_calls():
+        study = Study()
+    text = config.config_text()
+    config.check_all_used()
+    return study, text
+
+
+def plan_text(plan: Plan, store: Store, slots: int, only: Sequence[str]) -> str:
+    """The jobs one a line, what is done of them, and how long the rest may take."""
+    jobs = plan.for_rows(only)
+    records = {job.key: store.done(job) for job in jobs}
+    estimate = Estimate(jobs, [record for record in records.values() if record])
+    lines = []
+    for job in jobs:
+        state = "done" if records[job.key] else clock_text(estimate.seconds([job]))
+        lines.append(f"{state:>9}  {job.name:28}  {job.title}")
+    left = [job for job in jobs if not records[job.key]]
+    cells = sum(cell.row in only for cell in plan.cells)
+    seconds = estimate.seconds(left) / slots
+    lines.append(
+        f"{len(jobs)} jobs for {cells} cells, {len(left)} to do: about {clock_text(seconds)}, {slots} at a time"
+    )
+    return "\n".join([*lines, *plan.notes])
+
+
+def run_study(
+    study: Study,
+    text: str,
+    out: Path,
+    resume: bool = False,
+    most: int | None = None,
+    only: Sequence[str] = (),
+    slots: int = 1,
+    threads: int | None = None,
+    report_only: bool = False,
+    runner: Runner | None = None,
+) -> int:
+    """Runs what is not done yet and writes the report; returns the exit code.
+
+    Args:
+        study: its options.
+        text: its config, kept beside the results.
+        out: the study's folder.
+        resume: ``out`` may hold a study already.
+        most: at most so many label sets and seeds.
+        only: rows to run; none means all. The report has all.
+        slots: jobs at a time.
+        threads: of each; None shares the machine's cores among them.
+        report_only: run nothing.
+        runner: starts jobs; None starts processes.
+
+    Raises:
+        InputError: a folder that is in use or not a study's, or an unknown row.
+    """
+    rows = [study.row(name).name for name in only] or [row.name for row in study.rows]
+    _check_folder(out, resume or report_only, report_only)
+    plan = expand(study, most)
+    store = Store(out, study.keep_checkpoints)
+    if report_only:
+        write_report(study, plan, store)
+        return 0
+    out.mkdir(parents=True, exist_ok=True)
+    with _locked(out) as lock:
+        write_text(out / MARK, text)
+        runner = runner or ProcessRunner(threads or max(1, (os.cpu_count() or 1) // slots), lock)
+        scheduler = Scheduler(store, runner, slots, _say, lambda job: write_tables(study, plan, store))
+        for note in plan.notes:
+            _say(note)
+        outcome = scheduler.run(plan.for_rows(rows))
+        write_report(study, plan, store, outcome.failed)
+    return _farewell(outcome, plan, out)
+
+
+def _farewell(outcome: Outcome, plan: Plan, out: Path) -> int:
+    _say(f"{len(outcome.done)} jobs done now; the table is {out / 'table.md'}")
+    for key, why in outcome.failed.items():
+        _say(f"failed: {plan.jobs[key].title}: {why} (log: {plan.jobs[key].folder(out) / 'log.txt'})")
+    if outcome.blocked:
+        _say(f"{len(outcome.blocked)} jobs could not be run, as their pre-training failed")
+    if outcome.stopped:
+        _say("stopped; go on with --resume")
+        return 128 + outcome.stopped
+    return 1 if outcome.failed else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _check_folder(out: Path, resume: bool, must_exist: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; name a folder")
+    is_empty = not out.is_dir() or not any(out.iterdir())
+    if is_empty and must_exist:
+        raise InputError(f"--report-only: {out} holds no study yet")
+    if not is_empty and not (out / MARK).is_file():
+        raise InputError(f"--out {out} is not empty and holds no study ({MARK} is missing); name another folder")
+    if not is_empty and not resume:
+        raise InputError(f"--out {out} holds a study; go on with --resume, or name another folder")
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[int]:
+    """Holds the study's folder; jobs inherit the lock, so a killed study's jobs still keep others out."""
+    with (out / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"--out {out}: another study, or a job that one left behind, is at work there") from error
+        yield file.fileno()

@@ -1,0 +1,184 @@
+"""From a study's options to its plan: every job once, and the cells that wait for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sparse3d.study.fingerprints import config_of, data_of, steps_of
+from sparse3d.study.jobs import Cell, Job, Plan, Recipe, key_of
+from sparse3d.study.options import Study, StudyFinetune, StudyMatching, StudyProbe, StudyRow, StudyTask
+
+_PRETRAIN = ("train.tensorboard = False", "train.picture_every = 0")
+_FINETUNE = (*_PRETRAIN, "train.best_metric = None")
+PROTOCOLS = ("rotated", "aligned")
+
+
+def expand(study: Study, most: int | None = None) -> Plan:
+    """The plan of a study.
+
+    Args:
+        study: its options.
+        most: at most so many label sets and seeds.
+
+    Raises:
+        InputError: a config that is wrong, or data that is not there.
+    """
+    builder = _Builder(study, most)
+    for number, row in enumerate(study.rows):
+        for place, task in enumerate(study.tasks):
+            if row.does(task.name):
+                builder.add(row, number, task, place)
+        if study.costs and row.pretrain is not None:
+            builder.add_cost(row, number)
+    builder.share_random_recall()
+    jobs = dict(sorted(builder.jobs.items(), key=lambda entry: entry[1].order))
+    return Plan(jobs, builder.cells, builder.costs, builder.notes)
+
+
+class _Builder:
+    def __init__(self, study: Study, most: int | None) -> None:
+        self.study, self.most = study, most
+        self.jobs: dict[str, Job] = {}
+        self.cells: list[Cell] = []
+        self.costs: dict[str, str] = {}
+        self.notes: list[str] = []
+
+    def add(self, row: StudyRow, number: int, task: StudyTask, place: int) -> None:
+        """The cells of a row and task, with their jobs."""
+        if isinstance(task, StudyMatching):
+            self._add_matching(row, number, task, place)
+            return
+        for k, share in enumerate(task.shares):
+            if row.shares is not None and share not in row.shares:
+                continue
+            sets = min(task.label_sets[k], row.label_sets or task.label_sets[k])
+            for label_set, seed in self.study.replicates(sets, row.seeds, self.most):
+                order = (label_set, seed, place, k, number, 1)
+                if isinstance(task, StudyFinetune):
+                    job = self._finetune(row, task, k, label_set, seed, order)
+                    self.cells.append(Cell(row.name, task.name, share, label_set, seed, job.key, task.figure))
+                    continue
+                job = self._probe(row, task, k, label_set, seed, order)
+                self.cells += [
+                    Cell(row.name, kind, share, label_set, seed, job.key, "miou_point", kind) for kind in task.kinds
+                ]
+
+    def add_cost(self, row: StudyRow, number: int) -> None:
+        """The job that counts what the parts of a row's pre-training cost."""
+        assert row.pretrain is not None
+        text = config_of(row.pretrain)
+        key = key_of(kind="cost", config=text, data=data_of(self.study.pretrain_data))
+        roots = (("DATA_ROOT", self.study.pretrain_data),)
+        job = Job("cost", key, f"cost of {row.name}", row.pretrain, roots=roots, seconds=15.0, order=(1 << 30, number))
+        self.costs[row.name] = self._once(job).key
+
+    def share_random_recall(self) -> None:
+        """Rows without a pre-training get the recall of the random network that every measurement brings along."""
+        by_name = {row.name: row for row in self.study.rows}
+        made = [cell for cell in self.cells if cell.figure.endswith("_pretrained")]
+        for row in self.study.rows:
+            seen: set[tuple[str, int]] = set()
+            for cell in made if row.pretrain is None else ():
+                same = by_name[cell.row].network == row.network and (cell.task, cell.seed) not in seen
+                if same and row.does(cell.task.rpartition("_")[0]):
+                    seen.add((cell.task, cell.seed))
+                    self.cells.append(replace(cell, row=row.name, figure=cell.figure.replace("pretrained", "random")))
+
+    def _once(self, job: Job) -> Job:
+        known = self.jobs.get(job.key)
+        if known is None or job.order < known.order:
+            self.jobs[job.key] = job if known is None else replace(known, order=job.order)
+        return self.jobs[job.key]
+
+    def _pretrain(self, row: StudyRow, seed: int, order: tuple[int, ...]) -> Job | None:
+        if row.pretrain is None:
+            return None
+        recipe = Recipe(row.pretrain.files, (*_PRETRAIN, *row.pretrain.bindings))
+        text, given = config_of(recipe), (f"train.seed = {seed}",)
+        root = self.study.pretrain_data
+        key = key_of(kind="pretrain", config=text, given=given, data=data_of(root))
+        steps = steps_of(text)
+        return self._once(
+            Job(
+                "pretrain",
+                key,
+                f"pretrain {row.name}, seed {seed}",
+                recipe,
+                given,
+                roots=(("DATA_ROOT", root),),
+                steps=steps,
+                seconds=steps * row.seconds_per_step,
+                order=(*order[:-1], 0),
+            )
+        )
+
+    def _finetune(
+        self, row: StudyRow, task: StudyFinetune, k: int, label_set: int, seed: int, order: tuple[int, ...]
+    ) -> Job:
+        parent = self._pretrain(row, seed, order)
+        steps = max(1, round(task.steps[k] * row.step_factor))
+        every = -(-steps // task.evaluations)
+        own = (f"train.steps = {steps}", f"train.eval_every = {every}")
+        recipe = Recipe(task.files, (*_FINETUNE, *task.bindings, *row.network, *row.finetune, *own))
+        # Every cell of a column and (label set, seed) has the same rooms, order of rooms and start of the head.
+        given = (*_rooms(task.shares[k], label_set), f"train.seed = {1000 * seed + label_set}")
+        given += (f"init.parts = {row.parts!r}",) if parent is not None else ()
+        title = f"{task.name} {row.name}, {task.shares[k]:.3g} of the rooms, set {label_set}, seed {seed}"
+        seconds = steps * task.seconds_per_step + task.overhead
+        return self._labelled("finetune", title, recipe, given, parent, steps, seconds, order)
+
+    def _probe(self, row: StudyRow, task: StudyProbe, k: int, label_set: int, seed: int, order: tuple[int, ...]) -> Job:
+        parent = self._pretrain(row, seed, order)
+        own = (f"FeatureProbe.features = {task.features!r}", f"FeatureProbe.methods = {task.methods!r}")
+        recipe = Recipe(task.files, (*task.bindings, *row.network, *own))
+        given = (*_rooms(task.shares[k], label_set), f"FeatureProbe.seed = {label_set}")
+        # A pre-trained network does not depend on where it started once it is loaded.
+        given += ("init.parts = 'all'",) if parent is not None else (f"FeatureProbe.network_seed = {seed}",)
+        title = f"{task.name} {row.name}, {task.shares[k]:.3g} of the rooms, set {label_set}, seed {seed}"
+        return self._labelled("probe", title, recipe, given, parent, 0, task.seconds, order)
+
+    def _labelled(
+        self,
+        kind: str,
+        title: str,
+        recipe: Recipe,
+        given: tuple[str, ...],
+        parent: Job | None,
+        steps: int,
+        seconds: float,
+        order: tuple[int, ...],
+    ) -> Job:
+        root, above = self.study.data, None if parent is None else parent.key
+        key = key_of(kind=kind, config=config_of(recipe), given=given, data=data_of(root), parent=above)
+        roots = (("DATA_ROOT", root),)
+        return self._once(
+            Job(kind, key, title, recipe, given, roots, parent=above, steps=steps, seconds=seconds, order=order)
+        )
+
+    def _add_matching(self, row: StudyRow, number: int, task: StudyMatching, place: int) -> None:
+        if task.folder is None:
+            note = f"{task.name} was left out: {task.name}/StudyMatching.folder names no frames"
+            self.notes += [] if note in self.notes else [note]
+            return
+        if row.pretrain is None:
+            return
+        for seed in range(min(self.study.seeds, row.seeds or self.study.seeds, self.most or self.study.seeds)):
+            order = (0, seed, place, 0, number, 1)
+            parent = self._pretrain(row, seed, order)
+            assert parent is not None
+            key = key_of(kind="matching", parent=parent.key, options=task.arguments, data=data_of(task.folder))
+            title = f"{task.name} {row.name}, seed {seed}"
+            arguments = ("--data", task.folder, *task.arguments)
+            job = Job(
+                "matching", key, title, Recipe(()), arguments=arguments, parent=parent.key, seconds=task.seconds,
+                order=order,
+            )  # fmt: skip
+            self._once(job)
+            for protocol in PROTOCOLS:
+                figure = f"recall_{protocol}_pretrained"
+                self.cells.append(Cell(row.name, f"{task.name}_{protocol}", None, None, seed, key, figure))
+
+
+def _rooms(share: float, label_set: int) -> tuple[str, ...]:
+    """Bindings for a label set: with one ``label_set`` the rooms of a smaller share are among a larger one's."""
+    return f"train/PreparedSplit.share = {share}", f"train/PreparedSplit.share_seed = {label_set}"

@@ -1,0 +1,59 @@
+"""What determines a job besides its seeds: the text of its config, and the data it reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+from sparse3d import config
+from sparse3d.errors import InputError
+from sparse3d.study.jobs import Recipe
+
+# How a run is watched and fed, which changes none of its figures.
+IMMATERIAL = ("workers", "prefetch", "worker_start", "tensorboard", "log_every", "checkpoint_every", "picture_every")
+_IMMATERIAL = re.compile(rf"^train\.({'|'.join((*IMMATERIAL, 'keep'))}) = .*\n", re.MULTILINE)
+
+
+@cache
+def config_of(recipe: Recipe, macros: tuple[str, ...] = ("DATA_ROOT",)) -> str:
+    """The recipe's whole config, defaults of its gin files included, without paths of data.
+
+    The global gin config is replaced.
+
+    Raises:
+        InputError: a file or binding that is wrong; so a study's mistakes are found before its first job.
+    """
+    config.load_config(recipe.files, (*recipe.bindings, *(f"{name} = ''" for name in macros)))
+    return _IMMATERIAL.sub("", config.config_text())
+
+
+def steps_of(config_text: str) -> int:
+    """``train.steps`` of a config."""
+    found = re.search(r"^train\.steps = (\d+)$", config_text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+@cache
+def data_of(root: str) -> str:
+    """16 hexadecimal digits of a data root: its lists of scenes, its manifest's counts, the names in it; not its place.
+
+    Raises:
+        InputError: it is no folder.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise InputError(f"data root {root} is no folder; tools/prepare.py writes one")
+    found = hashlib.sha256()
+    for path in sorted((folder / "splits").glob("*.txt")):
+        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    listed = folder / "scenes" if (folder / "scenes").is_dir() else folder
+    found.update("\0".join(sorted(path.name for path in listed.iterdir())).encode())
+    manifest = folder / "manifest.json"
+    if manifest.is_file():
+        totals = dict(json.loads(manifest.read_text(encoding="utf-8")).get("totals", {}))
+        totals.pop("seconds", None)
+        found.update(json.dumps(totals, sort_keys=True).encode())
+    return found.hexdigest()[:16]

@@ -1,0 +1,52 @@
+"""A study's report, made anew from the jobs' results at any time: lines, tables, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparse3d.study.cost_table import cost_table
+from sparse3d.study.figures import write_figures
+from sparse3d.study.jobs import Plan
+from sparse3d.study.options import Study
+from sparse3d.study.results import Scores, as_lines, collect
+from sparse3d.study.schedule import clock_text
+from sparse3d.study.store import Store
+from sparse3d.study.tables import csv_text, task_tables
+from sparse3d.training.run_folder import write_text
+
+
+def write_tables(study: Study, plan: Plan, store: Store, failed: Mapping[str, str] | None = None) -> Scores:
+    """``results.jsonl``, ``table.md`` and ``table.csv``, each written whole."""
+    records = collect(plan, store)
+    scores = Scores(study, records)
+    write_text(store.out / "results.jsonl", as_lines(records))
+    write_text(store.out / "table.csv", csv_text(scores))
+    parts = [f"# {study.title}", _state(plan, store, records, failed or {})]
+    parts += [task_tables(study, scores)] if records else []
+    costs = cost_table(study, plan, store)
+    parts += ["### Cost", costs] if costs else []
+    write_text(store.out / "table.md", "\n\n".join(parts) + "\n")
+    return scores
+
+
+def write_report(study: Study, plan: Plan, store: Store, failed: Mapping[str, str] | None = None) -> None:
+    """:func:`write_tables`, and the figures."""
+    write_figures(study, write_tables(study, plan, store, failed), store.out / "figures")
+
+
+def _state(plan: Plan, store: Store, records: list[dict[str, Any]], failed: Mapping[str, str]) -> str:
+    done = [found for job in plan.jobs.values() if (found := store.done(job)) is not None]
+    seconds = sum(found["seconds"] for found in done)
+    lines = [
+        f"{len(records)} of {len(plan.cells)} cells, {len(done)} of {len(plan.jobs)} jobs done, "
+        f"{clock_text(seconds)} of work."
+    ]
+    commits = sorted({found["commit"] for found in done})
+    if commits:
+        mixed = " (results of several commits stand side by side)" if len(commits) > 1 else ""
+        lines.append(f"Commit: {', '.join(commits)}{mixed}. Every cell's command and config: results.jsonl.")
+    lines += [f"Failed: {plan.jobs[key].title} ({plan.jobs[key].name}): {why}" for key, why in failed.items()]
+    if strangers := store.strangers(plan.jobs):
+        lines.append(f"{strangers} job folders are of no cell of this table: they were made by another form of it.")
+    return "  \n".join([*lines, *plan.notes])

@@ -1,0 +1,170 @@
+"""The folders of a study's jobs: what is done, what was begun, and how figures are read out of a finished one.
+
+::
+
+    DIR/jobs/<kind>-<key>/job.json      what it is, and its command
+                          log.txt       what it said, all attempts
+                          run/          of a training: the run's folder
+                          figures.json  of a probe or a count of costs
+                          done.json     figures, time, command, commit; written last, so it tells that the job is done
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import sparse3d
+from sparse3d.study.jobs import JOBS, OUTPUT, RUN, Job, shown_command
+from sparse3d.training.run_folder import write_text
+
+DONE, LOG, ATTEMPTS = "done.json", "log.txt", "attempts.jsonl"
+
+
+class UnreadableResult(Exception):
+    """A job ended well but left no figures; the message says which."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The study's folder."""
+
+    out: Path
+    keep_checkpoints: bool = False
+
+    def done(self, job: Job) -> dict[str, Any] | None:
+        """What ``done.json`` of a job says, None where there is none."""
+        path = job.folder(self.out) / DONE
+        if not path.is_file():
+            return None
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return record if record.get("key") == job.key else None
+
+    def begin(self, job: Job) -> list[str]:
+        """Makes the job's folder fit for another attempt; returns the command, which resumes where it can."""
+        folder = job.folder(self.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        run = folder / RUN
+        resume = (run / "config.gin").is_file()
+        if run.exists() and not resume:
+            shutil.rmtree(run)  # it ended before its first step
+        (folder / OUTPUT).unlink(missing_ok=True)
+        command = job.command(self.out, resume)
+        about = {"kind": job.kind, "key": job.key, "title": job.title, "command": shown_command(command)}
+        write_text(folder / "job.json", json.dumps(about, indent=1) + "\n")
+        with (folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(f"$ {shown_command(command)}\n")
+        return command
+
+    def attempted(self, job: Job, seconds: float, code: int) -> None:
+        """Notes an attempt's time, so that a resumed job knows all of its own."""
+        with (job.folder(self.out) / ATTEMPTS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"seconds": round(seconds, 3), "code": code}) + "\n")
+
+    def finish(self, job: Job) -> dict[str, Any]:
+        """Writes ``done.json`` of a job that ended well, and drops what is no longer needed.
+
+        Raises:
+            UnreadableResult: its figures are not there.
+        """
+        folder = job.folder(self.out)
+        record: dict[str, Any] = {
+            "key": job.key,
+            "kind": job.kind,
+            "title": job.title,
+            "seconds": sum(attempt["seconds"] for attempt in _lines(folder / ATTEMPTS)),
+            "command": shown_command(job.command(self.out)),
+            "commit": commit(),
+            "config": str(_config_path(job, self.out).relative_to(self.out)),
+            **_figures(job, folder),
+        }
+        write_text(folder / DONE, json.dumps(record, indent=1) + "\n")
+        if job.kind == "finetune" and not self.keep_checkpoints:
+            shutil.rmtree(folder / RUN / "checkpoints", ignore_errors=True)
+        return record
+
+    def last_words(self, job: Job) -> str:
+        """The last line of a job's log that says anything."""
+        path = job.folder(self.out) / LOG
+        if not path.is_file():
+            return "it said nothing"
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 20_000))
+            lines = file.read().decode("utf-8", "replace").replace("\r", "\n").splitlines()
+        said = [line.strip() for line in lines if line.strip() and not line.startswith("$ ")]
+        return said[-1][:300] if said else "it said nothing"
+
+    def strangers(self, jobs: dict[str, Job]) -> int:
+        """How many job folders are of no job of the plan: of earlier forms of the study."""
+        known = {job.name for job in jobs.values()}
+        folder = self.out / JOBS
+        return sum(path.name not in known for path in folder.iterdir()) if folder.is_dir() else 0
+
+
+def _config_path(job: Job, out: Path) -> Path:
+    if job.kind == "matching":
+        return out / JOBS / f"pretrain-{job.parent}" / RUN / "config.gin"
+    folder = job.folder(out)
+    return folder / RUN / "config.gin" if job.kind in ("pretrain", "finetune") else folder / "config.gin"
+
+
+def _figures(job: Job, folder: Path) -> dict[str, Any]:
+    try:
+        if job.kind in ("pretrain", "finetune"):
+            return training_figures(folder / RUN / "metrics.jsonl")
+        if job.kind == "matching":
+            return {"figures": json.loads((folder / LOG).read_text(encoding="utf-8").strip().splitlines()[-1])}
+        return {"figures": json.loads((folder / OUTPUT).read_text(encoding="utf-8"))}
+    except (OSError, json.JSONDecodeError, IndexError) as error:
+        raise UnreadableResult(f"it ended well, but left no figures: {error}") from error
+
+
+def training_figures(path: Path) -> dict[str, Any]:
+    """``figures`` of the last evaluation, the ``curve`` of all of them, ``steps`` and ``seconds_per_step`` of a run.
+
+    The curve has an entry an evaluation: its step, and the figures that are of no single class.
+    """
+    records = _lines(path)
+    trained = [record for record in records if record["kind"] == "train"]
+    measured = [record for record in records if record["kind"] == "val"]
+    if not trained:
+        raise UnreadableResult(f"it ended well, but {path} names no step")
+    seconds = [record["time/step_s"] + record["time/data_s"] for record in trained]
+    curve = [{name: v for name, v in record.items() if "/" not in name and name != "kind"} for record in measured]
+    figures = {k: v for k, v in measured[-1].items() if k not in ("step", "kind", "seconds")} if measured else {}
+    losses = {k: v for k, v in trained[-1].items() if k == "loss" or k.startswith("loss/")}
+    return {
+        "figures": figures | losses,
+        "curve": curve,
+        "steps": trained[-1]["step"] + 1,
+        "seconds_per_step": statistics.median(seconds),
+    }
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """The commit of the clone that runs, with ``+`` where files differ from it; else the package's version."""
+    folder = Path(__file__).resolve().parents[2]
+    git = ["git", "-C", str(folder)]
+    try:
+        top = subprocess.run([*git, "rev-parse", "--show-toplevel", "HEAD"], capture_output=True, text=True, check=True)
+        root, name = top.stdout.split()
+        if os.path.realpath(root) != str(folder):  # installed somewhere inside another repository
+            raise FileNotFoundError(root)
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return f"version {sparse3d.__version__}"
+    return name[:12] + ("+" if changed.stdout.strip() else "")

@@ -1,0 +1,66 @@
+"""Runs a table of pre-trainings, tasks, shares of labelled rooms and seeds, and says what pre-training brings.
+
+example:
+  python tools/study.py gin/study/rooms_small.gin --set 'DATA_ROOT="prepared"' --out studies/small --plan
+  python tools/study.py gin/study/rooms_small.gin --set 'DATA_ROOT="prepared"' --out studies/small --jobs 2
+  python tools/study.py gin/study/rooms_small.gin --set 'DATA_ROOT="prepared"' --out studies/small --jobs 2 --resume
+  python tools/study.py gin/study/rooms.gin --set 'DATA_ROOT="prepared"' --out studies/full --only scratch --only mvnet
+
+Every job is a process of its own, the same as tools/train.py, tools/probe.py or tools/evaluate.py. One that is done is
+never run again, also when the table grows; one that fails is named, and the others go on. Ctrl-C or SIGTERM lets
+jobs finish their step; --resume goes on. What it writes: docs/study.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sparse3d.cli import run_tool, tool_parser
+from sparse3d.errors import InputError
+from sparse3d.study.command import plan_text, read_study, run_study
+from sparse3d.study.expand import expand
+from sparse3d.study.store import Store
+
+
+def main() -> None:
+    """The command's entry; ends the process with its exit code."""
+    run_tool(_main)
+
+
+def _main() -> int:
+    parser = tool_parser(__doc__)
+    parser.add_argument("config", nargs="+", help="gin file of a study; later ones override")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the study: jobs, results, table, figures")
+    parser.add_argument("--set", dest="bindings", action="append", default=[], metavar="BINDING", help="a gin binding")
+    parser.add_argument("--seeds", type=int, metavar="N", help="at most so many label sets, and pre-training seeds")
+    parser.add_argument("--only", action="append", default=[], metavar="ROW", help="run this row; may be repeated")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="jobs at a time (default: 1)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of each job (default: the cores, shared)")
+    parser.add_argument("--resume", action="store_true", help="go on with the study in --out")
+    parser.add_argument("--plan", action="store_true", help="print the jobs and how long they may take; run nothing")
+    parser.add_argument("--report-only", action="store_true", help="write table and figures anew; run nothing")
+    options = parser.parse_args()
+    for name in ("seeds", "jobs", "threads"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} {value}: must be at least 1")
+    study, text = read_study(options.config, options.bindings)
+    if options.plan:
+        rows = [study.row(name).name for name in options.only] or [row.name for row in study.rows]
+        print(plan_text(expand(study, options.seeds), Store(options.out), options.jobs, rows))
+        return 0
+    return run_study(
+        study,
+        text,
+        options.out,
+        options.resume,
+        options.seeds,
+        options.only,
+        options.jobs,
+        options.threads,
+        options.report_only,
+    )
+
+
+if __name__ == "__main__":
+    main()
