@@ -22,7 +22,9 @@ from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.runner import Job, prepare
 
 GIN = packaged_gin_dir()
-LEAVES = sorted(path.relative_to(GIN).as_posix() for path in GIN.rglob("*.gin") if path.parent != GIN / "base")
+# Studies and probes train nothing themselves: tests/study and tests/probing run theirs.
+OTHERS = (GIN / "base", GIN / "study", GIN / "probe")
+LEAVES = sorted(path.relative_to(GIN).as_posix() for path in GIN.rglob("*.gin") if path.parent not in OTHERS)
 MOST_LINES = 15
 # What makes a run small; each is given where the config has such a value. Everything else is as shipped.
 SMALL = {
