@@ -7,6 +7,7 @@ triple appears exactly once.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor
 
 from sparse3d.sparse.coordinates import COORD_BITS, MARGIN, CoordinateSet, Triple, pack
+
+Neighbours = Callable[[CoordinateSet, CoordinateSet, Tensor, Triple], Tensor]  # see `neighbours`
 
 _TABLE_CELLS = 1 << 24  # of a look-up table over the bounding box: 64 MiB
 
@@ -115,7 +118,11 @@ class KernelMap:
 
 
 def build_kernel_map(
-    source: CoordinateSet, target: CoordinateSet, region: KernelRegion, unit: Triple = (1, 1, 1)
+    source: CoordinateSet,
+    target: CoordinateSet,
+    region: KernelRegion,
+    unit: Triple = (1, 1, 1),
+    find: Neighbours | None = None,
 ) -> KernelMap:
     """Map with ``in = out + offset * unit`` for every offset of the kernel.
 
@@ -123,6 +130,7 @@ def build_kernel_map(
         source: the input voxels.
         target: the output voxels.
         unit: tensor stride of the input, of which all coordinates are multiples.
+        find: by default :func:`neighbours`.
 
     Raises:
         ValueError: for a kernel that reaches further than the coordinates leave room for, or more voxels than an
@@ -131,9 +139,7 @@ def build_kernel_map(
     if max(len(source), len(target)) >= 2**31:
         raise ValueError(f"{max(len(source), len(target))} voxels in one batch: fewer than 2^31 are possible")
     offsets = spaced_offsets(region, unit).to(target.coords.device)
-    rows = _neighbours_by_table(source, target, offsets, unit)
-    if rows is None:
-        rows = _neighbours_by_search(source, target, offsets)
+    rows = (find or neighbours)(source, target, offsets, unit)
     symmetric = source is target and region.symmetric
     return KernelMap(rows, len(source), region.volume // 2 if symmetric else None)
 
@@ -152,8 +158,20 @@ def spaced_offsets(region: KernelRegion, unit: Triple) -> Tensor:
     return offsets
 
 
+def neighbours(source: CoordinateSet, target: CoordinateSet, offsets: Tensor, unit: Triple) -> Tensor:
+    """Source row at every target voxel plus every offset, (K, N_out) int32, -1 = none.
+
+    Args:
+        offsets: (K, 3) int64, of :func:`spaced_offsets`.
+        unit: what all coordinates and offsets are multiples of.
+    """
+    box = table_box(source, target, offsets, unit)
+    if box is None:
+        return _neighbours_by_search(source, target, offsets)
+    return _neighbours_by_table(source, target, offsets, box)
+
+
 def _neighbours_by_search(source: CoordinateSet, target: CoordinateSet, offsets: Tensor) -> Tensor:
-    """Source row at every target voxel plus every offset, (K, N_out) int32, -1 = none; by binary search."""
     weights = torch.tensor([1 << (2 * COORD_BITS), 1 << COORD_BITS, 1], device=offsets.device)
     keys, deltas = pack(target.coords), (offsets * weights).sum(dim=1)
     rows = torch.empty(len(offsets), len(target), dtype=torch.int32, device=keys.device)
@@ -162,28 +180,47 @@ def _neighbours_by_search(source: CoordinateSet, target: CoordinateSet, offsets:
     return rows
 
 
-def _neighbours_by_table(source: CoordinateSet, target: CoordinateSet, offsets: Tensor, unit: Triple) -> Tensor | None:
-    """The same by a table over the bounding box, several times faster; None where the box is too large for one."""
+@dataclass(frozen=True)
+class TableBox:
+    """The bounding box of two sets of voxels and a kernel's reach, cell by cell: a look-up table several times faster
+    than a search."""
+
+    low: Tensor  # (4,) int64, as the next two: batch index, x, y, z
+    scale: Tensor  # what coordinates are multiples of
+    place: Tensor  # how far apart neighbours along each of them lie
+    cells: int
+
+    def index(self, coords: Tensor) -> Tensor:
+        """Cell (N,) int64 of every voxel of ``coords`` (N, 4)."""
+        return (torch.div(coords - self.low, self.scale, rounding_mode="floor") * self.place).sum(dim=1)
+
+    def steps(self, offsets: Tensor) -> Tensor:
+        """How many cells further each of ``offsets`` (K, 3) leads, (K,) int64."""
+        return (torch.div(offsets, self.scale[1:], rounding_mode="floor") * self.place[1:]).sum(dim=1)
+
+
+def table_box(source: CoordinateSet, target: CoordinateSet, offsets: Tensor, unit: Triple) -> TableBox | None:
+    """The box of a table that :func:`neighbours` could use; None where it is too large for one, or empty."""
     if len(source) == 0 or len(target) == 0:
         return None
-    found, wanted = source.coords.to(torch.int64), target.coords.to(torch.int64)
-    reach = offsets.abs().amax(dim=0)
-    zero = reach.new_zeros(1)
-    low = torch.minimum(found.amin(dim=0), wanted.amin(dim=0)) - torch.cat([zero, reach])
-    high = torch.maximum(found.amax(dim=0), wanted.amax(dim=0)) + torch.cat([zero, reach])
+    reach = torch.cat([offsets.new_zeros(1), offsets.abs().amax(dim=0)])
+    low = torch.minimum(source.coords.amin(dim=0), target.coords.amin(dim=0)) - reach
+    high = torch.maximum(source.coords.amax(dim=0), target.coords.amax(dim=0)) + reach
     scale = torch.tensor([1, *unit], device=low.device)
-    extent = torch.div(high - low, scale, rounding_mode="floor") + 1
-    batches, nx, ny, nz = extent.tolist()
-    if batches * nx * ny * nz > _TABLE_CELLS:
+    extent = (torch.div(high - low, scale, rounding_mode="floor") + 1).tolist()
+    cells = math.prod(extent)
+    if cells > _TABLE_CELLS:
         return None
-    place = torch.tensor([nx * ny * nz, ny * nz, nz, 1], device=low.device)
-    cells = torch.full((batches * nx * ny * nz,), -1, dtype=torch.int32, device=low.device)
-    cells[(torch.div(found - low, scale, rounding_mode="floor") * place).sum(dim=1)] = torch.arange(
-        len(source), dtype=torch.int32, device=low.device
-    )
-    start = (torch.div(wanted - low, scale, rounding_mode="floor") * place).sum(dim=1)
-    steps = (torch.div(offsets, scale[1:], rounding_mode="floor") * place[1:]).sum(dim=1)
-    rows = torch.empty(len(offsets), len(target), dtype=torch.int32, device=low.device)
-    for slot, step in enumerate(steps):
+    place = torch.tensor([math.prod(extent[axis:]) for axis in (1, 2, 3, 4)], device=low.device)
+    return TableBox(low, scale, place, cells)
+
+
+def _neighbours_by_table(source: CoordinateSet, target: CoordinateSet, offsets: Tensor, box: TableBox) -> Tensor:
+    device = box.low.device
+    cells = torch.full((box.cells,), -1, dtype=torch.int32, device=device)
+    cells[box.index(source.coords)] = torch.arange(len(source), dtype=torch.int32, device=device)
+    start = box.index(target.coords)
+    rows = torch.empty(len(offsets), len(target), dtype=torch.int32, device=device)
+    for slot, step in enumerate(box.steps(offsets)):
         torch.index_select(cells, 0, start + step, out=rows[slot])
     return rows

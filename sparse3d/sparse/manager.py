@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sparse3d.sparse.coordinates import CoordinateSet, Triple, scaled
 from sparse3d.sparse.functional import multiplied, sparse_convolution
-from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map, spaced_offsets
+from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, Neighbours, build_kernel_map, neighbours, spaced_offsets
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class CoordinateManager:
     """
 
     backend = "torch"
+    neighbours: Neighbours = staticmethod(neighbours)  # how kernel maps find them
 
     def __init__(self, coords: Tensor, stride: Triple = (1, 1, 1), products: str = "float32") -> None:
         self.products = products
@@ -110,7 +111,8 @@ class CoordinateManager:
             return self.kernel_map(target, source, region).transposed
         name = (source, target, region)
         if name not in self._maps:
-            self._maps[name] = build_kernel_map(self._sets[source], self._sets[target], region, source.stride)
+            found, wanted = self._sets[source], self._sets[target]
+            self._maps[name] = build_kernel_map(found, wanted, region, source.stride, self.neighbours)
         return self._maps[name]
 
     def convolve(self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection) -> Tensor:

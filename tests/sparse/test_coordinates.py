@@ -15,6 +15,8 @@ from torch import Tensor
 from sparse3d.sparse import kernel_map as kernel_maps
 from sparse3d.sparse.coordinates import COORD_LIMIT, MAX_BATCH, CoordinateSet, pack, unpack
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map, spaced_offsets
+from sparse3d.sparse.native import library as native
+from sparse3d.sparse.native.neighbours import native_neighbours
 
 axis = st.integers(-7, 7)
 voxels = st.lists(st.tuples(st.integers(0, 2), axis, axis, axis), min_size=1, max_size=60, unique=True)
@@ -71,14 +73,25 @@ def test_every_triple_of_the_invariant_is_in_the_map_exactly_once(
 
 @settings(max_examples=40, deadline=None)
 @given(voxels, voxels, st.integers(1, 5), st.integers(1, 3))
-def test_the_table_and_the_search_find_the_same_neighbours(
+def test_tables_and_the_search_find_the_same_neighbours(
     source: list[tuple[int, ...]], target: list[tuple[int, ...]], kernel_size: int, stride: int
 ) -> None:
     here, there = (CoordinateSet.build(as_rows(v)).strided((stride,) * 3) for v in (source, target))
-    offsets = spaced_offsets(cube(kernel_size), (stride,) * 3)
-    table = kernel_maps._neighbours_by_table(here, there, offsets, (stride,) * 3)
-    assert table is not None
-    assert torch.equal(table, kernel_maps._neighbours_by_search(here, there, offsets))
+    unit = (stride,) * 3
+    offsets = spaced_offsets(cube(kernel_size), unit)
+    assert kernel_maps.table_box(here, there, offsets, unit) is not None
+    searched = kernel_maps._neighbours_by_search(here, there, offsets)
+    assert torch.equal(kernel_maps.neighbours(here, there, offsets, unit), searched)
+    if native.available():
+        assert torch.equal(native_neighbours(here, there, offsets, unit), searched)
+
+
+def test_where_no_table_fits_the_search_serves_every_backend() -> None:
+    far = CoordinateSet.build(torch.tensor([[0, 0, 0, 0], [0, 60_000, -60_000, 60_000]], dtype=torch.int32))
+    offsets = spaced_offsets(cube(3), (1, 1, 1))
+    assert kernel_maps.table_box(far, far, offsets, (1, 1, 1)) is None
+    rows = native_neighbours(far, far, offsets, (1, 1, 1))  # without the compiled library, too
+    assert rows[13].tolist() == [0, 1] and int((rows >= 0).sum()) == 2
 
 
 @settings(max_examples=30, deadline=None)

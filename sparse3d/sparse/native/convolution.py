@@ -14,15 +14,17 @@ from sparse3d.sparse.manager import Connection, CoordinateManager
 from sparse3d.sparse.native import library
 from sparse3d.sparse.native.concatenation import concatenate
 from sparse3d.sparse.native.memory import empty_rows
+from sparse3d.sparse.native.neighbours import native_neighbours
 from sparse3d.sparse.native.recompute import Recipe, recipe_of
 
 _MOST_ROWS = 2**31 - 1  # rows are counted in 32 bits inside
 
 
 class NativeCoordinateManager(CoordinateManager):
-    """The portable backend with compiled products; what the kernel does not do (float64, GPUs) is done by torch."""
+    """The portable backend with compiled maps and products; what they do not do (float64, GPUs) is done by torch."""
 
     backend = "native"
+    neighbours = staticmethod(native_neighbours)
 
     def convolve(self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection) -> Tensor:
         kernel_map = None if kernel.ndim == 2 else self.kernel_map(*connection)
