@@ -61,8 +61,9 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         residual = x if self.downsample is None else self.downsample(x)
-        out = self.norm1(self.conv1(x), relu=True, inplace=True)
-        return self.norm2(self.conv2(out), relu=True, residual=residual, inplace=True)
+        # Without a name of its own what is between is gone before the next is made; it matters where memory is highest.
+        out = self.conv2(self.norm1(self.conv1(x), relu=True, inplace=True))
+        return self.norm2(out, relu=True, residual=residual, inplace=True)
 
 
 @gin.configurable
@@ -136,9 +137,10 @@ class SRUNet(nn.Module):
         out = levels[-1]
         for level in range(4):
             stage, stride = level + 4, 2 ** (4 - level)
-            up = getattr(self, f"convtr{stage}p{stride}s2")(out)
-            up = getattr(self, f"bntr{stage}")(up, relu=True, inplace=True)
-            out = getattr(self, f"block{stage + 1}")(concatenate(up, levels[3 - level]))
+            up, norm = getattr(self, f"convtr{stage}p{stride}s2"), getattr(self, f"bntr{stage}")
+            out = concatenate(norm(up(out), relu=True, inplace=True), levels[3 - level])
+            for block in getattr(self, f"block{stage + 1}"):  # a call of the whole would keep its input until the end
+                out = block(out)
         return out
 
     def forward(self, x: SparseTensor) -> SparseTensor:

@@ -6,11 +6,13 @@
 // are free become one, so that a large tensor's place serves many small ones and the other way round. Pages in use and kept
 // together never exceed what was in use at the worst time, which is forgotten slowly.
 //
-// Blocks reach torch as DLPack tensors, whose deleter brings them back.
+// Blocks reach torch as DLPack tensors, whose deleter brings them back; the kernels' own scratch lies there too.
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <iterator>
 #include <map>
 #include <mutex>
@@ -19,6 +21,8 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "memory.h"
 
 namespace {
 
@@ -46,36 +50,31 @@ struct DLManagedTensor {
 constexpr int32_t CPU = 1;
 constexpr uint8_t FLOAT = 2;
 
-struct Block {
-    size_t place, size;
-};
-
 class Pool {
 public:
-    // The block's place is `end_of_addresses` where there is no room for it.
-    Block take(size_t wanted) {
+    // Null where there is no room.
+    void* take(size_t wanted) {
         const std::lock_guard<std::mutex> guard(mutex);
-        wanted = std::max(GRAIN, in_grains(wanted));
-        if (!base && !reserve()) return {end_of_addresses, 0};
+        wanted = in_grains(wanted);
+        if (!base && !reserve()) return nullptr;
         const auto lowest = first_fit(wanted);
-        if (lowest == idle.end()) return {end_of_addresses, 0};
+        if (lowest == idle.end()) return nullptr;
         const size_t place = lowest->first;
         occupy(lowest, wanted);
         used += wanted;
         most = std::max(used, most - most / 65536);
         shrink();
-        return {place, wanted};
+        return base + place;
     }
 
-    void give(Block block) {
+    void give(void* place, size_t size) {
         const std::lock_guard<std::mutex> guard(mutex);
-        used -= block.size;
-        kept += block.size;
-        insert(block.place, {block.size, true});
+        size = in_grains(size);
+        used -= size;
+        kept += size;
+        insert(static_cast<size_t>(static_cast<char*>(place) - base), {size, true});
         shrink();
     }
-
-    void* address(Block block) const { return base + block.place; }
 
     int64_t count(size_t Pool::*what) {
         const std::lock_guard<std::mutex> guard(mutex);
@@ -84,7 +83,6 @@ public:
 
     std::mutex mutex;
     size_t used = 0, kept = 0, most = 0;
-    static constexpr size_t end_of_addresses = ~size_t(0);
 
 private:
     struct Run {
@@ -93,7 +91,7 @@ private:
     };
     using Runs = std::map<size_t, Run>;  // by place; neighbours differ in `touched` or do not touch
     static constexpr size_t GRAIN = 1 << 16;
-    static size_t in_grains(size_t bytes) { return (bytes + GRAIN - 1) / GRAIN * GRAIN; }
+    static size_t in_grains(size_t bytes) { return std::max<size_t>(1, (bytes + GRAIN - 1) / GRAIN) * GRAIN; }
 
     // Addresses alone cost nothing: as many as the machine has memory, fewer where the user may not have so many.
     bool reserve() {
@@ -184,29 +182,38 @@ Pool& pool() {
 struct Rows {
     DLManagedTensor managed;
     int64_t shape[2];
-    Block block;
+    void* place;
+    size_t bytes;
 };
 
 void give_back(DLManagedTensor* managed) {
     Rows* rows = static_cast<Rows*>(managed->manager_ctx);
-    pool().give(rows->block);
+    give_kept(rows->place, rows->bytes);
     delete rows;
 }
 
 }  // namespace
 
+void* take_kept(size_t bytes) {
+    const char* told = std::getenv("SPARSE3D_KEEP_MEMORY");
+    return told && std::strcmp(told, "0") == 0 ? nullptr : pool().take(bytes);
+}
+
+void give_kept(void* place, size_t bytes) { pool().give(place, bytes); }
+
 // A DLManagedTensor of float32 [rows, columns], not cleared; null when there is no memory.
 extern "C" void* sparse3d_pool_rows(int64_t rows, int64_t columns) {
-    const Block block = pool().take(static_cast<size_t>(rows) * static_cast<size_t>(columns) * sizeof(float));
-    if (block.place == Pool::end_of_addresses) return nullptr;
+    const size_t bytes = static_cast<size_t>(rows) * static_cast<size_t>(columns) * sizeof(float);
+    void* place = take_kept(bytes);
+    if (!place) return nullptr;
     Rows* owner = new (std::nothrow) Rows;
     if (!owner) {
-        pool().give(block);
+        give_kept(place, bytes);
         return nullptr;
     }
     owner->shape[0] = rows, owner->shape[1] = columns;
-    owner->block = block;
-    owner->managed = {{pool().address(block), {CPU, 0}, 2, {FLOAT, 32, 1}, owner->shape, nullptr, 0}, owner, give_back};
+    owner->place = place, owner->bytes = bytes;
+    owner->managed = {{place, {CPU, 0}, 2, {FLOAT, 32, 1}, owner->shape, nullptr, 0}, owner, give_back};
     return &owner->managed;
 }
 

@@ -8,7 +8,6 @@ torch's own allocator.
 from __future__ import annotations
 
 import ctypes
-import os
 
 import torch
 from torch import Tensor
@@ -25,7 +24,7 @@ _new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 
 def empty_rows(rows: int, columns: int) -> Tensor:
     """An uninitialised tensor (rows, columns), float32 on the CPU."""
-    if rows * columns * 4 >= _LEAST_BYTES and os.environ.get("SPARSE3D_KEEP_MEMORY") != "0":
+    if rows * columns * 4 >= _LEAST_BYTES:
         managed = library.load().sparse3d_pool_rows(rows, columns)
         if managed:
             return from_dlpack(_new_capsule(managed, b"dltensor", None))

@@ -13,6 +13,9 @@
 #include <vector>
 
 #include <omp.h>
+
+#include "memory.h"
+
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -82,16 +85,26 @@ static inline void pair_columns(const float* from, int count, float* to) {
 #endif
 
 // An array without values, as the kernels write every element that they read; at a cache line, so that no vector lies in two.
+// Large ones lie in kept memory.
 class Buffer {
     static constexpr std::align_val_t LINE{64};
+    static constexpr size_t LARGE = 1 << 20;
+    size_t bytes;
+    void* kept;
     float* memory;
 
 public:
     explicit Buffer(int64_t floats)
-        : memory(static_cast<float*>(::operator new(static_cast<size_t>(std::max<int64_t>(floats, 1)) * sizeof(float), LINE))) {}
+        : bytes(static_cast<size_t>(std::max<int64_t>(floats, 1)) * sizeof(float)), kept(bytes < LARGE ? nullptr : take_kept(bytes)),
+          memory(static_cast<float*>(kept ? kept : ::operator new(bytes, LINE))) {}
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
-    ~Buffer() { ::operator delete(memory, LINE); }
+    ~Buffer() {
+        if (kept)
+            give_kept(kept, bytes);
+        else
+            ::operator delete(memory, LINE);
+    }
     float* data() const { return memory; }
 };
 
