@@ -47,9 +47,10 @@ class Service:
         return {**self._runner.train_step(), **self._runner.inference()}
 
     def peak_memory(self, network: str, cloud: str, state: str, training: bool) -> float | None:
-        """Megabytes that two passes take at their peak, imports and libraries not counted; None if unknown here."""
+        """Megabytes of the network and two passes at their peak, imports and libraries not counted; None if unknown."""
         peak = PeakMemory()
         self._runner.prepare(network, np.load(cloud), torch.load(state, weights_only=True))
+        peak.forget()
         for _ in range(2):
             self._runner.train_step() if training else self._runner.inference()
         return peak.megabytes()
