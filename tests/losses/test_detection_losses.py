@@ -14,7 +14,14 @@ from torch.nn import functional
 from sparse3d.errors import InputError
 from sparse3d.losses.detection_sparse import SparseDetectionLoss, assign_cells, focal_loss, levels_of_boxes
 from sparse3d.losses.detection_truth import DetectionTruth
-from sparse3d.losses.detection_votenet import DenseTruth, VoteNetLoss, boxes_of_seeds, heading_losses, vote_loss
+from sparse3d.losses.detection_votenet import (
+    DenseTruth,
+    VoteNetLoss,
+    boxes_of_seeds,
+    heading_losses,
+    overlap_with,
+    vote_loss,
+)
 
 CLASSES = 4
 
@@ -215,6 +222,29 @@ def test_perfect_votes_and_proposals_cost_next_to_nothing(bins: int) -> None:
     assert float(loss) < 1e-3, parts
     assert float(VoteNetLoss()(replace(output, vote_xyz=output.vote_xyz + 0.2), truth)[0]) > 1
     assert float(VoteNetLoss()(replace(output, center=output.center + 0.2), truth)[0]) > 1
+
+
+@pytest.mark.parametrize("bins", [1, 12])
+def test_the_loss_of_overlap_feels_what_distances_hardly_do(bins: int) -> None:
+    truth = truth_of_boxes(5, turned=bins > 1)
+    output = perfect_votes(truth, bins)
+    published, both = VoteNetLoss(), VoteNetLoss(overlap_weight=1.0)
+    assert float(both(output, truth)[1]["loss/overlap"]) < 1e-4
+    near = replace(output, center=output.center + 0.02)
+    assert float(both(near, truth)[0]) - float(both(output, truth)[0]) > 0.5
+    # At weight 0 the part is shown, and counts for nothing.
+    assert float(published(near, truth)[0]) < 0.1 < float(both(near, truth)[0])
+    with pytest.raises(InputError, match="overlap_weight"):
+        VoteNetLoss(overlap_weight=-1)
+
+
+def test_overlap_is_that_of_boxes_which_share_the_true_yaw() -> None:
+    true = torch.tensor([[[1.0, 2, 0, 2, 1, 1, 0.7], [0, 0, 0, 2, 1, 1, 0.7]]])
+    along = torch.tensor([0.7]).cos(), torch.tensor([0.7]).sin()
+    center = true[..., :3] + torch.tensor([[[0.0, 0, 0], [float(along[0]), float(along[1]), 0]]])
+    told = overlap_with(true, center, true[..., 3:6])[0]
+    # The second is moved by half its length along its own axis: IoU 1/3, less 1 / (3^2 + 1 + 1) for the middles.
+    assert told.tolist() == pytest.approx([1.0, 1 / 3 - 1 / 11], abs=1e-5)
 
 
 def test_seeds_belong_to_their_instance_or_to_the_boxes_that_hold_them() -> None:

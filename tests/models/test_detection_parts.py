@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from sparse3d.errors import InputError
 from sparse3d.models.detection.box_coding import encode_turn, sizes_and_yaw
 from sparse3d.models.detection.candidates import boxes_by_item
-from sparse3d.models.detection.decoder_levels import check_strides, decoder_levels, freeze_below, level_channels
+from sparse3d.models.detection.decoder_levels import (
+    check_strides,
+    decoder_levels,
+    first_children,
+    freeze_below,
+    level_channels,
+)
 from sparse3d.models.detection.point_groups import ball_groups, dense_rows, farthest_points, gathered
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
@@ -133,3 +139,19 @@ def test_what_is_not_used_is_not_trained() -> None:
 def test_strides_that_make_no_pyramid_are_refused(strides: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="each twice the one before"):
         check_strides(strides, "SparseHead.strides")
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_the_first_children_are_the_first_rows_that_lie_in_a_voxel(stride: int) -> None:
+    rng = np.random.default_rng(stride)
+    cells = np.unique(rng.integers(-9, 10, (400, 3)), axis=0)
+    rng.shuffle(cells)
+    coords = torch.from_numpy(np.concatenate([np.arange(len(cells))[:, None] % 2, cells], axis=1)).int()
+    x = SparseTensor.from_coords(coords, torch.zeros(len(coords), 1), 2)
+    key = x.manager.strided(x.key, (stride,) * 3) if stride > 1 else x.key
+    level = x.at(key, torch.zeros(len(x.manager.coordinates(key)), 1))
+    floors = coords.clone()
+    floors[:, 1:] = torch.div(coords[:, 1:], stride, rounding_mode="floor") * stride
+    rows = first_children(level, x).tolist()
+    for row, voxel in zip(rows, level.coords.tolist(), strict=True):
+        assert row == min(k for k, floor in enumerate(floors.tolist()) if floor == voxel)

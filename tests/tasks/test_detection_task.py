@@ -35,6 +35,9 @@ HEADS: dict[str, tuple[Callable[..., nn.Module], Callable[..., Any]]] = {
                  SparseDetectionLoss),
     "coarse": (lambda *a: SparseHead(*a, voxel_size=VOXEL, strides=(8, 16), hidden=32), SparseDetectionLoss),
     "votenet": (lambda *a: VoteNetHead(*a, seeds=256, proposals=64, hidden=32), VoteNetLoss),
+    "votenet, coarse seeds": (
+        lambda *a: VoteNetHead(*a, seeds=64, proposals=16, hidden=32, stride=2), lambda: VoteNetLoss(overlap_weight=1.0)
+    ),
     "votenet, turned": (lambda *a: VoteNetHead(*a, seeds=64, proposals=16, hidden=32, heading_bins=12), VoteNetLoss),
 }  # fmt: skip
 

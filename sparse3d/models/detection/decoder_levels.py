@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sparse3d.errors import InputError
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor, concatenate
+from sparse3d.sparse.coordinates import floor_to
 
 COARSEST = 16
 STRIDES = (1, 2, 4, 8, COARSEST)
@@ -34,6 +36,15 @@ def decoder_levels(backbone: SRUNet, x: SparseTensor, finest: int) -> dict[int, 
         out = getattr(backbone, f"block{stage + 1}")(concatenate(up, encoded[7 - stage]))
         levels[stride] = out
     return levels
+
+
+def first_children(level: SparseTensor, x: SparseTensor) -> Tensor:
+    """The first of the rows of ``x`` (stride 1) that lie in each voxel of ``level``, (V of the level,) int64."""
+    if level.key == x.key:
+        return torch.arange(len(x), device=x.feats.device)
+    parent = level.manager.coordinates(level.key).rows_of(floor_to(x.coords, level.tensor_stride))
+    rows = torch.arange(len(x), device=parent.device)
+    return rows.new_full((len(level),), len(x)).scatter_reduce(0, parent, rows, "amin")
 
 
 def freeze_below(backbone: SRUNet, finest: int) -> None:

@@ -15,6 +15,13 @@ from torch import Tensor, nn
 
 from sparse3d.errors import InputError
 from sparse3d.models.detection.candidates import boxes_by_item
+from sparse3d.models.detection.decoder_levels import (
+    check_strides,
+    decoder_levels,
+    first_children,
+    freeze_below,
+    level_channels,
+)
 from sparse3d.models.detection.point_groups import ball_groups, dense_rows, farthest_points, gathered
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
@@ -68,6 +75,8 @@ class VoteNetHead(nn.Module):
         backbone: whose features of the input's voxels are read.
         classes: how many.
         seeds: voxels of each cloud that vote, chosen by farthest point sampling.
+        stride: of the decoder's level whose features the seeds have: 1 reads the network to its end, as published; at 2
+            one voxel of every eight may be a seed, and the decoder's last, dearest stage is not run (nor trained).
         proposals: groups of each cloud, around votes chosen likewise.
         radius: of a group, metres.
         group: votes a group.
@@ -86,6 +95,7 @@ class VoteNetHead(nn.Module):
         proposals: int = 256,
         radius: float = 0.3,
         group: int = 16,
+        stride: int = 1,
         hidden: int = 128,
         heading_bins: int = 1,
         bn_momentum: float = 0.1,
@@ -100,7 +110,10 @@ class VoteNetHead(nn.Module):
             )
         self.seeds, self.proposals, self.radius, self.group = seeds, proposals, radius, group
         self.bins, self.score, self.most_boxes, self.classes = heading_bins, score, most_boxes, classes
-        width = backbone.out_channels
+        (self.stride,) = check_strides((stride,), "VoteNetHead.stride")
+        width = backbone.out_channels if stride == 1 else level_channels(backbone, stride)
+        if stride > 1:
+            freeze_below(backbone, stride)
         self.vote = SharedMlp([width, width, width], 3 + width, bn_momentum)
         self.pool = SharedMlp([width + 3, hidden, hidden, hidden], None, bn_momentum)
         self.propose = SharedMlp(
@@ -124,12 +137,13 @@ class VoteNetHead(nn.Module):
 
     def forward(self, backbone: SRUNet, x: SparseTensor, xyz: Tensor) -> VoteNetPredictions:
         """Votes and proposals; ``xyz`` (V, 3) metres is where the voxels' points lie."""
-        features = backbone(x)
+        features = backbone(x) if self.stride == 1 else decoder_levels(backbone, x, self.stride)[self.stride]
+        voxel = first_children(features, x)  # of the input, that stands for a voxel of the level
         rows = dense_rows(features.batch_index, x.batch_size)
-        places = gathered(xyz[None].float(), rows.clamp(min=0).reshape(1, -1)).reshape(*rows.shape, 3)
-        chosen = farthest_points(places, rows >= 0, self.seeds)
-        seed_row = rows.gather(1, chosen).clamp(min=0)
-        seed_xyz, seed_features = xyz[seed_row].float(), features.feats[seed_row]
+        places = gathered(xyz[voxel][None].float(), rows.clamp(min=0).reshape(1, -1)).reshape(*rows.shape, 3)
+        chosen = rows.gather(1, farthest_points(places, rows >= 0, self.seeds)).clamp(min=0)
+        seed_row, seed_features = voxel[chosen], features.feats[chosen]
+        seed_xyz = xyz[seed_row].float()
         told = self.vote(seed_features)
         vote_xyz = seed_xyz + told[..., :3].float()
         votes = nn.functional.normalize(seed_features + told[..., 3:], dim=2, eps=1e-6)
