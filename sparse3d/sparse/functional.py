@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,8 +16,6 @@ from sparse3d.sparse.kernel_map import KernelMap
 _GATHER_ALL_CHANNELS = 8
 # ... as long as the gathered matrix stays small: 256 MB of float32.
 _GATHER_ALL_ELEMENTS = 1 << 26
-# Rows that are gathered, multiplied and scattered at a time on a CPU, so that a block stays in the caches.
-_CPU_BLOCK_ROWS = 4096
 
 
 def sparse_convolution(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
@@ -103,7 +101,7 @@ class _SparseConvolution(torch.autograd.Function):
                 return None, gathered_grad, None
             _accumulate_grads(feats, kernel, kernel_map, grad_out, grad_feats, None)
             return grad_feats, gathered_grad, None
-        grad_kernel = torch.zeros_like(kernel) if ctx.needs_input_grad[1] else None
+        grad_kernel = torch.empty_like(kernel) if ctx.needs_input_grad[1] else None
         _accumulate_grads(feats, kernel, kernel_map, grad_out, grad_feats, grad_kernel)
         return grad_feats, grad_kernel, None
 
@@ -122,52 +120,41 @@ def _accumulate_grads(
     grad_feats: Tensor | None,
     grad_kernel: Tensor | None,
 ) -> None:
-    """Adds the gradients into ``grad_feats`` and ``grad_kernel``, whichever is given."""
+    """Adds to ``grad_feats`` and writes ``grad_kernel``, whichever is given."""
     identity = kernel_map.identity_slot
+    inputs, grads, products = (_Block(kernel_map.block_rows, like) for like in (feats, grad_out, feats))
+    turned = kernel.transpose(1, 2).unbind()
+    slots = () if grad_kernel is None else grad_kernel.unbind()
+    begun = set()
     if identity is not None:
+        begun.add(identity)
         if grad_kernel is not None:
-            torch.mm(feats.t(), grad_out, out=grad_kernel[identity])
+            torch.mm(feats.t(), grad_out, out=slots[identity])
         if grad_feats is not None:
-            grad_feats.addmm_(grad_out, kernel[identity].t())
-    size = _block_rows(kernel_map)
-    grads, inputs, products = _Block(size, grad_out), _Block(size, feats), _Block(size, feats)
-    for slot, rows_in, rows_out in _blocks(kernel_map, size):
+            grad_feats.addmm_(grad_out, turned[identity])
+    for slot, rows_in, rows_out in kernel_map.blocks:
         arrived = grads.rows(grad_out, rows_out)
         if grad_kernel is not None:
-            grad_kernel[slot].addmm_(inputs.rows(feats, rows_in).t(), arrived)
+            columns = inputs.rows(feats, rows_in).t()
+            slots[slot].addmm_(columns, arrived) if slot in begun else torch.mm(columns, arrived, out=slots[slot])
+            begun.add(slot)
         if grad_feats is not None:
-            grad_feats.index_add_(0, rows_in, products.product(arrived, kernel[slot].t()))
+            grad_feats.index_add_(0, rows_in, products.product(arrived, turned[slot]))
+    for slot, grad in enumerate(slots):
+        if slot not in begun:  # no pair at all
+            grad.zero_()
 
 
 def _convolve_by_slot(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Tensor:
-    identity = kernel_map.identity_slot
+    weights, identity = kernel.unbind(), kernel_map.identity_slot
     if identity is not None:
-        out = feats @ kernel[identity]
+        out = feats @ weights[identity]
     else:
         out = feats.new_zeros(kernel_map.out_size, kernel.shape[2])
-    size = _block_rows(kernel_map)
-    inputs, products = _Block(size, feats), _Block(size, out)
-    for slot, rows_in, rows_out in _blocks(kernel_map, size):
-        out.index_add_(0, rows_out, products.product(inputs.rows(feats, rows_in), kernel[slot]))
+    inputs, products = (_Block(kernel_map.block_rows, like) for like in (feats, out))
+    for slot, rows_in, rows_out in kernel_map.blocks:
+        out.index_add_(0, rows_out, products.product(inputs.rows(feats, rows_in), weights[slot]))
     return out
-
-
-def _block_rows(kernel_map: KernelMap) -> int:
-    """Rows of a block: few on a CPU, all of the fullest slot elsewhere, where large products are the fast ones."""
-    ends = kernel_map.starts[1:]
-    fullest = max((end - start for start, end in zip(kernel_map.starts, ends, strict=False)), default=0)
-    return min(fullest, _CPU_BLOCK_ROWS) if kernel_map.in_rows.device.type == "cpu" else fullest
-
-
-def _blocks(kernel_map: KernelMap, size: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """The pairs of rows (in, out) of every slot but the identity's, at most ``size`` at a time."""
-    for slot in range(kernel_map.slots):
-        if slot == kernel_map.identity_slot:
-            continue
-        first, last = kernel_map.starts[slot], kernel_map.starts[slot + 1]
-        for start in range(first, last, max(size, 1)):
-            end = min(start + size, last)
-            yield slot, kernel_map.in_rows[start:end], kernel_map.out_rows[start:end]
 
 
 class _Block:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from sparse3d.sparse.coordinates import COORD_BITS, MARGIN, CoordinateSet, Tripl
 
 Neighbours = Callable[[CoordinateSet, CoordinateSet, Tensor, Triple], Tensor]  # see `neighbours`
 
+# Rows that are gathered, multiplied and scattered at a time on a CPU, so that a block stays in the caches.
+_CPU_BLOCK_ROWS = 4096
 _TABLE_CELLS = 1 << 24  # of a look-up table over the bounding box: 64 MiB
 
 
@@ -98,6 +101,26 @@ class KernelMap:
         """Where each slot's pairs start, and the number of pairs: K + 1."""
         counts = torch.bincount(self.slot_of_pair, minlength=self.slots)
         return [0, *torch.cumsum(counts, 0).tolist()]
+
+    @cached_property
+    def block_rows(self) -> int:
+        """Most rows of one of :attr:`blocks`: few on a CPU, all of the fullest slot elsewhere, where large products are
+        the fast ones."""
+        fullest = max((end - start for start, end in pairwise(self.starts)), default=0)
+        return min(fullest, _CPU_BLOCK_ROWS) if self.table.device.type == "cpu" else fullest
+
+    @cached_property
+    def blocks(self) -> list[tuple[int, Tensor, Tensor]]:
+        """Slot, rows in and rows out of all pairs but those of the identity's slot, ordered by slot."""
+        blocks = []
+        for slot, (first, last) in enumerate(pairwise(self.starts)):
+            if slot != self.identity_slot and first < last:
+                pairs = (
+                    self.in_rows[first:last].split(self.block_rows),
+                    self.out_rows[first:last].split(self.block_rows),
+                )
+                blocks += [(slot, *rows) for rows in zip(*pairs, strict=True)]
+        return blocks
 
     @cached_property
     def inverse_table(self) -> Tensor:
