@@ -31,6 +31,7 @@ def expand(study: Study, most: int | None = None) -> Plan:
         if study.costs and row.pretrain is not None:
             builder.add_cost(row, number)
     builder.share_random_recall()
+    builder.note_lonely_cells()
     jobs = dict(sorted(builder.jobs.items(), key=lambda entry: entry[1].order))
     return Plan(jobs, builder.cells, builder.costs, builder.notes)
 
@@ -51,8 +52,7 @@ class _Builder:
         for k, share in enumerate(task.shares):
             if row.shares is not None and share not in row.shares:
                 continue
-            sets = min(task.label_sets[k], row.label_sets or task.label_sets[k])
-            for label_set, seed in self.study.replicates(sets, row.seeds, self.most):
+            for label_set, seed in self.study.replicates(task.label_sets[k], row, self.most):
                 order = (label_set, seed, place, k, number, 1)
                 if isinstance(task, StudyFinetune):
                     job = self._finetune(row, task, k, label_set, seed, order)
@@ -83,6 +83,16 @@ class _Builder:
                 if same and row.does(cell.task.rpartition("_")[0]):
                     seen.add((cell.task, cell.seed))
                     self.cells.append(replace(cell, row=row.name, figure=cell.figure.replace("pretrained", "random")))
+
+    def note_lonely_cells(self) -> None:
+        """Says which cells cannot be compared, because their baseline has none with the same label set and seed."""
+        there = {(cell.row, cell.place, cell.pair) for cell in self.cells}
+        for row in self.study.rows:
+            against = self.study.baseline_of(row)
+            mine = [cell for cell in self.cells if cell.row == row.name]
+            lonely = sum((against, cell.place, cell.pair) not in there for cell in mine)
+            if lonely:
+                self.notes.append(f"{lonely} of {len(mine)} cells of {row.name} have no partner in {against}")
 
     def _once(self, job: Job) -> Job:
         known = self.jobs.get(job.key)

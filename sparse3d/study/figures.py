@@ -49,7 +49,7 @@ def mean_curve(curves: dict[Any, list[tuple[int, float]]], resamples: int) -> li
 
 def gain(study: Study, scores: Scores, row: str, place: Place) -> list[tuple[int, Estimate]]:
     """The mean paired difference from the row's baseline at every step that both measured; empty for the baseline."""
-    against = study.row(row).baseline or study.baselines[0]
+    against = study.baseline_of(study.row(row))
     mine, theirs = scores.curves(row, place), scores.curves(against, place)
     if row == against:
         return []

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import gin
 
 from sparse3d.errors import InputError
+from sparse3d.probing.features import KINDS as FEATURES
+from sparse3d.probing.probe import METHODS  # its module makes FeatureProbe known to gin, too
 from sparse3d.study.jobs import Recipe
 from sparse3d.training.transfer import PARTS
 
 PAIRINGS = ("all", "alternate")
-FEATURES, METHODS = ("encoder", "decoder"), ("linear", "knn")
 
 
 def _named(kind: str, name: str | None) -> str:
@@ -273,6 +274,10 @@ class Study:
             raise InputError(f"row {name!r} is none of the study's: {', '.join(r.name for r in self.rows)}")
         return found
 
+    def baseline_of(self, row: StudyRow) -> str:
+        """The name of the row that a row's differences are taken from; a baseline's own name for itself."""
+        return row.baseline or self.baselines[0]
+
     def _check_names(self) -> None:
         known = {task.name for task in self.tasks}
         for name in (*self.baselines, *(row.baseline for row in self.rows if row.baseline)):
@@ -283,10 +288,14 @@ class Study:
                     f"{row.name}/StudyRow.tasks: {missing[0]!r} is no task; there are {', '.join(sorted(known))}"
                 )
 
-    def replicates(self, label_sets: int, seeds: int | None, most: int | None) -> list[tuple[int, int]]:
-        """(label set, seed) of every cell of a column: ``most`` bounds both numbers."""
-        sets = min(label_sets, most or label_sets)
-        seeds = min(self.seeds, seeds or self.seeds, most or self.seeds)
+    def replicates(self, label_sets: int, row: StudyRow, most: int | None = None) -> list[tuple[int, int]]:
+        """(label set, seed) of a row's cells in a column of ``label_sets``; ``most`` bounds both numbers.
+
+        A row with fewer label sets or seeds has some of the others' cells, and no others, so that all of its pair.
+        """
+        seeds = min(row.seeds or self.seeds, most or self.seeds)
         if self.pairing == "alternate":
-            return [(k, k % seeds) for k in range(sets)]
-        return [(k, seed) for k in range(sets) for seed in range(seeds)]
+            cells = [(k, k % self.seeds) for k in range(min(label_sets, most or label_sets))]
+            return [cell for cell in cells if cell[1] < seeds][: row.label_sets or label_sets]
+        sets = min(label_sets, row.label_sets or label_sets, most or label_sets)
+        return [(k, seed) for k in range(sets) for seed in range(min(seeds, self.seeds))]

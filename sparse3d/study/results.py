@@ -96,7 +96,7 @@ class Scores:
         rows = self.by_place.get(place, {})
         if row not in rows:
             return None
-        against = baseline or self.study.row(row).baseline or self.study.baselines[0]
+        against = baseline or self.study.baseline_of(self.study.row(row))
         count = self.study.resamples
         difference = None if row == against else paired(rows[row], rows.get(against, {}), count)
         return Entry(row, place, bootstrap(list(rows[row].values()), count), against, difference)
