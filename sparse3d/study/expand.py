@@ -49,6 +49,8 @@ class _Builder:
         if isinstance(task, StudyMatching):
             self._add_matching(row, number, task, place)
             return
+        if row.shares is not None and not set(row.shares) & set(task.shares):
+            self.notes.append(f"{row.name} has no share in common with {task.name}, and so no cell there")
         for k, share in enumerate(task.shares):
             if row.shares is not None and share not in row.shares:
                 continue

@@ -13,8 +13,12 @@ from sparse3d.errors import InputError
 from sparse3d.study.jobs import Recipe
 
 # How a run is watched and fed, which changes none of its figures.
-IMMATERIAL = ("workers", "prefetch", "worker_start", "tensorboard", "log_every", "checkpoint_every", "picture_every")
-_IMMATERIAL = re.compile(rf"^train\.({'|'.join((*IMMATERIAL, 'keep'))}) = .*\n", re.MULTILINE)
+IMMATERIAL = (
+    "train.workers", "train.prefetch", "train.worker_start", "train.tensorboard", "train.log_every", "train.keep",
+    "train.checkpoint_every", "train.picture_every", "PretrainTask.teacher_cache", "PretrainTask.cache_items",
+    "ViewSets.cache_frames", "LabelledScenes.cache_bytes",
+)  # fmt: skip
+_IMMATERIAL = re.compile(rf"^({'|'.join(map(re.escape, IMMATERIAL))}) = .*\n", re.MULTILINE)
 
 
 @cache

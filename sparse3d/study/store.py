@@ -2,7 +2,7 @@
 
 ::
 
-    DIR/jobs/<kind>-<key>/job.json      what it is, and its command
+    DIR/jobs/<kind>-<key>/job.json      what it is, the command and commit of the last attempt
                           log.txt       what it said, all attempts
                           run/          of a training: the run's folder
                           figures.json  of a probe or a count of costs
@@ -17,7 +17,6 @@ import shutil
 import statistics
 import subprocess
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ import sparse3d
 from sparse3d.study.jobs import JOBS, OUTPUT, RUN, Job, shown_command
 from sparse3d.training.run_folder import write_text
 
-DONE, LOG, ATTEMPTS = "done.json", "log.txt", "attempts.jsonl"
+ABOUT, DONE, LOG, ATTEMPTS = "job.json", "done.json", "log.txt", "attempts.jsonl"
 
 
 class UnreadableResult(Exception):
@@ -58,7 +57,7 @@ class Store:
         (folder / OUTPUT).unlink(missing_ok=True)
         command = job.command(self.out, resume)
         about = {"kind": job.kind, "key": job.key, "title": job.title, "command": shown_command(command)}
-        write_text(folder / "job.json", json.dumps(about, indent=1) + "\n")
+        write_text(folder / ABOUT, json.dumps(about | {"commit": commit()}, indent=1) + "\n")
         with (folder / LOG).open("a", encoding="utf-8") as log:
             log.write(f"$ {shown_command(command)}\n")
         return command
@@ -81,7 +80,7 @@ class Store:
             "title": job.title,
             "seconds": sum(attempt["seconds"] for attempt in _lines(folder / ATTEMPTS)),
             "command": shown_command(job.command(self.out)),
-            "commit": commit(),
+            "commit": json.loads((folder / ABOUT).read_text(encoding="utf-8"))["commit"],
             "config": str(_config_path(job, self.out).relative_to(self.out)),
             **_figures(job, folder),
         }
@@ -154,7 +153,6 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-@lru_cache(maxsize=1)
 def commit() -> str:
     """The commit of the clone that runs, with ``+`` where files differ from it; else the package's version."""
     folder = Path(__file__).resolve().parents[2]

@@ -1,0 +1,135 @@
+"""Results, tables and figures, made from jobs whose scores are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from study_parts import FakeRunner, make_study
+
+from sparse3d.study.command import run_study
+from sparse3d.study.cost_table import preparation_text
+from sparse3d.study.expand import expand
+from sparse3d.study.figures import gain
+from sparse3d.study.jobs import Job
+from sparse3d.study.options import Study
+from sparse3d.study.report import write_report
+from sparse3d.study.results import Scores, collect
+from sparse3d.study.statistics import Estimate
+from sparse3d.study.store import Store
+from sparse3d.study.tables import difference_text, markdown
+
+GAINS = {"scratch": 0.0, "kt": 0.02, "both": 0.05, "both_all": -0.03}
+
+
+def known(job: Job) -> float:
+    """.3 + .01 for every label set + what the row brings, and a little less with the second seed."""
+    row = job.title.split(",")[0].split()[-1]
+    label_set = next((int(text.rpartition("=")[2]) for text in job.given if "share_seed" in text), 0)
+    return 0.3 + 0.1 * label_set + GAINS[row] - (0.004 if "seed 1" in job.title else 0.0)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
+    folder = tmp_path_factory.mktemp("study")
+    study, text = make_study(folder)
+    assert run_study(study, text, folder / "out", runner=FakeRunner(score=known)) == 0
+    return study, folder / "out"
+
+
+def test_a_line_a_cell_says_all_of_it(ran: tuple[Study, Path]) -> None:
+    study, out = ran
+    records = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert len(records) == len(expand(study).cells)
+    for record in records:
+        assert {"row", "task", "share", "label_set", "seed", "score", "metrics", "command", "commit", "config",
+                "seconds", "job"} <= record.keys()  # fmt: skip
+        assert (out / "jobs" / record["job"] / "done.json").is_file()
+        assert bool(record["curve"]) == (record["task"] == "segmentation")
+        assert bool(record["pretrain_command"]) == (record["row"] != "scratch")
+
+
+def test_the_table_has_means_and_paired_differences(ran: tuple[Study, Path]) -> None:
+    _, out = ran
+    table = (out / "table.md").read_text()
+    first = table.split("### segmentation")[1].split("Differences from")[0]
+    lines = {line.split(" | ")[0]: line for line in first.splitlines() if " | " in line}
+    assert "34.8 (n=4)" in lines["| scratch"]  # .3 and .4, less .004 for half of them
+    assert "39.8, **+5.0 [5.0, 5.0]** n=4" in lines["| MVNet"]
+    assert "**-3.0 [-3.0, -3.0]** n=4" in table and "Differences from kt instead:" in table
+    assert "48 of" not in table and "of 96 cells" in table and "| MVNet | 1 / 2 |" in table
+
+
+def test_the_csv_can_be_computed_with(ran: tuple[Study, Path]) -> None:
+    _, out = ran
+    rows = list(csv.DictReader((out / "table.csv").open()))
+    found = next(r for r in rows if (r["row"], r["task"], r["share"]) == ("both", "segmentation", "0.5"))
+    assert float(found["difference"]) == pytest.approx(0.05) and found["pairs"] == found["n"] == "4"
+    assert next(r for r in rows if r["row"] == "scratch")["difference"] == ""
+
+
+def test_figures_are_drawn_and_the_report_comes_out_the_same_again(ran: tuple[Study, Path]) -> None:
+    study, out = ran
+    names = {path.name for path in (out / "figures").iterdir()}
+    assert {"bars_segmentation.png", "shares_segmentation.png", "curves_segmentation_50.png",
+            "gain_segmentation_100.png", "bars_linear_encoder.png"} <= names  # fmt: skip
+    files = [path for path in out.rglob("*") if path.is_file() and "jobs" not in path.parts and path.name != ".lock"]
+    before = {path: path.read_bytes() for path in files}
+    for path in files:
+        if path.name != "study.gin":
+            path.unlink()
+    assert run_study(study, "", out, report_only=True) == 0
+    assert {path: path.read_bytes() for path in files} == before
+    for path in (out / "figures").iterdir():
+        with Image.open(path) as image:
+            assert image.width > 300 and image.convert("L").getextrema()[0] < 128
+
+
+def test_gains_are_paired_at_every_step(ran: tuple[Study, Path]) -> None:
+    study, out = ran
+    scores = Scores(study, collect(expand(study), Store(out)))
+    found = gain(study, scores, "both", ("segmentation", 0.5))
+    assert [step for step, _ in found] == [2, 4]
+    assert [round(e.mean, 6) for _, e in found] == [0.025, 0.05] and found[0][1].n == 4
+    assert gain(study, scores, "scratch", ("segmentation", 0.5)) == []
+
+
+def test_a_report_of_half_a_study_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparse3d.study.report.write_figures", lambda *_: [])
+    study, text = make_study(tmp_path)
+    runner = FakeRunner(score=known, code=lambda job: 2 if job.title.startswith("pretrain both") else 0)
+    assert run_study(study, text, tmp_path / "out", runner=runner) == 1
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "Failed: pretrain both, seed 0" in table and "and this is the last line" in table
+    assert "MVNet" not in table.split("### segmentation")[1].split("### Cost")[0]
+    plan = expand(study, 1)
+    write_report(study, plan, Store(tmp_path / "out"))
+    assert "job folders are of no cell of this table" in (tmp_path / "out" / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(0.031, 10, 0.012, 0.05), "**+3.1 [1.2, 5.0]** n=10"),
+        (Estimate(0.031, 10, -0.001, 0.05), "+3.1 [-0.1, 5.0] n=10"),
+        (Estimate(0.031, 10, 0.0, 0.05), "+3.1 [0.0, 5.0] n=10"),
+        (Estimate(-0.02, 5, -0.03, -0.01), "**-2.0 [-3.0, -1.0]** n=5"),
+        (Estimate(0.5, 2), "+50.0 (n=2, no interval)"),
+    ],
+)
+def test_bold_needs_an_interval_that_excludes_zero(estimate: Estimate, text: str) -> None:
+    assert difference_text(estimate) == text
+
+
+def test_markdown_survives_bars_in_names() -> None:
+    assert markdown(["", "a"], [["x|y", "1"]]).splitlines() == ["|  | a |", "| --- | ---: |", "| x/y | 1 |"]
+
+
+def test_preparation_is_read_from_the_manifest(tmp_path: Path) -> None:
+    assert preparation_text(str(tmp_path)) == ""
+    totals = {"scenes": 80, "frames": 2400, "seconds": 46.7, "bytes": 1_008_252_010}
+    (tmp_path / "manifest.json").write_text(json.dumps({"totals": totals}))
+    assert preparation_text(str(tmp_path)).endswith("80 scenes, 2400 frames in 47 s, 1008 MB.")

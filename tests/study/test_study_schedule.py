@@ -1,0 +1,207 @@
+"""Running a plan: order, failures, interruption, what is done stays done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from study_parts import FakeRunner, make_study
+
+from sparse3d.errors import InputError
+from sparse3d.study.command import plan_text, run_study
+from sparse3d.study.expand import expand
+from sparse3d.study.jobs import Job, Plan, Recipe
+from sparse3d.study.options import Study
+from sparse3d.study.runner import ProcessRunner
+from sparse3d.study.schedule import Estimate, Scheduler, clock_text
+from sparse3d.study.store import DONE, Store
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take longer than all the rest."""
+    monkeypatch.setattr("sparse3d.study.report.write_figures", lambda *_: [])
+
+
+class Ran:
+    """A study that was run with a fake runner."""
+
+    def __init__(self, folder: Path, runner: FakeRunner, *bindings: str, slots: int = 2) -> None:
+        self.study: Study = make_study(folder, *bindings)[0]
+        self.plan: Plan = expand(self.study)
+        self.store, self.said = Store(folder / "out"), list[str]()
+        self.runner = runner
+        scheduler = Scheduler(self.store, runner, slots, self.said.append, wait=lambda: None)
+        self.outcome = scheduler.run(list(self.plan.jobs.values()))
+
+
+def test_every_job_runs_once_after_its_pre_training(tmp_path: Path) -> None:
+    ran = Ran(tmp_path, FakeRunner(polls=lambda job: 2), slots=3)
+    keys = [job.key for job, _ in ran.runner.started]
+    assert sorted(keys) == sorted(ran.plan.jobs) and ran.runner.most_at_once == 3
+    assert all(keys.index(job.parent) < keys.index(job.key) for job, _ in ran.runner.started if job.parent)
+    assert not ran.outcome.failed and len(ran.outcome.done) == len(keys)
+    assert ran.said[-1].startswith(f"[{len(keys)}/{len(keys)}]") and ran.said[-1].endswith("left about 0:00:00")
+
+
+def test_what_is_done_is_never_run_again_also_when_the_table_grows(tmp_path: Path) -> None:
+    first = Ran(tmp_path, FakeRunner())
+    again = Ran(tmp_path, FakeRunner())
+    assert again.runner.started == [] and not again.outcome.done
+    grown = Ran(tmp_path, FakeRunner(), "segmentation/StudyFinetune.label_sets = 3")
+    assert len(grown.runner.started) == len(grown.plan.jobs) - len(first.plan.jobs) > 0
+    assert all(job.kind == "finetune" for job, _ in grown.runner.started)
+
+
+def test_a_failed_job_is_named_and_takes_only_its_children_with_it(tmp_path: Path) -> None:
+    bad = "pretrain kt, seed 1"
+    ran = Ran(tmp_path, FakeRunner(code=lambda job: 3 if job.title == bad else 0))
+    key = next(key for key, job in ran.plan.jobs.items() if job.title == bad)
+    assert ran.outcome.failed == {key: "exit code 3: and this is the last line"}
+    children = {k for k, job in ran.plan.jobs.items() if job.parent == key}
+    assert set(ran.outcome.blocked) == children and len(children) == 6
+    assert len(ran.outcome.done) == len(ran.plan.jobs) - 7
+    assert any(line.startswith(f"FAILED {bad}") and line.endswith("and this is the last line") for line in ran.said)
+    mended = Ran(tmp_path, FakeRunner())
+    assert {job.key for job, _ in mended.runner.started} == children | {key}
+
+
+def test_a_job_that_leaves_no_figures_has_failed(tmp_path: Path) -> None:
+    class Forgetful(FakeRunner):
+        def start(self, job: Job, command: list[str], log: Path):  # type: ignore[no-untyped-def]
+            process = super().start(job, command, log)
+            if job.kind == "probe":
+                process.end = lambda code: setattr(process, "ended", code)  # type: ignore[method-assign]
+            return process
+
+    ran = Ran(tmp_path, Forgetful())
+    assert {ran.plan.jobs[key].kind for key in ran.outcome.failed} == {"probe"}
+    assert all("left no figures" in why for why in ran.outcome.failed.values())
+
+
+def test_a_signal_ends_it_and_resuming_goes_on_where_jobs_stopped(tmp_path: Path) -> None:
+    def interrupt(job: Job) -> int:
+        if job.kind == "finetune":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+    ran = Ran(tmp_path, FakeRunner(code=interrupt, polls=lambda job: 1 + 30 * (job.kind == "pretrain")), slots=2)
+    assert ran.outcome.stopped == signal.SIGTERM and not ran.outcome.failed
+    assert 0 < len(ran.outcome.done) < len(ran.plan.jobs)
+    assert signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, signal.default_int_handler)
+    begun = [job for job in ran.plan.jobs.values() if (job.folder(ran.store.out) / "run/config.gin").is_file()]
+    after = Ran(tmp_path, FakeRunner())
+    commands = {job.key: command for job, command in after.runner.started}
+    assert not set(commands) & set(ran.outcome.done)
+    waiting = [job for job in begun if job.key in commands]
+    assert waiting and all(commands[job.key][-1] == "--resume" for job in waiting)
+    assert len(ran.outcome.done) + len(after.outcome.done) == len(ran.plan.jobs)
+
+
+def test_times_of_all_attempts_count(tmp_path: Path) -> None:
+    ran = Ran(tmp_path, FakeRunner())
+    job = next(iter(ran.plan.jobs.values()))
+    (job.folder(ran.store.out) / DONE).unlink()
+    ran.store.attempted(job, 100.0, 143)
+    record = ran.store.finish(job)
+    assert 100.0 <= record["seconds"] < 101.0
+
+
+def test_fine_tuned_checkpoints_are_dropped_and_pre_trained_ones_stay(tmp_path: Path) -> None:
+    ran = Ran(tmp_path, FakeRunner())
+    kept = {job.kind for job in ran.plan.jobs.values() if (job.folder(ran.store.out) / "run/checkpoints").is_dir()}
+    assert kept == {"pretrain"}
+
+
+def test_a_folder_that_ended_before_its_first_step_is_begun_anew(tmp_path: Path) -> None:
+    job = Job("finetune", "0" * 16, "t", Recipe(("a.gin",)))
+    store = Store(tmp_path)
+    (job.folder(tmp_path) / "run" / "checkpoints").mkdir(parents=True)
+    assert "--resume" not in store.begin(job) and not (job.folder(tmp_path) / "run").exists()
+    (job.folder(tmp_path) / "run").mkdir()
+    (job.folder(tmp_path) / "run" / "config.gin").write_text("")
+    assert store.begin(job)[-1] == "--resume"
+
+
+def test_estimates_learn_from_what_was_measured() -> None:
+    jobs = [Job("finetune", str(k), "", Recipe(()), seconds=10.0) for k in range(4)]
+    jobs.append(Job("probe", "p", "", Recipe(()), seconds=7.0))
+    estimate = Estimate(jobs, [{"key": "0", "seconds": 30.0}])
+    assert estimate.seconds(jobs[1:]) == pytest.approx(3 * 30 + 7)
+    estimate.learn(jobs[1], 10.0)
+    assert estimate.seconds(jobs[2:4]) == pytest.approx(2 * 20)
+    assert clock_text(3725.4) == "1:02:05"
+
+
+def test_folders_are_asked_for_and_kept_apart(tmp_path: Path) -> None:
+    study, text = make_study(tmp_path)
+    out = tmp_path / "out"
+    run_study(study, text, out, runner=FakeRunner(), most=1)
+    assert {"table.md", "table.csv", "results.jsonl", "study.gin"} <= {path.name for path in out.iterdir()}
+    with pytest.raises(InputError, match="go on with --resume"):
+        run_study(study, text, out, runner=FakeRunner())
+    assert run_study(study, text, out, resume=True, runner=FakeRunner(), most=1) == 0
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("")
+    with pytest.raises(InputError, match="holds no study"):
+        run_study(study, text, tmp_path / "other", resume=True, runner=FakeRunner())
+    with pytest.raises(InputError, match="holds no study yet"):
+        run_study(study, text, tmp_path / "none", report_only=True)
+    with pytest.raises(InputError, match="'kitchen' is none of the study's"):
+        run_study(study, text, out, resume=True, only=["kitchen"], runner=FakeRunner())
+
+
+def test_exit_codes_and_rows_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, text = make_study(tmp_path)
+    runner = FakeRunner(code=lambda job: int(job.kind == "probe"))
+    assert run_study(study, text, tmp_path / "out", only=["kt"], runner=runner, most=1) == 1
+    assert {job.title.split(",")[0].split()[-1] for job, _ in runner.started} == {"kt"}
+    said = capsys.readouterr().err
+    assert "failed: probe kt" in said and "log.txt" in said
+    shown = plan_text(expand(study, 1), Store(tmp_path / "out"), 2, ["kt"])
+    assert shown.count("done") == 4 and "1 to do" in shown
+
+
+def test_a_study_whose_jobs_are_still_alive_keeps_others_out(tmp_path: Path) -> None:
+    study, text = make_study(tmp_path)
+    out, seen = tmp_path / "out", []
+
+    class Nested(FakeRunner):
+        def start(self, job: Job, command: list[str], log: Path):  # type: ignore[no-untyped-def]
+            if not seen:
+                with pytest.raises(InputError, match="another study") as caught:
+                    run_study(study, text, out, resume=True, runner=FakeRunner())
+                seen.append(caught)
+            return super().start(job, command, log)
+
+    run_study(study, text, out, runner=Nested(), most=1)
+    assert seen
+
+
+def test_processes_write_their_log_and_stop_when_asked(tmp_path: Path) -> None:
+    runner = ProcessRunner(threads=3)
+    job = Job("probe", "k", "t", Recipe(()))
+    code = "import os, time, sys; print(os.environ['OMP_NUM_THREADS'], flush=True); time.sleep(float(sys.argv[1]))"
+    quick = runner.start(job, [sys.executable, "-c", code, "0"], tmp_path / "a.txt")
+    slow = runner.start(job, [sys.executable, "-c", code, "60"], tmp_path / "b.txt")
+    deadline = time.monotonic() + 30
+    while quick.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert quick.poll() == 0 and (tmp_path / "a.txt").read_text() == "3\n"
+    slow.stop()
+    while slow.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert slow.poll() == -signal.SIGTERM
+
+
+def test_done_records_name_command_commit_config_and_time(tmp_path: Path) -> None:
+    ran = Ran(tmp_path, FakeRunner())
+    for job in ran.plan.jobs.values():
+        record = json.loads((job.folder(ran.store.out) / DONE).read_text())
+        assert record["key"] == job.key and record["command"].startswith("python ") and record["seconds"] >= 0
+        assert record["commit"] and record["config"].endswith("config.gin")

@@ -1,0 +1,58 @@
+"""Means, paired differences and bootstrap intervals."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from sparse3d.study.statistics import bootstrap, paired
+
+
+def test_the_interval_is_that_of_all_resamples() -> None:
+    """For five values all 3,125 resamples can be listed; the drawn ones approach their percentiles."""
+    values = [0.1, 0.2, 0.6, 0.45, 0.3]
+    means = [np.mean(draw) for draw in product(values, repeat=5)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    found = bootstrap(values, resamples=40_000)
+    assert found.n == 5 and found.mean == pytest.approx(0.33)
+    assert found.low == pytest.approx(low, abs=0.005) and found.high == pytest.approx(high, abs=0.005)
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    draws = rng.normal(1.0, 2.0, (300, 40))
+    covered = [e.low <= 1.0 <= e.high for e in (bootstrap(row, 400) for row in draws)]  # type: ignore[operator]
+    assert 0.89 < np.mean(covered) < 0.98
+
+
+def test_it_is_the_same_each_time_and_in_any_order() -> None:
+    values = np.random.default_rng(1).random(7)
+    assert bootstrap(values) == bootstrap(values[::-1])
+    assert bootstrap(values) != bootstrap(values, seed=1)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_values_get_no_interval(count: int) -> None:
+    found = bootstrap([1.0, 3.0][:count])
+    assert (found.low, found.high, found.n) == (None, None, count) and not found.excludes_zero
+
+
+def test_equal_values_have_an_interval_of_no_width() -> None:
+    found = bootstrap([0.25] * 4)
+    assert found.low == found.high == found.mean == 0.25 and found.excludes_zero
+
+
+def test_no_values_are_an_error() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        bootstrap([])
+
+
+def test_only_pairs_count() -> None:
+    """Label sets differ by far more than rows do: paired, the difference is exact."""
+    base = {(k, 0): 0.1 * k for k in range(6)}
+    found = paired({**{key: value + 0.02 for key, value in base.items()}, (9, 9): 5.0}, base)
+    assert found is not None and found.n == 6
+    assert found.mean == pytest.approx(0.02) and found.low == pytest.approx(0.02) and found.excludes_zero
+    assert paired({(0, 1): 1.0}, base) is None
