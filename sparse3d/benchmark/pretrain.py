@@ -36,7 +36,8 @@ PARTS: dict[str, tuple[tuple[str, bool], ...]] = {
     "backbone backward": ((_BACKBONE, True),),
     "teacher": (("teacher", False),),
     "2D student": ((_STUDENT, False), (_STUDENT, True)),
-    "projection and heads": ((_MODEL, False), (_MODEL, True), (_HEADS, False), (_HEADS, True)),
+    "projection": ((_MODEL, False), (_MODEL, True)),
+    "matching head": ((_HEADS, False), (_HEADS, True)),
     "losses": (("losses", False), ("losses", True), ("teacher", True)),
     "optimiser": (("update", False),),
 }

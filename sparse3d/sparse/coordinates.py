@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -37,7 +38,8 @@ def check_range(coords: Tensor) -> None:
     """Raise ValueError where ``coords`` (N, 4) does not fit the packed key."""
     if len(coords) == 0:
         return
-    low, high = coords.amin(dim=0).tolist(), coords.amax(dim=0).tolist()
+    columns = coords.t().contiguous()
+    low, high = columns.amin(dim=1).tolist(), columns.amax(dim=1).tolist()
     if low[0] < 0 or high[0] >= MAX_BATCH:
         raise ValueError(f"batch indices must lie in [0, {MAX_BATCH}), got [{low[0]}, {high[0]}]: use smaller batches")
     if min(low[1:]) < -COORD_LIMIT or max(high[1:]) > COORD_LIMIT:
@@ -86,6 +88,12 @@ class CoordinateSet:
 
     def __len__(self) -> int:
         return len(self.coords)
+
+    @cached_property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """Lowest and highest batch index, x, y and z: (4,) int64 each. There must be a voxel."""
+        columns = self.coords.t().contiguous()  # along rows of four the search is several times slower
+        return columns.amin(dim=1).to(torch.int64), columns.amax(dim=1).to(torch.int64)
 
     def find(self, keys: Tensor) -> Tensor:
         """Row of each key, -1 where there is none; any shape."""

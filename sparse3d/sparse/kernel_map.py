@@ -227,8 +227,8 @@ def table_box(source: CoordinateSet, target: CoordinateSet, offsets: Tensor, uni
     if len(source) == 0 or len(target) == 0:
         return None
     reach = torch.cat([offsets.new_zeros(1), offsets.abs().amax(dim=0)])
-    low = torch.minimum(source.coords.amin(dim=0), target.coords.amin(dim=0)) - reach
-    high = torch.maximum(source.coords.amax(dim=0), target.coords.amax(dim=0)) + reach
+    low = torch.minimum(source.bounds[0], target.bounds[0]) - reach
+    high = torch.maximum(source.bounds[1], target.bounds[1]) + reach
     scale = torch.tensor([1, *unit], device=low.device)
     extent = (torch.div(high - low, scale, rounding_mode="floor") + 1).tolist()
     cells = math.prod(extent)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sparse3d.losses.consistency import coordinate_regression_loss, info_nce_loss, matching_loss
@@ -64,7 +65,8 @@ class ViewConsistency:
         assert output.embeddings is not None and output.match_scale is not None
         views, width = output.embeddings.shape[1], output.embeddings.shape[3]
         source, target = (place[:, 0] * width + place[:, 1] for place in (cells.source, cells.target))
-        queries = maps[item * views + i].index_select(0, source)
+        # Not index_select, whose gradient goes one number at a time.
+        queries = F.embedding(source, maps[item * views + i])
         candidates, xyz = maps[item * views + j], output.compared.xyz[item, j].flatten(1).t()
         if self.form == "info_nce":
             return info_nce_loss(queries, candidates[target], xyz[target], self.near, 1 / output.match_scale), None
@@ -74,7 +76,7 @@ class ViewConsistency:
         key_place = (torch.nonzero(valid) + 0.5) * self.map_stride / cells.size
         return matching_loss(
             queries,
-            candidates.index_select(0, key_cells),
+            F.embedding(key_cells, candidates),
             cell2key[target],
             cells.place,
             key_place,

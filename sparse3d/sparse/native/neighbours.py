@@ -18,16 +18,14 @@ def native_neighbours(source: CoordinateSet, target: CoordinateSet, offsets: Ten
     if box is None or any(coords.device.type != "cpu" or coords.dtype != torch.int32 for coords in tensors):
         return neighbours(source, target, offsets, unit)
     found, wanted = (coords.contiguous() for coords in tensors)
-    steps = box.steps(offsets).contiguous()
-    numbers = torch.stack([box.low, box.scale, box.place]).contiguous()
-    cells = empty_rows(1, box.cells).view(torch.int32)
+    steps, numbers = box.steps(offsets), torch.stack([box.low, box.scale, box.place])
     rows = empty_rows(len(offsets), len(wanted)).view(torch.int32)
-    library.load().sparse3d_neighbours(
-        *(tensor.data_ptr() for tensor in (found, wanted, numbers, steps, cells, rows)),
+    done = library.load().sparse3d_neighbours(
+        *(tensor.data_ptr() for tensor in (found, wanted, numbers, steps, rows)),
         len(found),
         len(wanted),
         box.cells,
         len(offsets),
         torch.get_num_threads(),
     )
-    return rows
+    return rows if done else neighbours(source, target, offsets, unit)
