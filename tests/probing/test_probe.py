@@ -59,11 +59,13 @@ class Clouds:
         return LabelledScene(self.names[index], xyz, rgb, labels, nothing, Boxes.empty())
 
 
-def passing_colors(kernel: int = 1) -> SRUNet:
-    """A network whose first level is the colour itself, at three of its channels."""
+def passing_colors() -> SRUNet:
+    """A network whose first level is the colour itself, at three of its channels; all else is constant."""
     net = SRUNet(3, "tiny", stem_kernel_size=3)
     with torch.no_grad():
-        net.conv0p1s1.kernel.zero_()
+        for name, value in net.named_parameters():
+            if name.endswith("kernel"):
+                value.zero_()
         net.conv0p1s1.kernel[13, :, :3] = torch.eye(3)  # the middle of 27 slots
         net.bn0.bn.bias.fill_(2.0)  # the ReLU cuts nothing off
     return net
@@ -77,7 +79,7 @@ def probe_of(by_color: bool, **options: object) -> FeatureProbe:
 
 def test_what_is_linear_in_the_features_is_recovered() -> None:
     figures = probe_of(by_color=True).measure(passing_colors(), CPU)
-    assert figures["linear_encoder"]["miou_point"] > 0.97
+    assert figures["linear_encoder"]["miou_point"] > 0.98
     assert figures["linear_encoder"]["train_points"] > 4000
 
 
