@@ -71,7 +71,7 @@ class FeatureProbe:
         points: int = 2000,
         most_points: int = 60_000,
         knn_points: int = 2000,
-        l2: float = 1e-3,
+        l2: float = 3e-3,
         iterations: int = 200,
         k: int = 20,
         seed: int = 0,

@@ -20,12 +20,12 @@ def cost_table(study: Study, plan: Plan, store: Store) -> str:
     for row in study.rows:
         key = plan.costs.get(row.name)
         counted = store.done(plan.jobs[key]) if key is not None else None
-        seconds, total = _pretraining(row.name, plan, store)
-        if counted is None and seconds is None:
+        times = _pretraining(row.name, plan, store)
+        if counted is None and times[0] is None:
             continue
         parts = counted["figures"]["parts"] if counted else {}
-        rows.append([row.title, *(_part_text(parts.get(part)) for part in PARTS), _number(seconds), _number(total)])
-    head = ["", *PARTS, "seconds a step", "seconds in all"]
+        rows.append([row.title, *(_part_text(parts.get(part)) for part in PARTS), *map(_number, times)])
+    head = ["", *PARTS, "seconds a step", "seconds in all", "processor seconds"]
     lines = [markdown(head, rows)] if rows else []
     if rows:
         lines.append(
@@ -52,14 +52,12 @@ def preparation_text(root: str) -> str:
     )
 
 
-def _pretraining(row: str, plan: Plan, store: Store) -> tuple[float | None, float | None]:
-    """Median seconds a step, and seconds of a whole run, as means over the row's pre-trainings that are done."""
+def _pretraining(row: str, plan: Plan, store: Store) -> list[float | None]:
+    """Median seconds a step, seconds and processor seconds of a run: means over the row's pre-trainings done."""
     keys = {plan.jobs[cell.job].parent for cell in plan.cells if cell.row == row} - {None}
     found = [done for key in sorted(str(key) for key in keys) if (done := store.done(plan.jobs[key])) is not None]
-    if not found:
-        return None, None
-    per_step, total = (sum(done[name] for done in found) / len(found) for name in ("seconds_per_step", "seconds"))
-    return per_step, total
+    names = ("seconds_per_step", "seconds", "cpu_seconds")
+    return [sum(done[name] for done in found) / len(found) if found else None for name in names]
 
 
 def _part_text(part: dict[str, float] | None) -> str:

@@ -37,10 +37,10 @@ def write_report(study: Study, plan: Plan, store: Store, failed: Mapping[str, st
 
 def _state(plan: Plan, store: Store, records: list[dict[str, Any]], failed: Mapping[str, str]) -> str:
     done = [found for job in plan.jobs.values() if (found := store.done(job)) is not None]
-    seconds = sum(found["seconds"] for found in done)
+    seconds, cpu = (sum(found[name] for found in done) for name in ("seconds", "cpu_seconds"))
     lines = [
         f"{len(records)} of {len(plan.cells)} cells, {len(done)} of {len(plan.jobs)} jobs done, "
-        f"{clock_text(seconds)} of work."
+        f"{clock_text(seconds)} of jobs' time, {clock_text(cpu)} of processor time."
     ]
     commits = sorted({found["commit"] for found in done})
     if commits:

@@ -43,6 +43,7 @@ def _record(cell: Cell, plan: Plan, done: dict[str, Any], before: dict[str, Any]
         "curve": [[entry["step"], entry[cell.figure]] for entry in done.get("curve", []) if cell.figure in entry],
         "steps": done.get("steps", 0),
         "seconds": done["seconds"],
+        "cpu_seconds": done["cpu_seconds"],
         "pretrain_seconds": before["seconds"] if before else 0.0,
         "command": done["command"],
         "pretrain_command": before["command"] if before else None,

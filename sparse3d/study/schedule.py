@@ -103,7 +103,7 @@ class Scheduler:
 
     def _end(self, entry: _Started, code: int) -> None:
         job, seconds = entry.job, self.clock() - entry.since
-        self.store.attempted(job, seconds, code)
+        self.store.attempted(job, seconds, code, entry.running.cpu_seconds)
         if code != 0:
             if not (self.outcome.stopped and code in SIGNALS):
                 self._fail(job, f"exit code {code}: {self.store.last_words(job)}")

@@ -62,10 +62,11 @@ class Store:
             log.write(f"$ {shown_command(command)}\n")
         return command
 
-    def attempted(self, job: Job, seconds: float, code: int) -> None:
+    def attempted(self, job: Job, seconds: float, code: int, cpu_seconds: float = 0.0) -> None:
         """Notes an attempt's time, so that a resumed job knows all of its own."""
         with (job.folder(self.out) / ATTEMPTS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"seconds": round(seconds, 3), "code": code}) + "\n")
+            record = {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3), "code": code}
+            file.write(json.dumps(record) + "\n")
 
     def finish(self, job: Job) -> dict[str, Any]:
         """Writes ``done.json`` of a job that ended well, and drops what is no longer needed.
@@ -74,11 +75,13 @@ class Store:
             UnreadableResult: its figures are not there.
         """
         folder = job.folder(self.out)
+        attempts = _lines(folder / ATTEMPTS)
         record: dict[str, Any] = {
             "key": job.key,
             "kind": job.kind,
             "title": job.title,
-            "seconds": sum(attempt["seconds"] for attempt in _lines(folder / ATTEMPTS)),
+            "seconds": sum(attempt["seconds"] for attempt in attempts),
+            "cpu_seconds": sum(attempt.get("cpu_seconds", 0.0) for attempt in attempts),
             "command": shown_command(job.command(self.out)),
             "commit": json.loads((folder / ABOUT).read_text(encoding="utf-8"))["commit"],
             "config": str(_config_path(job, self.out).relative_to(self.out)),

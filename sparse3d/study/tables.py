@@ -57,10 +57,10 @@ def entry_text(study: Study, entry: Entry | None) -> str:
 
 def difference_text(difference: Estimate) -> str:
     """``+3.1 [1.2, 5.0] n=10``, in per cent, bold where the interval excludes zero."""
-    text = f"{100 * difference.mean:+.1f}"
+    text = f"{_percent(difference.mean):+.1f}"
     if difference.low is None or difference.high is None:
         return f"{text} (n={difference.n}, no interval)"
-    text += f" [{100 * difference.low:.1f}, {100 * difference.high:.1f}]"
+    text += f" [{_percent(difference.low):.1f}, {_percent(difference.high):.1f}]"
     return f"{f'**{text}**' if difference.excludes_zero else text} n={difference.n}"
 
 
@@ -91,6 +91,10 @@ def _csv_row(entry: Entry) -> list[object]:
     if found is None:
         return [*row, *[None] * 5]
     return [*row, entry.baseline, found.n, found.mean, found.low, found.high]
+
+
+def _percent(value: float) -> float:
+    return round(100 * value, 1) + 0.0  # no "-0.0"
 
 
 def _share_text(share: float | None) -> str:

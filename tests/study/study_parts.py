@@ -84,6 +84,7 @@ class _FakeProcess:
     folder: Path
     left: int
     ended: int | None = None
+    cpu_seconds: float = 2.0
 
     def poll(self) -> int | None:
         self.left -= 1

@@ -117,6 +117,7 @@ def test_a_report_of_half_a_study_says_what_is_missing(tmp_path: Path, monkeypat
         (Estimate(0.031, 10, -0.001, 0.05), "+3.1 [-0.1, 5.0] n=10"),
         (Estimate(0.031, 10, 0.0, 0.05), "+3.1 [0.0, 5.0] n=10"),
         (Estimate(-0.02, 5, -0.03, -0.01), "**-2.0 [-3.0, -1.0]** n=5"),
+        (Estimate(-0.0002, 4, -0.0003, 0.0004), "+0.0 [0.0, 0.0] n=4"),
         (Estimate(0.5, 2), "+50.0 (n=2, no interval)"),
     ],
 )
