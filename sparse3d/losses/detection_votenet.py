@@ -193,7 +193,9 @@ def overlap_with(true: Tensor, center: Tensor, size: Tensor) -> Tensor:
     x, y = cos * away[..., 0] + sin * away[..., 1], cos * away[..., 1] - sin * away[..., 0]
     own = torch.stack([x, y, away[..., 2]], dim=-1)
     thick = true[..., 3:6].clamp(min=LEAST_EDGE)
-    told = torch.cat([own, size.clamp(min=LEAST_EDGE)], dim=-1)
+    # Below the least edge an exponential goes on with the same slope: cut off, a short edge would learn nothing.
+    short = LEAST_EDGE * torch.exp((size / LEAST_EDGE - 1).clamp(max=0))
+    told = torch.cat([own, torch.where(size < LEAST_EDGE, short, size)], dim=-1)
     return diou(told, torch.cat([torch.zeros_like(own), thick], dim=-1))
 
 

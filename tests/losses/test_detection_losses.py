@@ -247,6 +247,14 @@ def test_overlap_is_that_of_boxes_which_share_the_true_yaw() -> None:
     assert told.tolist() == pytest.approx([1.0, 1 / 3 - 1 / 11], abs=1e-5)
 
 
+def test_an_edge_told_too_short_or_below_nothing_is_drawn_out_by_the_overlap() -> None:
+    true = torch.tensor([[[0.0, 0, 0, 1, 1, 0.1, 0]]])
+    for edge in (0.05, 0.019, 0.0, -0.04):
+        size = torch.tensor([[[1.0, 1, edge]]], requires_grad=True)
+        (1 - overlap_with(true, torch.zeros(1, 1, 3), size)).sum().backward()
+        assert size.grad is not None and float(size.grad[0, 0, 2]) < -0.01, edge
+
+
 def test_seeds_belong_to_their_instance_or_to_the_boxes_that_hold_them() -> None:
     boxes = torch.tensor([[0.0, 0, 0, 2, 1, 1, pi / 4], [0, 0, 0, 4, 4, 4, 0], [9, 9, 9, 1, 1, 1, 0]])
     truth = DetectionTruth(boxes, torch.tensor([0, 1, 2]), torch.zeros(3, dtype=torch.int64), torch.tensor([-1]))
