@@ -188,7 +188,7 @@ def test_an_image_that_breaks_in_mid_training_is_one_line_from_a_worker_too(
         assert error.count("error: ") == 1 and "Traceback" not in error
         line = error.splitlines()[-1]
         assert line.startswith("error: ") and str(data) in line and ".color.png" in line
-        assert [path for path in out.rglob("*") if path.suffix in (".pt", ".tmp")] == []
+        assert [path for path in out.rglob("*") if path.suffix in (".pt", ".partial")] == []
 
 
 # Configs and checkpoints. -------------------------------------------------------------------------------------------

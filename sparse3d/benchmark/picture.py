@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from sparse3d.errors import InputError
 from sparse3d.visualize.layout import BACKGROUND, FAINT, INK, font, text_size
+from sparse3d.whole_files import write_whole
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 # Told apart by colour-blind eyes as well (Okabe and Ito, "Color universal design", 2008).
@@ -29,9 +29,8 @@ def check_picture_path(path: Path) -> None:
 
 def save_curves(path: Path, curves: Curves, x_label: str, y_label: str) -> None:
     """Writes :func:`draw_curves` to ``path``, at once and whole."""
-    temporary = path.with_name(f".partial-{path.name}")
-    draw_curves(curves, x_label, y_label).save(temporary, format="PNG")
-    os.replace(temporary, path)
+    picture = draw_curves(curves, x_label, y_label)
+    write_whole(path, lambda file: picture.save(file, format="PNG"))
 
 
 def draw_curves(curves: Curves, x_label: str, y_label: str) -> Image.Image:

@@ -8,9 +8,7 @@ of predictions, ``score``. Numbers are float32 in the fewest digits that give th
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import numpy as np
 from sparse3d.config_names import nearest
 from sparse3d.errors import InputError
 from sparse3d.types import IGNORE, Boxes
+from sparse3d.whole_files import write_whole, write_whole_text
 
 FORMAT = "sparse3d boxes"
 VERSION = 1
@@ -58,7 +57,8 @@ def write_boxes_ply(path: str | Path, boxes: Boxes, colors: np.ndarray, thicknes
         *(f"property float {axis}" for axis in "xyz"), *(f"property uchar {c}" for c in ("red", "green", "blue")),
         f"element face {len(face)}", "property list uchar int vertex_indices", "end_header",
     ]  # fmt: skip
-    _write(Path(path), ("\n".join(header) + "\n").encode("ascii") + vertex.tobytes() + face.tobytes())
+    content = ("\n".join(header) + "\n").encode("ascii") + vertex.tobytes() + face.tobytes()
+    write_whole(Path(path), lambda file: file.write(content))
 
 
 def _bars(boxes: Boxes, thickness: float) -> np.ndarray:
@@ -107,7 +107,7 @@ def write_boxes_json(
     content |= {"unit": "metres", "scored": boxes.score is not None, "classes": list(class_names)}
     lines = ",\n".join("  " + json.dumps(entry, ensure_ascii=False) for entry in entries)
     head = json.dumps(content, ensure_ascii=False, indent=1)[:-2]  # without the closing brace
-    _write(Path(path), f'{head},\n "boxes": [\n{lines}\n ]\n}}\n'.encode())
+    write_whole_text(Path(path), f'{head},\n "boxes": [\n{lines}\n ]\n}}\n')
 
 
 def read_boxes_json(path: str | Path, class_names: Sequence[str] | None = None, checkpoint: str | None = None) -> Boxes:
@@ -172,18 +172,3 @@ def _short(value: Any) -> Any:
     if np.ndim(value):
         return [_short(v) for v in value]
     return float(str(np.float32(value)))
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}): free space, or name another folder"
-        ) from error
-    finally:
-        with suppress(OSError):  # the folder itself may be what could not be made
-            temporary.unlink()

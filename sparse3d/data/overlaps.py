@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tqdm import tqdm
 
 from sparse3d.data.readers import FrameSource
 from sparse3d.geometry import transform_points, unproject_depth, view_overlaps
+from sparse3d.whole_files import write_whole
 
 FILE = "overlap.npz"
 VERSION = 1  # to be raised with any change of what the matrix means
@@ -44,18 +44,13 @@ def store_overlaps(path: Path, source: FrameSource, overlap: np.ndarray, voxel_s
 
     float32, as computed: rounded further, a pair could change sides of a bound.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with temporary.open("wb") as file:
-        np.savez(
-            file,
-            names=np.array([source.name(i) for i in range(len(source))]),
-            overlap=overlap.astype(np.float32),
-            fingerprints=_fingerprints(source, voxel_size),
-            voxel_size=voxel_size,
-            pixel_step=PIXEL_STEP,
-            version=VERSION,
-        )
-    os.replace(temporary, path)
+    arrays = {
+        "names": np.array([source.name(i) for i in range(len(source))]),
+        "overlap": overlap.astype(np.float32),
+        "fingerprints": _fingerprints(source, voxel_size),
+    }
+    known = {"voxel_size": voxel_size, "pixel_step": PIXEL_STEP, "version": VERSION}
+    write_whole(path, lambda file: np.savez(file, **arrays, **known))  # type: ignore[arg-type]
 
 
 def stored_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarray | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import warnings
 import zipfile
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from sparse3d.errors import InputError
+from sparse3d.whole_files import write_whole
 
 CLASSES = (
     "ceiling", "floor", "wall", "beam", "column", "window", "door", "table", "chair", "sofa", "bookcase", "board",
@@ -244,15 +244,9 @@ def _to_cache(folder: Path, fingerprint: str, room: S3disRoom) -> None:
         "unknown": room.unknown_classes,
         "mended": room.mended,
     }
-    temporary = folder / f".{CACHE}.{os.getpid()}.partial"
-    try:
-        with temporary.open("wb") as file:
-            arrays = {"xyz": room.xyz, "rgb": room.rgb, "semantic": room.semantic, "instance": room.instance}
-            np.savez(file, record=json.dumps(record), **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, folder / CACHE)
-    except OSError as error:
-        raise InputError(
-            f"{folder / CACHE}: cannot be written ({error.strerror}): free space, or read without a cache"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    arrays = {"xyz": room.xyz, "rgb": room.rgb, "semantic": room.semantic, "instance": room.instance}
+    write_whole(
+        folder / CACHE,
+        lambda file: np.savez(file, record=json.dumps(record), **arrays),  # type: ignore[arg-type]
+        remedy="free space, or read without a cache",
+    )

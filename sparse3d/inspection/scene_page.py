@@ -17,7 +17,6 @@ from sparse3d.errors import InputError
 from sparse3d.geometry.projection import has_reading
 from sparse3d.inspection.scene import load_scene
 from sparse3d.inspection.scene_parts import SHELL, LookedAtScene, Surface
-from sparse3d.preparation.files import write_file
 from sparse3d.types import IGNORE
 from sparse3d.visualize.box_lines import draw_boxes, draw_path, draw_scale
 from sparse3d.visualize.class_colors import NONE, distinct_colors, legend, palette_colors
@@ -34,6 +33,7 @@ from sparse3d.visualize.scene_views import (
     see_mesh,
     see_points,
 )
+from sparse3d.whole_files import write_whole
 
 PAGE = "scene.html"
 _Finish = Callable[[np.ndarray, SeenPoints], np.ndarray]  # picture, what it shows -> picture
@@ -53,7 +53,7 @@ class _Pictures:
     def add(self, section: Section, name: str, caption: str, image: np.ndarray) -> None:
         buffer = io.BytesIO()
         Image.fromarray(image).save(buffer, "PNG", compress_level=4)
-        write_file(self.folder / f"{name}.png", lambda file: file.write(buffer.getvalue()))
+        write_whole(self.folder / f"{name}.png", lambda file: file.write(buffer.getvalue()))
         self.files.append(f"{name}.png")
         section.add_picture(caption, image, photograph=True)
 
@@ -92,7 +92,7 @@ def inspect_scene(
     summary = Table("Facts", ("", ""), facts(scene))
     first = Section("Tables", scene.notes, [class_table(scene), object_table(scene)])
     text = page(scene.name, f"{scene.kind}: {scene.path}", summary, [first, *sections])
-    write_file(pictures.folder / PAGE, lambda file: file.write(text.encode()))
+    write_whole(pictures.folder / PAGE, lambda file: file.write(text.encode()))
     return scene
 
 

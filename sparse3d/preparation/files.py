@@ -1,43 +1,25 @@
-"""Files that appear whole or not at all, and what is remembered of the sources to know them again."""
+"""JSON records, and what is remembered of the sources to know them again."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from sparse3d.data.scannet.scene_files import SceneFiles
 from sparse3d.errors import InputError
+from sparse3d.whole_files import write_whole_text
 
 BLOCK = 1 << 20
 EXPORTED = ("color", "depth", "pose", "intrinsic")
 
 
-def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Call ``write`` with a file that takes ``path``'s place when all is written. InputError when it cannot be."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            write(file)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}): free space, or name another folder"
-        ) from error
-    finally:
-        with suppress(OSError):  # missing, or below something that is no folder
-            temporary.unlink()
-
-
 def write_json(path: Path, content: Any) -> None:
     """Write ``content`` as readable JSON."""
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_file(path, lambda file: file.write(text.encode("utf-8")))
+    write_whole_text(path, text)
 
 
 def read_json(path: Path) -> Any:

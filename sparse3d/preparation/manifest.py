@@ -12,7 +12,8 @@ from sparse3d.data.scannet.classes import SCANNET18, SCANNET20, SCANNET200
 from sparse3d.data.scannet.label_table import LabelTable
 from sparse3d.data.scannet.split_lists import read_splits
 from sparse3d.errors import InputError
-from sparse3d.preparation.files import read_json, write_file, write_json
+from sparse3d.preparation.files import read_json, write_json
+from sparse3d.whole_files import write_whole
 
 MANIFEST, LABELS, SPLITS = "manifest.json", "labels.json", "splits"
 
@@ -53,7 +54,7 @@ def copy_splits(folder: Path | None, destination: Path) -> dict[str, list[str]]:
     lists = read_splits(folder)
     for name in lists:
         content = (folder / f"{name}.txt").read_bytes()
-        write_file(destination / SPLITS / f"{name}.txt", lambda file, content=content: file.write(content))  # type: ignore[misc]
+        write_whole(destination / SPLITS / f"{name}.txt", lambda file, content=content: file.write(content))  # type: ignore[misc]
     return lists
 
 

@@ -17,8 +17,9 @@ from sparse3d.data.scannet.mesh_ply import ScanMesh, read_mesh, read_vertex_labe
 from sparse3d.data.scannet.scene_files import SceneFiles
 from sparse3d.errors import InputError
 from sparse3d.geometry import transform_points
-from sparse3d.preparation.files import write_file, write_json
+from sparse3d.preparation.files import write_json
 from sparse3d.types import IGNORE
+from sparse3d.whole_files import write_whole
 
 
 @dataclass
@@ -56,7 +57,7 @@ def write_mesh(
     }
     if mesh.normals is not None:
         arrays["normals"] = mesh.normals
-    write_file(folder / MESH, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+    write_whole(folder / MESH, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
     objects = objects_of(known, mesh.xyz, axis_alignment)
     write_json(folder / OBJECTS, {"aligned": axis_alignment is not None, "objects": objects})
     record = {

@@ -31,6 +31,7 @@ from sparse3d.rooms.recording import RecordingOptions, record
 from sparse3d.rooms.room_maker import KIND_WEIGHTS, make_room
 from sparse3d.rooms.scene import merge
 from sparse3d.rooms.walk import walk
+from sparse3d.whole_files import write_whole_text
 
 SCANS, SPLITS, OPTIONS_NAME = "scans", "splits", "rooms.json"
 VAL_EVERY = 4  # rooms 3, 7, 11 ... are for validation
@@ -233,7 +234,7 @@ def _claim(folder: Path, options: RoomsOptions) -> None:
             raise InputError(
                 f"{folder / SCANS}: holds scans, and {OPTIONS_NAME} does not say of what; name a new folder"
             )
-        _write(path, json.dumps(wanted, indent=1) + "\n")
+        write_whole_text(path, json.dumps(wanted, indent=1) + "\n")
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -274,15 +275,9 @@ def _write_lists(folder: Path, rooms: list[dict[str, Any]]) -> None:
     counts: Counter[str] = Counter()
     for room in rooms:
         counts.update(room["objects"])
-    _write(folder / TABLE_NAME, label_table(counts))
+    write_whole_text(folder / TABLE_NAME, label_table(counts))
     (folder / SPLITS).mkdir(exist_ok=True)
     for split in ("train", "val"):
         names = [room["sceneId"] for room in rooms if split_of(room["index"]) == split]
         if names:  # a list without a scene would be none
-            _write(folder / SPLITS / f"{split}.txt", "".join(f"{name}\n" for name in names))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_bytes(text.encode("utf-8"))
-    os.replace(temporary, path)
+            write_whole_text(folder / SPLITS / f"{split}.txt", "".join(f"{name}\n" for name in names))

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from sparse3d.whole_files import write_whole_text
+
 
 def write_labels(folder: Path, scene: str, ids: np.ndarray) -> None:
     """Writes ``folder/<scene>.txt``: one id a line, in the order of the vertices; whole or not at all."""
-    path = folder / f"{scene}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text("".join(f"{number}\n" for number in ids.tolist()), encoding="ascii")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole_text(folder / f"{scene}.txt", "".join(f"{number}\n" for number in ids.tolist()))

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from sparse3d.errors import InputError
+from sparse3d.whole_files import SUFFIX, replacing
 
 FORMAT = "sparse3d-checkpoint"
 VERSION = 1
@@ -29,16 +30,10 @@ def versions() -> dict[str, str]:
 
 def write_file(path: Path, write: Any) -> None:
     """Writes through ``write(file)`` to a temporary name, syncs, renames: readers see the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
     _sync_folder(path.parent)
 
 
@@ -61,13 +56,12 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 def duplicate(source: Path, target: Path) -> None:
     """Gives a checkpoint a second name, as a link where the file system can, else as a copy; atomic."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+    with replacing(target) as temporary:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -129,5 +123,5 @@ def remove_old_steps(folder: Path, keep: int) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Removes temporary files of a process that was killed while it wrote."""
-    for path in folder.glob(".*.tmp"):
+    for path in folder.glob(f".*{SUFFIX}"):
         path.unlink()

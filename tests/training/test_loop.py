@@ -77,7 +77,7 @@ def test_after_kill_9_a_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> 
     assert child.exitcode == -signal.SIGKILL
     with (tmp_path / "killed" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 12, "kind": "tr')  # as a kill in the middle of a line leaves it
-    (tmp_path / "killed" / "checkpoints" / ".last.pt.1.tmp").write_bytes(b"half")
+    (tmp_path / "killed" / "checkpoints" / ".last.pt.1.partial").write_bytes(b"half")
     run(tmp_path / "killed", resume=True, checkpoint_every=5)
     run(tmp_path / "whole", checkpoint_every=5)
     assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "killed")) == []

@@ -1,0 +1,41 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sparse3d.errors import InputError
+from sparse3d.whole_files import replacing, write_whole, write_whole_text
+
+
+def test_until_all_is_written_readers_see_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    write_whole_text(path, "old\n")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old\n" and temporary.parent == path.parent
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    write_whole_text(path, "old")
+    with pytest.raises(ZeroDivisionError):
+        write_whole(path, lambda file: file.write(b"half") / 0)  # type: ignore[operator]
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folders_on_the_way_are_made_and_bytes_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "names.txt"
+    write_whole_text(path, "Stühle\r\n")
+    assert path.read_bytes() == "Stühle\r\n".encode()
+
+
+def test_a_file_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"file/list\.txt: cannot be written .*: move it"):
+        write_whole(tmp_path / "file" / "list.txt", lambda file: file.write(b""), remedy="move it")
