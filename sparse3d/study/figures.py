@@ -64,14 +64,15 @@ def gain(study: Study, scores: Scores, row: str, place: Place) -> list[tuple[int
 def _bars(study: Study, scores: Scores, task: str) -> Any:
     shares, rows = scores.shares(task), scores.rows(task)
     width = 0.8 / len(rows)
-    figure, axes = _axes((max(5.0, 1.6 + len(shares) * (0.6 + 0.42 * len(rows))), 4.2))
+    figure, axes = _axes((max(7.6, 3.6 + len(shares) * (0.6 + 0.42 * len(rows))), 4.2))
     for place, row in enumerate(rows):
         found = [(k, e.score) for k, share in enumerate(shares) if (e := scores.entry(row, (task, share))) is not None]
         at = [k + (place - (len(rows) - 1) / 2) * width for k, _ in found]
         axes.bar(at, [100 * e.mean for _, e in found], width * 0.92, color=_color(study, row), label=_title(study, row))
         for x, (_, estimate) in zip(at, found, strict=True):
-            axes.text(x, 1, f"{100 * estimate.mean:.1f}", ha="center", va="bottom", fontsize=7, color="white",
-                      rotation=90)  # fmt: skip
+            text = f"{100 * estimate.mean:.1f}"
+            axes.text(x, 0.02, text, ha="center", va="bottom", fontsize=7, color="white", rotation=90,
+                      transform=axes.get_xaxis_transform())  # fmt: skip
             if estimate.low is not None and estimate.high is not None:
                 axes.errorbar([x], [100 * estimate.mean], _whisker(estimate), color="black", lw=1, capsize=2)
     axes.set_xticks(range(len(shares)), [_share_text(share) for share in shares])
@@ -79,7 +80,7 @@ def _bars(study: Study, scores: Scores, task: str) -> Any:
 
 
 def _shares(study: Study, scores: Scores, task: str) -> Any:
-    figure, axes = _axes((6.4, 4.2))
+    figure, axes = _axes((8.2, 4.2))
     for row in scores.rows(task):
         found = [(share, entry.score) for share in scores.shares(task) if (entry := scores.entry(row, (task, share)))]
         known = [(100 * share, estimate) for share, estimate in found if share is not None]
@@ -92,19 +93,18 @@ def _shares(study: Study, scores: Scores, task: str) -> Any:
 
 
 def _curves(study: Study, scores: Scores, place: Place, rows: Sequence[str]) -> Any:
-    figure, axes = _axes((6.4, 4.2))
+    figure, axes = _axes((8.2, 4.2))
     for row in rows:
         _line(study, axes, row, mean_curve(scores.curves(row, place), study.resamples))
     return _finish(figure, axes, f"{place[0]}, {_share_text(place[1])}, per cent", "steps")
 
 
 def _gains(study: Study, scores: Scores, place: Place, rows: Sequence[str]) -> Any:
-    figure, axes = _axes((6.4, 4.2))
+    figure, axes = _axes((8.2, 4.2))
     axes.axhline(0, color=BASELINE, lw=1)
     for row in rows:
         _line(study, axes, row, gain(study, scores, row, place))
-    baseline = study.row(study.baselines[0]).title
-    return _finish(figure, axes, f"{place[0]}, {_share_text(place[1])}: gain over {baseline}, points", "steps")
+    return _finish(figure, axes, f"{place[0]}, {_share_text(place[1])}: gain over the baseline, points", "steps")
 
 
 def _line(study: Study, axes: Any, row: str, points: Sequence[tuple[float, Estimate]]) -> None:
@@ -130,7 +130,7 @@ def _axes(size: tuple[float, float]) -> tuple[Any, Any]:
 
 
 def _finish(figure: Any, axes: Any, title: str, label: str) -> Any:
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=10, loc="left")
     axes.set_xlabel(label, fontsize=9)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

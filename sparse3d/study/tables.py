@@ -17,7 +17,8 @@ COLUMNS = (
 LEGEND = (
     "Scores in per cent: the mean over label sets and seeds, and behind it the mean difference from the baseline, "
     "cell by cell with the same label set and seed, with its 95 % percentile bootstrap interval and the number of "
-    f"pairs. Bold: the interval excludes zero. Fewer than {LEAST} pairs: no interval is given, and nothing is bold."
+    f"pairs. Bold: the interval excludes zero. Fewer than {LEAST} pairs: no interval is given, and nothing is bold. "
+    "Where features are measured as they are (linear, knn, matching), a row without pre-training is a random network."
 )
 
 
