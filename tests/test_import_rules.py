@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "inspection": {"types", "geometry", "data", "visualize", "preparation", "training.checkpoint"},
     "prediction": {"types", "geometry", "data", "models", "sparse", "tasks", "training", "visualize", "config", "run"},
     "probing": {"types", "data", "models", "sparse", "metrics", "tasks", "training", "config", "run"},
-    "study": {"config", "config_paths", "training", "probing", "data", "models", "sparse", "tasks", "run", "types"},
+    "study": {"cli", "config", "config_paths", "training", "probing", "data", "models", "sparse", "tasks", "run", "types"},
     "benchmark": {"types", "sparse", "data", "models", "visualize", "training", "run", "config"},
     "tasks": {"types", "geometry", "sparse", "data", "models", "losses", "metrics", "visualize", "training.task"},
 }
