@@ -76,7 +76,7 @@ def _memory_and_parts(row: dict[str, Any]) -> list[str]:
 
 
 def _line(first: str, cells: Sequence[str], width: int, title: int = _TITLE) -> str:
-    return f"{first:{title}}" + "".join(f"{cell:>{width}}" for cell in cells)
+    return f"{first:{title}}" + "".join(f" {cell:>{width - 1}}" for cell in cells)
 
 
 def _spread(value: dict[str, float]) -> str:

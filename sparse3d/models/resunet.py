@@ -140,7 +140,9 @@ class SRUNet(nn.Module):
             stage, stride = level + 4, 2 ** (4 - level)
             up, norm = getattr(self, f"convtr{stage}p{stride}s2"), getattr(self, f"bntr{stage}")
             out = concatenate(norm(up(out), relu=True, inplace=True), levels[3 - level])
-            for block in getattr(self, f"block{stage + 1}"):  # a call of the whole would keep its input until the end
+            for block in getattr(
+                self, f"block{stage + 1}"
+            ):  # a call of the whole (and its hooks) would keep its input to the end
                 out = block(out)
         return out
 

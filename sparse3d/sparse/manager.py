@@ -41,7 +41,8 @@ class Connection(NamedTuple):
 class CoordinateManager:
     """The portable backend: coordinate sets, kernel maps by look-up, products by torch on every device.
 
-    The other backends inherit the coordinates and maps and put their own products in place of :meth:`product`.
+    The other backends inherit the coordinates and put their own maps and products in place of :attr:`neighbours` and
+    :meth:`product`.
 
     Args:
         coords: (N, 4) int32, batch index first, every voxel once, multiples of ``stride``.

@@ -123,5 +123,7 @@ def remove_old_steps(folder: Path, keep: int) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Removes temporary files of a process that was killed while it wrote."""
-    for path in folder.glob(f".*{SUFFIX}"):
-        path.unlink()
+    for suffix in (SUFFIX, ".tmp"):  # the latter of earlier versions
+        for path in folder.glob(f".*{suffix}"):
+            if path.is_file():
+                path.unlink()

@@ -86,6 +86,24 @@ def test_tables_and_the_search_find_the_same_neighbours(
         assert torch.equal(native_neighbours(here, there, offsets, unit), searched)
 
 
+@pytest.mark.skipif(not native.available(), reason="no native library")
+def test_the_compiled_table_is_clean_for_the_next_cloud_and_one_or_two_threads_find_the_same() -> None:
+    generator = torch.Generator().manual_seed(0)
+    offsets = spaced_offsets(cube(3), (1, 1, 1))
+    threads = torch.get_num_threads()
+    try:
+        for shift in (0, 1, 17):  # the cells of one cloud are other voxels' of the next
+            drawn = torch.randint(0, 40, (40_000, 3), generator=generator, dtype=torch.int32).unique(dim=0)
+            cloud = CoordinateSet.build(torch.nn.functional.pad(drawn - shift, (1, 0)))
+            assert len(cloud) * len(offsets) > 1 << 19  # enough for threads
+            searched = kernel_maps._neighbours_by_search(cloud, cloud, offsets)
+            for count in (1, 2):
+                torch.set_num_threads(count)
+                assert torch.equal(native_neighbours(cloud, cloud, offsets, (1, 1, 1)), searched)
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_where_no_table_fits_the_search_serves_every_backend() -> None:
     far = CoordinateSet.build(torch.tensor([[0, 0, 0, 0], [0, 60_000, -60_000, 60_000]], dtype=torch.int32))
     offsets = spaced_offsets(cube(3), (1, 1, 1))

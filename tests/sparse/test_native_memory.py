@@ -99,6 +99,15 @@ def test_small_tensors_and_the_environment_leave_it_to_torch(monkeypatch: pytest
     assert pool_bytes()[0] == before and small.shape == (10, 10) and large.shape == (1500, 1000)
 
 
+def test_the_defaults_of_torch_do_not_matter() -> None:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert empty_rows(10, 10).dtype == empty_rows(1500, 1000).dtype == torch.float32
+    finally:
+        torch.set_default_dtype(before)
+
+
 def test_nothing_of_no_size_is_taken_and_too_much_is_torchs_error() -> None:
     assert empty_rows(0, 5).shape == (0, 5)
     with pytest.raises(RuntimeError, match="memory"):

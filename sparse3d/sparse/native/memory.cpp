@@ -194,10 +194,12 @@ void give_back(DLManagedTensor* managed) {
 
 }  // namespace
 
-void* take_kept(size_t bytes) {
+bool keeps_memory() {
     const char* told = std::getenv("SPARSE3D_KEEP_MEMORY");
-    return told && std::strcmp(told, "0") == 0 ? nullptr : pool().take(bytes);
+    return !told || std::strcmp(told, "0") != 0;
 }
+
+void* take_kept(size_t bytes) { return keeps_memory() ? pool().take(bytes) : nullptr; }
 
 void give_kept(void* place, size_t bytes) { pool().give(place, bytes); }
 
@@ -217,7 +219,7 @@ extern "C" void* sparse3d_pool_rows(int64_t rows, int64_t columns) {
     return &owner->managed;
 }
 
-// Bytes of blocks that tensors hold, of idle ones, and the most that tensors held, which bounds the two together.
+// Bytes of blocks that tensors and scratch hold, of idle ones, and the most that were held, which bounds the two together.
 extern "C" int64_t sparse3d_pool_used() { return pool().count(&Pool::used); }
 extern "C" int64_t sparse3d_pool_kept() { return pool().count(&Pool::kept); }
 extern "C" int64_t sparse3d_pool_most() { return pool().count(&Pool::most); }

@@ -2,7 +2,7 @@
 
 A fresh block is untouched pages, which the system must find and clear one by one. For a Res16UNet34C on a 2-core
 virtual machine that was a fifth of a training step at 100,000 voxels. ``SPARSE3D_KEEP_MEMORY=0`` leaves all memory to
-torch's own allocator.
+the usual allocators.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def empty_rows(rows: int, columns: int) -> Tensor:
         managed = library.load().sparse3d_pool_rows(rows, columns)
         if managed:
             return from_dlpack(_new_capsule(managed, b"dltensor", None))
-    return torch.empty(rows, columns)
+    return torch.empty(rows, columns, dtype=torch.float32, device="cpu")  # whatever torch's defaults are set to
 
 
 def pool_bytes() -> tuple[int, int, int]:
-    """Bytes that tensors hold of the kept memory, that wait for the next tensor, and the most that tensors held."""
+    """Bytes of kept memory that tensors and scratch hold, that wait for the next ones, and the most that were held."""
     kernel = library.load()
     return kernel.sparse3d_pool_used(), kernel.sparse3d_pool_kept(), kernel.sparse3d_pool_most()

@@ -1,7 +1,8 @@
 // Kernel maps by look-up in a table over the bounding box.
 //
 // Most cells of a room are empty. The table stays from call to call and is all zeros between them, so that a call touches only the
-// cells around voxels; fresh pages of the system are zeros too.
+// cells around voxels; fresh pages of the system are zeros too. It is not among the memory that memory.cpp counts: at most 64 MB, of
+// which pages that had a voxel are there.
 
 #include <sys/mman.h>
 
@@ -25,13 +26,13 @@ class Cells {
     void* memory = MAP_FAILED;
     size_t bytes = 0;
 
+public:
+    ~Cells() { release(); }
+
     void release() {
         if (memory != MAP_FAILED) munmap(memory, bytes);
         memory = MAP_FAILED, bytes = 0;
     }
-
-public:
-    ~Cells() { release(); }
 
     // Null where the system has no room.
     int32_t* of(int64_t count) {
@@ -73,12 +74,13 @@ extern "C" int sparse3d_neighbours(
             for (int64_t r = 0; r < count; r++) starts[r] = where.cell(target + 4 * (begin + r));
             for (int slot = 0; slot < slots; slot++) {
                 int32_t* out = rows + slot * n_target + begin;
-                const int32_t* moved = cells + steps[slot];
-                for (int64_t r = 0; r < count; r++) out[r] = moved[starts[r]] - 1;
+                const int64_t step = steps[slot];
+                for (int64_t r = 0; r < count; r++) out[r] = cells[starts[r] + step] - 1;
             }
         }
 #pragma omp for schedule(static)
         for (int64_t r = 0; r < n_source; r++) cells[where.cell(source + 4 * r)] = 0;
     }
+    if (!keeps_memory()) table.release();
     return 1;
 }

@@ -136,8 +136,8 @@ struct Worker {
     }
 };
 
-// Segments of rows: a number that 2, 3 and 4 threads share evenly, as long as there are rows for them and not too many sums: 24 MB, which
-// malloc keeps for the next time, or 64 MB where the alternative is to go through all rows once a slot.
+// Segments of rows: a number that 2, 3 and 4 threads share evenly, as long as there are rows for them and not too many sums: 24 MB,
+// or 64 MB where the alternative is to go through all rows once a slot.
 int segments_for(const Problem& p) {
     const int64_t size = static_cast<int64_t>(p.slots) * p.c_in * p.stride;
     if (p.n_out >= 24 * 1536 && 24 * size <= int64_t{6} << 20) return 24;
