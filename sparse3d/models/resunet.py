@@ -140,9 +140,8 @@ class SRUNet(nn.Module):
             stage, stride = level + 4, 2 ** (4 - level)
             up, norm = getattr(self, f"convtr{stage}p{stride}s2"), getattr(self, f"bntr{stage}")
             out = concatenate(norm(up(out), relu=True, inplace=True), levels[3 - level])
-            for block in getattr(
-                self, f"block{stage + 1}"
-            ):  # a call of the whole (and its hooks) would keep its input to the end
+            # Block by block: a call of the whole stage (the one that hooks see) would keep its input to the end.
+            for block in getattr(self, f"block{stage + 1}"):
                 out = block(out)
         return out
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
+from sparse3d.sparse.coordinates import floor_to
 from sparse3d.tasks.segmentation_prediction import VoxelScene
 
 KINDS = ("encoder", "decoder")
@@ -72,6 +73,4 @@ def scene_features(
 
 def _containing(level: SparseTensor, coords: Tensor) -> Tensor:
     """Row (V,) int64 of the level's voxel that holds each of ``coords`` (V, 4)."""
-    stride = torch.tensor([1, *level.tensor_stride], device=coords.device, dtype=coords.dtype)
-    floors = torch.div(coords, stride, rounding_mode="floor") * stride
-    return level.manager.coordinates(level.key).rows_of(floors)
+    return level.manager.coordinates(level.key).rows_of(floor_to(coords, level.tensor_stride))

@@ -19,6 +19,12 @@ class LinearClassifier:
     bias: Tensor  # (K,) float32
 
 
+def standardisation(feats: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (C,) of features (N, C), and what their differences from it are multiplied by, 0 where all are alike."""
+    mean, std = feats.mean(dim=0), feats.std(dim=0, correction=0)
+    return mean, torch.where(std > _SMALL, 1 / std.clamp_min(_SMALL), torch.zeros_like(std))
+
+
 def fit_linear(
     feats: Tensor, labels: Tensor, classes: int, l2: float = 1e-4, iterations: int = 200
 ) -> LinearClassifier:
@@ -34,8 +40,7 @@ def fit_linear(
         l2: weight of the penalty.
         iterations: of L-BFGS, at most.
     """
-    mean, std = feats.mean(dim=0), feats.std(dim=0, correction=0)
-    scale = torch.where(std > _SMALL, 1 / std.clamp_min(_SMALL), torch.zeros_like(std))
+    mean, scale = standardisation(feats)
     x = (feats - mean) * scale
     weight = torch.zeros(x.shape[1], classes, requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sparse3d.probing.linear import standardisation
+
 _CHUNK = 4096  # queries at a time: bounds the memory
-_SMALL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class NeighbourClassifier:
     @classmethod
     def of(cls, feats: Tensor, labels: Tensor, classes: int, k: int) -> NeighbourClassifier:
         """The classifier that remembers ``feats`` (N, C) with ``labels`` (N,)."""
-        mean, std = feats.mean(dim=0), feats.std(dim=0, correction=0)
-        scale = torch.where(std > _SMALL, 1 / std.clamp_min(_SMALL), torch.zeros_like(std))
+        mean, scale = standardisation(feats)
         bank = F.normalize((feats - mean) * scale, dim=1)
         return cls(bank, labels, mean, scale, classes, min(k, len(feats)))
 

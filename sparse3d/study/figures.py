@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +143,7 @@ def _finish(figure: Any, axes: Any, title: str, label: str) -> Any:
 def _save(path: Path, figure: Any) -> Path:
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})  # the same bytes from the same results
-    write: Callable[[Any], Any] = lambda file: file.write(out.getvalue())  # noqa: E731
-    write_file(path, write)
+    write_file(path, lambda file: file.write(out.getvalue()))
     return path
 
 
