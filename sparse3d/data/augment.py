@@ -101,13 +101,16 @@ class ColorJitter:
 
 @gin.configurable
 class ColorDrop:
-    """Replace all colours by the middle grey with ``probability``: geometry alone must do."""
+    """Replace all colours by black with ``probability``: geometry alone must do.
+
+    Not by the middle grey: networks see colours less .5, and features of zero would hide the voxels themselves.
+    """
 
     def __init__(self, probability: float = 0.1) -> None:
         self.probability = probability
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        return xyz, np.full_like(rgb, 0.5) if rng.random() < self.probability else rgb
+        return xyz, np.zeros_like(rgb) if rng.random() < self.probability else rgb
 
 
 def _rotate(xyz: np.ndarray, axis: np.ndarray, angle: float) -> np.ndarray:
