@@ -50,7 +50,9 @@ def build_optimizer(
     """AdamW (decoupled decay, Loshchilov and Hutter) or SGD with momentum; see :func:`parameter_groups`."""
     groups = parameter_groups(model, weight_decay, lr_scales)
     if optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, betas=betas)
+        # One pass over each parameter, not a dozen: a quarter of the time on a CPU, where torch does not choose it by itself.
+        fused = all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"])
+        return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=fused or None)
     if optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum)
     raise InputError(f"train.optimizer = {optimizer!r} is not known; choose one of {', '.join(OPTIMIZERS)}")
