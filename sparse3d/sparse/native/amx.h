@@ -42,6 +42,32 @@ struct RoundedWeightGradient {
 };
 void weight_gradient_by_amx(const RoundedWeightGradient& p);
 
+// Where the operands of a block of rows come from.
+enum class Source {
+    TABLE,       // slot by slot, the rows that the table has
+    ROWS,        // row o at o
+    NEIGHBOURS,  // few channels and many slots: all slots of a row side by side, SLOT_CHANNELS each, zeros where the table has none
+};
+constexpr int SLOT_CHANNELS = 4, SLOT_WORDS = SLOT_CHANNELS / 2;
+
+static inline Source source_of(const int32_t* table, int slots, int c_in) {
+    if (!table) return Source::ROWS;
+    return c_in <= SLOT_CHANNELS && slots >= 8 ? Source::NEIGHBOURS : Source::TABLE;
+}
+
+// A row of at most SLOT_CHANNELS channels, in SLOT_WORDS words.
+static inline void round_neighbour(const float* from, int channels, float* to) {
+    alignas(64) float whole[TILE] = {}, words[TILE];
+    std::copy_n(from, channels, whole);
+    pair_columns(whole, TILE, words);
+    std::memcpy(to, words, SLOT_WORDS * sizeof(float));
+}
+
+// A row's neighbour in SLOT_WORDS words; row n_in of `inputs` holds zeros.
+static inline void copy_neighbour(const float* inputs, int64_t n_in, int32_t row, float* to) {
+    std::memcpy(to, inputs + (row < 0 ? n_in : row) * SLOT_WORDS, SLOT_WORDS * sizeof(float));
+}
+
 // GCC does not know that tile instructions read memory: what was written before must be in memory here.
 static inline void written() { asm volatile("" ::: "memory"); }
 

@@ -2,6 +2,7 @@
 //
 // As there, one thread owns a stretch of output rows and goes through the slots in order. The inputs of 32 rows that a slot has are
 // gathered once for all output channels; their products come in squares of 32 rows x 32 channels that are added to the outputs.
+// Without a table rows are rounded where they are gathered; with few input channels all slots are gathered and summed at once.
 // How rows are cut depends on the shapes alone: the bits do not depend on the number of threads.
 
 #include "amx.h"
@@ -32,19 +33,30 @@ std::atomic<bool> wanted{true};
 // What the arguments come to in tiles.
 struct Shape {
     const RoundedConvolution& p;
+    Source source;
+    int slots;           // that are gone through one after the other
     int steps, columns;  // tiles of words and of output channels
-    int64_t words;       // of an input row
+    int64_t words;       // of a gathered row
     int64_t stretch;     // output rows that a thread does at once
     bool whole;          // output channels are whole tiles: sums are made in place
 
     explicit Shape(const RoundedConvolution& given)
-        : p(given), steps(static_cast<int>(divided(p.c_in, TILE_CHANNELS))), columns(static_cast<int>(divided(p.c_out, TILE))),
-          words(static_cast<int64_t>(steps) * TILE), stretch(0), whole(p.c_out % TILE == 0) {
+        : p(given), source(source_of(p.table, p.slots, p.c_in)), slots(source == Source::TABLE ? p.slots : 1),
+          steps(static_cast<int>(divided(source == Source::NEIGHBOURS ? p.slots * SLOT_CHANNELS : p.c_in, TILE_CHANNELS))),
+          columns(static_cast<int>(divided(p.c_out, TILE))), words(static_cast<int64_t>(steps) * TILE), stretch(0),
+          whole(p.c_out % TILE == 0) {
         const int64_t by_cache = std::clamp<int64_t>(131072 / p.c_out / BLOCK * BLOCK, 8 * BLOCK, 32 * BLOCK);
         stretch = std::clamp<int64_t>(divided(divided(p.n_out, 8), BLOCK) * BLOCK, 8 * BLOCK, by_cache);
     }
 
     int64_t weight_size() const { return static_cast<int64_t>(steps) * TILE_SIZE; }  // of one slot and column
+
+    // Of an input row that is rounded before it is gathered.
+    int64_t input_words() const { return source == Source::TABLE ? words : source == Source::NEIGHBOURS ? SLOT_WORDS : 0; }
+
+    const float* weights_of(int slot) const {
+        return p.weight + static_cast<int64_t>(p.reversed ? p.slots - 1 - slot : slot) * p.c_in * p.c_out;
+    }
 };
 
 void round_row(const float* from, int channels, float* to, int64_t words) {
@@ -56,7 +68,7 @@ void round_row(const float* from, int channels, float* to, int64_t words) {
 // The weights of one slot for output channels [TILE column, TILE column + TILE) as B tiles.
 void pack_weights(const Shape& s, int slot, int column, float* to) {
     const RoundedConvolution& p = s.p;
-    const float* w = p.weight + static_cast<int64_t>(p.reversed ? p.slots - 1 - slot : slot) * p.c_in * p.c_out;
+    const float* w = s.weights_of(slot);
     const int first = column * TILE, filled = std::min(TILE, p.c_out - first);
     if (!p.transposed) {
         for (int64_t word = 0; word < s.words; word++, to += TILE) {
@@ -77,6 +89,20 @@ void pack_weights(const Shape& s, int slot, int column, float* to) {
     }
 }
 
+// The same of all slots, as Source::NEIGHBOURS has its rows.
+void pack_all_slots(const Shape& s, int column, float* to) {
+    const RoundedConvolution& p = s.p;
+    const int first = column * TILE, filled = std::min(TILE, p.c_out - first);
+    for (int word = 0; word < s.words; word++, to += TILE) {
+        const int slot = word / SLOT_WORDS, c = word % SLOT_WORDS * 2;
+        alignas(64) float lines[2][TILE] = {};
+        for (int i = 0; i < 2 && slot < p.slots && c + i < p.c_in; i++)
+            for (int j = 0; j < filled; j++)
+                lines[i][j] = s.weights_of(slot)[p.transposed ? (first + j) * p.c_in + c + i : (c + i) * p.c_out + first + j];
+        pair_rows(lines[0], lines[1], TILE, to);
+    }
+}
+
 // What a thread needs: the rows that a slot has, their inputs as A tiles, products, and the outputs where they cannot be summed in place.
 struct Worker {
     const Shape& s;
@@ -89,13 +115,25 @@ struct Worker {
         std::fill_n(gathered.data(), BLOCK * s.words, 0.0f);
     }
 
-    // The inputs of up to BLOCK rows: tile after tile, the second tile of rows behind the first.
+    // The operands of up to BLOCK rows: tile after tile, the second tile of rows behind the first.
     void gather(const float* inputs, const int32_t* rows, int count) {
-        for (int r = 0; r < count; r++) {
-            const float* from = inputs + rows[r] * s.words;
-            float* place = gathered.data() + r * TILE;
-            for (int step = 0; step < s.steps; step++) store(place + step * 2 * TILE_SIZE, load(from + step * TILE));
+        const RoundedConvolution& p = s.p;
+        if (s.source == Source::NEIGHBOURS) {
+            for (int slot = 0; slot < p.slots; slot++) {
+                const int32_t* row = p.table + slot * p.n_out + rows[0];
+                float* place = gathered.data() + slot * SLOT_WORDS / TILE * 2 * TILE_SIZE + slot * SLOT_WORDS % TILE;
+                for (int r = 0; r < count; r++) copy_neighbour(inputs, p.n_in, row[r], place + r * TILE);
+            }
         }
+        for (int r = 0; r < count && s.source != Source::NEIGHBOURS; r++)
+            for (int step = 0; step < s.steps; step++) {
+                float* place = gathered.data() + step * 2 * TILE_SIZE + r * TILE;
+                const int c = step * TILE_CHANNELS;
+                if (s.source == Source::TABLE)
+                    store(place, load(inputs + rows[r] * s.words + step * TILE));
+                else
+                    round_row(p.x + static_cast<int64_t>(rows[r]) * p.c_in + c, std::min(TILE_CHANNELS, p.c_in - c), place, TILE);
+            }
         written();
     }
 
@@ -112,11 +150,8 @@ struct Worker {
     void multiply(
         const float* inputs, const int32_t* rows, const int32_t* places, int count, const float* weights, int begin, int end,
         float* target, int64_t stride) {
-        Operand a{gathered.data(), TILE, 2 * TILE_SIZE}, below{gathered.data() + TILE_SIZE, TILE, 2 * TILE_SIZE};
-        if (s.p.table)
-            gather(inputs, rows, count);
-        else
-            a = {inputs + rows[0] * s.words, s.words, TILE}, below = {a.first + TILE * s.words, s.words, TILE};
+        const Operand a{gathered.data(), TILE, 2 * TILE_SIZE}, below{gathered.data() + TILE_SIZE, TILE, 2 * TILE_SIZE};
+        gather(inputs, rows, count);
         const bool in_place = count == BLOCK && places[count - 1] - places[0] == count - 1;
         for (int column = begin; column < end; column += 2) {
             const bool two = column + 1 < end;
@@ -146,8 +181,8 @@ void convolve_stretch(
         if (p.bias) std::copy_n(p.bias + first, channels, target + r * stride);
     }
     written();
-    for (int slot = 0; slot < p.slots; slot++) {
-        const int32_t* row = p.table ? p.table + slot * p.n_out : nullptr;
+    for (int slot = 0; slot < s.slots; slot++) {
+        const int32_t* row = s.source == Source::TABLE ? p.table + slot * p.n_out : nullptr;
         const int count = list_present(row, from, static_cast<int>(until - from), worker.in.data(), worker.to.data());
         const float* of_slot = weights + slot * s.columns * s.weight_size();
         for (int r = 0; r < count; r += BLOCK)
@@ -167,15 +202,26 @@ void convolve_by_amx(const RoundedConvolution& p) {
     const int64_t stretches = divided(p.n_out, s.stretch);
     const int parts = static_cast<int>(std::clamp<int64_t>(divided(4 * p.threads, stretches), 1, divided(s.columns, 4)));
     const int part = static_cast<int>(divided(divided(s.columns, parts), 2)) * 2;
-    // Rows are read in whole blocks, also the last ones.
-    const Buffer inputs((p.n_in + BLOCK) * s.words), weights(p.slots * s.columns * s.weight_size());
+    const int64_t words = s.input_words();
+    const Buffer inputs((p.n_in + 1) * words), weights(s.slots * s.columns * s.weight_size());
+    std::fill_n(inputs.data() + p.n_in * words, words, 0.0f);
 #pragma omp parallel num_threads(p.threads)
     {
 #pragma omp for schedule(static) nowait
-        for (int64_t r = 0; r < p.n_in; r++) round_row(p.x + r * p.c_in, p.c_in, inputs.data() + r * s.words, s.words);
+        for (int64_t r = 0; r < (words ? p.n_in : 0); r++) {
+            if (s.source == Source::TABLE)
+                round_row(p.x + r * p.c_in, p.c_in, inputs.data() + r * words, words);
+            else
+                round_neighbour(p.x + r * p.c_in, p.c_in, inputs.data() + r * words);
+        }
 #pragma omp for schedule(dynamic, 1)
-        for (int unit = 0; unit < p.slots * s.columns; unit++)
-            pack_weights(s, unit / s.columns, unit % s.columns, weights.data() + unit * s.weight_size());
+        for (int unit = 0; unit < s.slots * s.columns; unit++) {
+            float* to = weights.data() + unit * s.weight_size();
+            if (s.source == Source::NEIGHBOURS)
+                pack_all_slots(s, unit, to);
+            else
+                pack_weights(s, unit / s.columns, unit % s.columns, to);
+        }
         const TileRegisters registers;
         Worker worker(s);
 #pragma omp for schedule(dynamic, 1)

@@ -224,7 +224,7 @@ void convolve_by_panels(const Problem& p) {
 
 // ---------------------------------------------------------------- few input channels and many slots
 
-constexpr int FEW_WORDS = 4, FEW_SLOTS = 8, FEW_ROWS = 64;
+constexpr int FEW_WORDS = 4, FEW_ROWS = 64;
 constexpr int FEW_WEIGHTS = 5120;  // of the slots that go by at once: they stay in the first-level cache for all rows of a tile
 
 struct Neighbour {
@@ -317,7 +317,7 @@ void convolve_by_rows(const Problem& p) {
 
 template <class Product>
 void convolve(const Problem& p) {
-    if (p.words <= FEW_WORDS && p.slots >= FEW_SLOTS)
+    if (p.words <= FEW_WORDS && p.slots >= 8)
         convolve_by_rows<Product>(p);
     else if (p.n_out <= (p.widths.size() >= 4 ? 2048 : 768))
         convolve_by_panels<Product>(p);
@@ -374,7 +374,7 @@ extern "C" void sparse3d_convolve(
     int c_in, int c_out, int transposed, int reversed, int rounded, int threads) {
 #if defined(SPARSE3D_AMX)
     // The way of few words needs no sums outside of registers either.
-    if (rounded && multiplies_by_amx() && (c_in > 2 * FEW_WORDS || slots < FEW_SLOTS))
+    if (rounded && multiplies_by_amx())
         return convolve_by_amx({x, weight, bias, table, out, n_in, n_out, slots, c_in, c_out, transposed != 0, reversed != 0, threads});
 #endif
     const std::vector<int> widths = panels(c_out);
