@@ -7,6 +7,7 @@
 // rows that are there and multiplies them in register blocks of ROWS x VECTORS straight from the scattered inputs: nothing is
 // gathered into memory. Every output row is summed in one fixed order, so the bits do not depend on the number of threads.
 
+#include "amx.h"
 #include "vectors.h"
 
 namespace {
@@ -86,36 +87,6 @@ void multiply(int vectors, Rows rows, const float* x, int64_t words, const float
 }
 
 // ---------------------------------------------------------------- weights as panels
-
-// a0 b0 a1 b1 .. of the lower or of the upper halves of two vectors.
-template <int HALF>
-inline Vector interleave(Vector a, Vector b) {
-    typedef int32_t Index __attribute__((vector_size(WIDTH * 4)));
-    Index index;
-    for (int i = 0; i < WIDTH; i++) index[i] = HALF * WIDTH / 2 + i / 2 + (i % 2 ? WIDTH : 0);
-#if defined(__clang__)
-    Vector mixed;
-    for (int i = 0; i < WIDTH; i++) mixed[i] = index[i] < WIDTH ? a[index[i]] : b[index[i] - WIDTH];
-    return mixed;
-#else
-    return __builtin_shuffle(a, b, index);
-#endif
-}
-
-// to[c * columns + j] = from[j * stride + c] for a square of WIDTH.
-inline void transpose_square(const float* from, int64_t stride, float* to, int64_t columns) {
-    Vector rows[WIDTH], mixed[WIDTH];
-    for (int j = 0; j < WIDTH; j++) rows[j] = load(from + j * stride);
-#pragma GCC unroll 4
-    for (int step = 1; step < WIDTH; step *= 2) {
-        for (int i = 0; i < WIDTH / 2; i++) {
-            mixed[2 * i] = interleave<0>(rows[i], rows[i + WIDTH / 2]);
-            mixed[2 * i + 1] = interleave<1>(rows[i], rows[i + WIDTH / 2]);
-        }
-        std::copy(mixed, mixed + WIDTH, rows);
-    }
-    for (int c = 0; c < WIDTH; c++) store(to + c * columns, rows[c]);
-}
 
 // The weights of one slot for output channels [first, first + columns) as rows of `columns`, zero behind the last channel.
 void pack(const Problem& p, int slot, int first, int columns, float* panel) {
@@ -401,6 +372,11 @@ extern "C" int sparse3d_multiplies_bfloat16() {
 extern "C" void sparse3d_convolve(
     const float* x, const float* weight, const float* bias, const int32_t* table, float* out, int64_t n_in, int64_t n_out, int slots,
     int c_in, int c_out, int transposed, int reversed, int rounded, int threads) {
+#if defined(SPARSE3D_AMX)
+    // The way of few words needs no sums outside of registers either.
+    if (rounded && multiplies_by_amx())
+        return convolve_by_amx({x, weight, bias, table, out, n_in, n_out, slots, c_in, c_out, transposed != 0, reversed != 0, threads});
+#endif
     const std::vector<int> widths = panels(c_out);
     std::vector<float> initial(static_cast<size_t>(divided(c_out, WIDTH)) * WIDTH, 0.0f);
     if (bias) std::copy_n(bias, c_out, initial.data());

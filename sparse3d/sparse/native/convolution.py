@@ -181,6 +181,7 @@ def _weight_gradient(feats: Tensor, grad_out: Tensor, table: Tensor | None, roun
     grad = empty_rows(slots * feats.shape[1], grad_out.shape[1])
     library.load().sparse3d_weight_gradient(
         *(_pointer(tensor) for tensor in (feats, grad_out, table, grad)),
+        len(feats),
         rows,
         slots,
         feats.shape[1],

@@ -38,9 +38,10 @@ _pointer, _long, _int, _double = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, 
 SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sparse3d_vector_width": (_int, []),
     "sparse3d_convolve": (None, [_pointer] * 5 + [_long] * 2 + [_int] * 7),
-    "sparse3d_weight_gradient": (None, [_pointer] * 4 + [_long] + [_int] * 5),
+    "sparse3d_weight_gradient": (None, [_pointer] * 4 + [_long] * 2 + [_int] * 5),
     "sparse3d_column_sum": (None, [_pointer] * 2 + [_long] + [_int] * 2),
     "sparse3d_multiplies_bfloat16": (_int, []),
+    "sparse3d_use_amx": (_int, [_int]),
     "sparse3d_column_moments": (None, [_pointer] * 2 + [_long] + [_int] * 2),
     "sparse3d_batch_norm": (None, [_pointer] * 6 + [_double, _int, _long] + [_int] * 2),
     "sparse3d_batch_norm_gradient_sums": (None, [_pointer] * 8 + [_double, _int, _long] + [_int] * 2),
@@ -146,12 +147,20 @@ def _compiler() -> str:
 
 
 def _bfloat16(name: str, compiler: str) -> tuple[str, ...]:
-    """The flag for products of bfloat16, where both the CPU and the compiler (GCC 10, clang 9) have them."""
+    """Flags of bfloat16 products, where the CPU has them: of vectors (GCC 10, clang 9), of tiles (GCC 11, clang 12).
+
+    Whether the CPU and the system allow tiles is asked when the library runs.
+    """
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     if name != "AVX512" or not supported():
         return ()
-    tried = subprocess.run([compiler, "-mavx512bf16", "-E", "-x", "c++", os.devnull], capture_output=True)
-    return ("-mavx512bf16",) if tried.returncode == 0 else ()
+    vectors = ("-mavx512bf16",)
+    tiles = (*vectors, "-mamx-tile", "-mamx-bf16")
+    for flags in (tiles, vectors):
+        command = [compiler, *flags, "-E", "-x", "c++", os.devnull]
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            return flags
+    return ()
 
 
 def _fingerprint(command: list[str]) -> str:

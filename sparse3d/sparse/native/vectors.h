@@ -84,6 +84,36 @@ static inline void pair_columns(const float* from, int count, float* to) {
 }
 #endif
 
+// a0 b0 a1 b1 .. of the lower or of the upper halves of two vectors.
+template <int HALF>
+static inline Vector interleave(Vector a, Vector b) {
+    typedef int32_t Index __attribute__((vector_size(WIDTH * 4)));
+    Index index;
+    for (int i = 0; i < WIDTH; i++) index[i] = HALF * WIDTH / 2 + i / 2 + (i % 2 ? WIDTH : 0);
+#if defined(__clang__)
+    Vector mixed;
+    for (int i = 0; i < WIDTH; i++) mixed[i] = index[i] < WIDTH ? a[index[i]] : b[index[i] - WIDTH];
+    return mixed;
+#else
+    return __builtin_shuffle(a, b, index);
+#endif
+}
+
+// to[c * columns + j] = from[j * stride + c] for a square of WIDTH.
+static inline void transpose_square(const float* from, int64_t stride, float* to, int64_t columns) {
+    Vector rows[WIDTH], mixed[WIDTH];
+    for (int j = 0; j < WIDTH; j++) rows[j] = load(from + j * stride);
+#pragma GCC unroll 4
+    for (int step = 1; step < WIDTH; step *= 2) {
+        for (int i = 0; i < WIDTH / 2; i++) {
+            mixed[2 * i] = interleave<0>(rows[i], rows[i + WIDTH / 2]);
+            mixed[2 * i + 1] = interleave<1>(rows[i], rows[i + WIDTH / 2]);
+        }
+        std::copy(mixed, mixed + WIDTH, rows);
+    }
+    for (int c = 0; c < WIDTH; c++) store(to + c * columns, rows[c]);
+}
+
 // An array without values, as the kernels write every element that they read; at a cache line, so that no vector lies in two.
 // Large ones lie in kept memory.
 class Buffer {

@@ -4,6 +4,7 @@
 // through it in chunks whose rows stay in its cache while all slots go by. Few rows are one segment; a thread then takes a block of one
 // slot's input channels. How the work is cut depends on the shapes alone: the bits do not depend on the number of threads.
 
+#include "amx.h"
 #include "vectors.h"
 
 namespace {
@@ -198,14 +199,17 @@ void weight_gradient(const Problem& p, float* grad, int threads) {
 
 // grad [slots, c_in, c_out] is overwritten. x [n_in, c_in], g [n_out, c_out], n_out > 0; table and `rounded` as of sparse3d_convolve.
 extern "C" void sparse3d_weight_gradient(
-    const float* x, const float* g, const int32_t* table, float* grad, int64_t n_out, int slots, int c_in, int c_out, int rounded,
-    int threads) {
+    const float* x, const float* g, const int32_t* table, float* grad, int64_t n_in, int64_t n_out, int slots, int c_in, int c_out,
+    int rounded, int threads) {
+#if defined(SPARSE3D_AMX)
+    if (rounded && multiplies_by_amx()) return weight_gradient_by_amx({x, g, table, grad, n_in, n_out, slots, c_in, c_out, threads});
+#endif
     const int stride = static_cast<int>(divided(c_out, WIDTH)) * WIDTH;
     const Problem p{x, g, table, n_out, slots, c_in, c_out, stride, panels(c_out)};
 #if defined(__AVX512BF16__)
     if (rounded) return weight_gradient<Pairs>(p, grad, threads);
 #endif
-    (void)rounded;
+    (void)rounded, (void)n_in;
     weight_gradient<Single>(p, grad, threads);
 }
 
