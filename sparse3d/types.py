@@ -145,10 +145,32 @@ class Matches(TensorBundle):
 
 
 @dataclass
+class SparseRows(TensorBundle):
+    """The E entries of a sparse matrix, row after row."""
+
+    start: Tensor  # (rows,) int64, a row's first entry
+    column: Tensor  # (E,) int64
+    weight: Tensor  # (E,) float32
+
+
+@dataclass
+class MapCells(TensorBundle):
+    """Which voxels each cell of projected maps shows, and by which share of those of its pixels that show one.
+
+    It is a sparse matrix of cells by voxels, whose rows sum to 1 or are empty; cells are numbered as they lie in
+    ``mask``. Its transpose is there for the gradient.
+    """
+
+    mask: Tensor  # (B, V, h, w) bool, cells that show a voxel
+    by_cell: SparseRows  # a row a cell; columns are rows of the cloud
+    by_voxel: SparseRows  # the transpose
+
+
+@dataclass
 class ViewBatch(TensorBundle):
     """B view sets of V frames each, as the pre-training task eats them.
 
-    ``pixel2voxel`` is the whole projection: pixel -> voxel, made once by the data worker, so augmenting
+    ``..._cells`` are the whole projection, made once by the data worker from pixel -> voxel, so augmenting
     coordinates never touches it. ``views`` encodes each frame alone (cloud ``b * V + v``), ``shared`` the union of
     an item's frames (cloud ``b``); the one that the task does not use is None.
     """
@@ -156,9 +178,9 @@ class ViewBatch(TensorBundle):
     images: Tensor  # (B, V, H, W, 3) uint8
     matches: Matches
     views: VoxelBatch | None
-    view_pixel2voxel: Tensor | None  # (B, V, H, W) int64 into ``views``, -1 = none
+    view_cells: MapCells | None  # of the B x V images, into ``views``
     shared: VoxelBatch | None
-    shared_pixel2voxel: Tensor | None  # (B, V, H, W) int64 into ``shared``, -1 = none
+    shared_cells: MapCells | None  # of the B x V images, into ``shared``
     names: list[tuple[str, ...]] = field(default_factory=list)  # per item, its frames' names
     pairs_without_matches: int = 0
 

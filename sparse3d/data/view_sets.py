@@ -16,12 +16,13 @@ from torch.utils.data import Dataset
 
 from sparse3d.data.augment import Augmentation
 from sparse3d.data.clouds import FramePoints, Masking, VoxelCloud, batch_clouds, frame_points, voxelize_frames
+from sparse3d.data.map_cells import map_cells
 from sparse3d.data.overlaps import frame_overlaps
 from sparse3d.data.prepared import prepared_scenes
 from sparse3d.data.readers import FrameSource, open_frames, open_scenes
 from sparse3d.errors import InputError
 from sparse3d.geometry import match_pixels, select_pairs
-from sparse3d.types import Frame, Matches, ViewBatch, VoxelBatch
+from sparse3d.types import Frame, MapCells, Matches, ViewBatch, VoxelBatch
 
 _log = logging.getLogger("sparse3d")
 
@@ -241,38 +242,42 @@ def match_frames(a: Frame, b: Frame, max_depth: float) -> tuple[np.ndarray, np.n
     return match_pixels(depth_a, a.camera, a.T_world_cam, depth_b, b.camera, b.T_world_cam)
 
 
-def collate_views(items: Sequence[ViewItem]) -> ViewBatch:
-    """B view items, all with V views of one image size, as one batch."""
-    views, view_pixels = _batch_views(items)
-    shared, shared_pixels = _batch_shared(items)
+def collate_views(items: Sequence[ViewItem], map_stride: int) -> ViewBatch:
+    """B view items, all with V views of one image size, as one batch for maps of ``map_stride`` pixels a cell.
+
+    Raises:
+        InputError: the image size is not a multiple of ``map_stride``.
+    """
+    views, view_cells = _batch_views(items, map_stride)
+    shared, shared_cells = _batch_shared(items, map_stride)
     return ViewBatch(
         images=torch.from_numpy(np.stack([item.images for item in items])),
         matches=_batch_matches(items),
         views=views,
-        view_pixel2voxel=view_pixels,
+        view_cells=view_cells,
         shared=shared,
-        shared_pixel2voxel=shared_pixels,
+        shared_cells=shared_cells,
         names=[item.names for item in items],
         pairs_without_matches=sum(len(m[2]) == 0 for item in items for m in item.matches) // 2,
     )
 
 
-def _batch_views(items: Sequence[ViewItem]) -> tuple[VoxelBatch | None, torch.Tensor | None]:
+def _batch_views(items: Sequence[ViewItem], map_stride: int) -> tuple[VoxelBatch | None, MapCells | None]:
     if items[0].views is None:
         return None, None
     flat = [view for item in items for view in item.views or ()]
     batch, starts = batch_clouds([cloud for cloud, _ in flat])
     pixels = np.stack([_moved(pixel2voxel, start) for (_, pixel2voxel), start in zip(flat, starts, strict=True)])
-    return batch, torch.from_numpy(pixels.reshape(len(items), -1, *pixels.shape[1:]))
+    return batch, map_cells(pixels.reshape(len(items), -1, *pixels.shape[1:]), map_stride, len(batch.coords))
 
 
-def _batch_shared(items: Sequence[ViewItem]) -> tuple[VoxelBatch | None, torch.Tensor | None]:
+def _batch_shared(items: Sequence[ViewItem], map_stride: int) -> tuple[VoxelBatch | None, MapCells | None]:
     flat = [item.shared for item in items if item.shared is not None]
     if not flat:
         return None, None
     batch, starts = batch_clouds([cloud for cloud, _ in flat])
     pixels = np.stack([_moved(pixel2voxel, start) for (_, pixel2voxel), start in zip(flat, starts, strict=True)])
-    return batch, torch.from_numpy(pixels)
+    return batch, map_cells(pixels, map_stride, len(batch.coords))
 
 
 def _moved(pixel2voxel: np.ndarray, start: int) -> np.ndarray:

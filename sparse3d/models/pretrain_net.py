@@ -12,7 +12,7 @@ from sparse3d.models.projection import project_features
 from sparse3d.models.resunet import SRUNet
 from sparse3d.models.student import Student2D
 from sparse3d.sparse import SparseTensor
-from sparse3d.types import ViewBatch, VoxelBatch
+from sparse3d.types import MapCells, ViewBatch, VoxelBatch
 
 
 @dataclass
@@ -73,9 +73,9 @@ class PretrainNet(nn.Module):
         given = [cloud for cloud in (batch.views, batch.shared) if cloud is not None]
         feats = self.encode(_joined(given)).split([len(cloud.coords) for cloud in given])
         projected = []
-        pixel_maps = [p for p in (batch.view_pixel2voxel, batch.shared_pixel2voxel) if p is not None]
-        for cloud, cloud_feats, pixel2voxel in zip(given, feats, pixel_maps, strict=True):
-            projected.append(self.project(cloud_feats, cloud, pixel2voxel))
+        map_cells = [cells for cells in (batch.view_cells, batch.shared_cells) if cells is not None]
+        for cloud, cloud_feats, cells in zip(given, feats, map_cells, strict=True):
+            projected.append(self.project(cloud_feats, cloud, cells))
         compared, taught = projected[0], projected[-1]  # one and the same where there is one cloud only
         return PretrainOutput(
             taught=taught,
@@ -86,13 +86,9 @@ class PretrainNet(nn.Module):
             places=self._regressed_places(compared),
         )
 
-    def project(self, feats: Tensor, cloud: VoxelBatch, pixel2voxel: Tensor) -> ProjectedViews:
-        """Voxel features (V, C) onto the maps' grid of the views with ``pixel2voxel`` (B, V, H, W)."""
-        b, v = pixel2voxel.shape[:2]
-        both = torch.cat([feats.float(), cloud.xyz], dim=1)
-        maps, mask = project_features(both, pixel2voxel.flatten(0, 1), self.map_stride)
-        maps, mask = maps.unflatten(0, (b, v)), mask.unflatten(0, (b, v))
-        return ProjectedViews(maps[:, :, :-3], mask, maps[:, :, -3:].detach())
+    def project(self, feats: Tensor, cloud: VoxelBatch, cells: MapCells) -> ProjectedViews:
+        """Voxel features (V, C) onto the maps' grid, ``cells`` (B, V, h, w)."""
+        return ProjectedViews(project_features(feats.float(), cells), cells.mask, project_features(cloud.xyz, cells))
 
     def predict_teacher(self, views: ProjectedViews) -> list[tuple[Tensor, Tensor]] | None:
         """The student's prediction and mask for every tap, views flattened; None without a student."""

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from sparse3d.errors import InputError
+from sparse3d.types import MapCells, SparseRows
 
 
-def project_features(feats: Tensor, pixel2voxel: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """2D feature maps: the mean of the voxel features of the pixels in each ``stride`` x ``stride`` cell.
+def project_features(feats: Tensor, cells: MapCells) -> Tensor:
+    """2D feature maps: the mean of the voxel features of the pixels in each cell.
 
     Args:
         feats: (V, C) float.
-        pixel2voxel: (N, H, W) int64 rows of ``feats``, -1 = none; H and W multiples of ``stride``.
-        stride: pixels a cell.
+        cells: which of the V voxels each cell shows; its mask (..., h, w).
 
     Returns:
-        maps (N, C, H / stride, W / stride), zero where a cell has no pixel, and mask (N, H / stride, W / stride) bool.
-
-    Raises:
-        InputError: the image size is not a multiple of ``stride``.
+        (..., C, h, w), zero where a cell shows no voxel.
     """
-    n, height, width = pixel2voxel.shape
-    if height % stride or width % stride:
-        raise InputError(
-            f"images of {width} x {height} cannot be cut into cells of {stride} pixels: choose FrameFolder.size and "
-            "PretrainTask.map_stride so that width and height are multiples"
-        )
-    rows, cols = height // stride, width // stride
-    cells = pixel2voxel.reshape(n, rows, stride, cols, stride).transpose(2, 3).reshape(n * rows * cols, stride * stride)
-    seen = cells >= 0
-    counts = seen.sum(dim=1)
-    # One more row of zeros serves the pixels without a voxel; padding_idx keeps it out of the mean.
-    table = torch.cat([feats, feats.new_zeros(1, feats.shape[1])])
-    means = F.embedding_bag(torch.where(seen, cells, len(feats)), table, mode="mean", padding_idx=len(feats))
-    maps = means.view(n, rows, cols, -1).permute(0, 3, 1, 2)
-    return maps, (counts > 0).view(n, rows, cols)
+    means = _Projection.apply(feats, cells)
+    return means.view(*cells.mask.shape, -1).movedim(-1, -3)
+
+
+class _Projection(torch.autograd.Function):
+    """A sparse matrix times the features; the gradient is its transpose's product, which lies ready, sorted."""
+
+    @staticmethod
+    def forward(ctx: Any, feats: Tensor, cells: MapCells) -> Tensor:
+        ctx.by_voxel = cells.by_voxel
+        return _product(cells.by_cell, feats)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _product(ctx.by_voxel, grad), None
+
+
+def _product(matrix: SparseRows, feats: Tensor) -> Tensor:
+    """``matrix`` (rows, columns) times ``feats`` (columns, C)."""
+    weight = matrix.weight.to(feats.dtype)
+    return F.embedding_bag(matrix.column, feats.contiguous(), matrix.start, mode="sum", per_sample_weights=weight)

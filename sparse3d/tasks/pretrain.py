@@ -127,7 +127,7 @@ class PretrainTask:
 
     def collate(self, items: list[Any]) -> ViewBatch:
         """Items of :class:`ViewSets` as one batch."""
-        return collate_views(items)
+        return collate_views(items, self.map_stride)
 
     def to(self, device: torch.device) -> PretrainTask:
         """Moves the teacher."""

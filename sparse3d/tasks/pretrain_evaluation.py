@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparse3d.data.clouds import VoxelCloud, batch_clouds
+from sparse3d.data.map_cells import map_cells
 from sparse3d.data.matching_pairs import PROTOCOLS, MatchingPair, MatchingPairs
 from sparse3d.metrics.matching import MatchingRecall, matching_recall, unit_rows
 from sparse3d.models.pretrain_net import PretrainNet
@@ -103,9 +104,8 @@ def teacher_agreement(
                 continue
             seen.add((scene, number))
             voxels = _batched([view.cloud], device)
-            projected = net.project(
-                net.encode(voxels), voxels, torch.from_numpy(view.pixel2voxel)[None, None].to(device)
-            )
+            cells = map_cells(view.pixel2voxel[None, None], net.map_stride, len(voxels.coords)).to(device)
+            projected = net.project(net.encode(voxels), voxels, cells)
             taps = net.predict_teacher(projected) or []
             predictions.append([p.cpu() for p, _ in taps])
             masks.append([m.cpu() for _, m in taps])

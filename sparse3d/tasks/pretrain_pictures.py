@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparse3d.data.clouds import batch_clouds
+from sparse3d.data.map_cells import map_cells
 from sparse3d.data.matching_pairs import MatchingPair, MatchingPairs
 from sparse3d.data.view_sets import match_frames
 from sparse3d.geometry import invert_rigid, project_points, transform_points
@@ -66,8 +67,8 @@ def feature_picture(task: PretrainTask, net: PretrainNet, pair: MatchingPair, de
     projected, taps = [], []
     for view in views:
         batch = batch_clouds([view.cloud])[0].to(device)
-        pixels = torch.from_numpy(view.pixel2voxel)[None, None].to(device)
-        seen = net.project(net.encode(batch), batch, pixels)
+        cells = map_cells(view.pixel2voxel[None, None], net.map_stride, len(batch.coords)).to(device)
+        seen = net.project(net.encode(batch), batch, cells)
         projected.append((_unit(seen.maps[0, 0]), seen.mask[0, 0].cpu().numpy()))
         taps.append([(_unit(p[0]), m[0].cpu().numpy()) for p, m in net.predict_teacher(seen) or []])
     columns = [[resized(f.color, *_tile_size(f)) for f in pair.frames]]

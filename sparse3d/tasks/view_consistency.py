@@ -28,12 +28,14 @@ class ViewConsistency:
 
     def __call__(self, output: PretrainOutput, batch: ViewBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the items and the ordered pairs of views; a pair without a match counts zero."""
-        # Cut into views once: the gradient of each `embeddings[item, view]` would be as large as all views together.
-        maps = () if output.embeddings is None else output.embeddings.flatten(0, 1).flatten(1, 2).unbind()
-        results = [self._pair_loss(output, maps, cells) for cells in self._pairs(output, batch)]
-        shares = [share for _, share in results if share is not None]
-        parts = {"match_share": torch.stack(shares).mean()} if shares else {}
-        return torch.stack([loss for loss, _ in results]).mean(), parts
+        pairs = list(self._pairs(output, batch))
+        if self.form == "matching":
+            losses, shares = self._matching(output, pairs, batch.images.shape[2:4])
+            parts = {"match_share": torch.stack(shares).mean()}
+        else:
+            losses = self._regression(output, pairs) if self.form == "regression" else self._info_nce(output, pairs)
+            parts = {}
+        return torch.stack(losses).mean(), parts
 
     def _pairs(self, output: PretrainOutput, batch: ViewBatch) -> Iterator[_PairCells]:
         items, views = batch.images.shape[:2]
@@ -46,55 +48,87 @@ class ViewConsistency:
     def _matched_cells(self, output: PretrainOutput, batch: ViewBatch, item: int, i: int, j: int) -> _PairCells:
         m = batch.matches
         rows = torch.nonzero((m.item == item) & (m.source_view == i) & (m.target_view == j))[: self.max_queries, 0]
-        source, target = m.source_pixel[rows] // self.map_stride, m.target_pixel[rows] // self.map_stride
+        mask = output.compared.mask
+        views, width = mask.shape[1], mask.shape[3]
+        source, target = (pixel[rows] // self.map_stride for pixel in (m.source_pixel, m.target_pixel))
+        source, target = (place[:, 0] * width + place[:, 1] for place in (source, target))
         # A cell can be without voxels where the mask took them away.
-        mask = output.compared.mask[item]
-        known = mask[i][source.unbind(1)] & mask[j][target.unbind(1)]
+        known = mask[item, i].flatten()[source] & mask[item, j].flatten()[target]
         size = torch.tensor(batch.images.shape[2:4], device=rows.device)
         place = (m.target_pixel[rows] + 0.5) / size
-        return _PairCells(item, i, j, source[known], target[known], place[known], size)
+        return _PairCells(item, i, j, item * views + i, item * views + j, source[known], target[known], place[known])
 
-    def _pair_loss(
-        self, output: PretrainOutput, maps: Sequence[Tensor], cells: _PairCells
-    ) -> tuple[Tensor, Tensor | None]:
-        # `maps`: the embeddings of every item's views, (h * w, d) each.
-        item, i, j = cells.item, cells.i, cells.j
-        if output.places is not None:
-            predicted = output.places[i, j][item][:, cells.source[:, 0], cells.source[:, 1]].t()
-            return coordinate_regression_loss(predicted, cells.place), None
-        assert output.embeddings is not None and output.match_scale is not None
-        views, width = output.embeddings.shape[1], output.embeddings.shape[3]
-        source, target = (place[:, 0] * width + place[:, 1] for place in (cells.source, cells.target))
-        # Not index_select, whose gradient goes one number at a time.
-        queries = F.embedding(source, maps[item * views + i])
-        candidates, xyz = maps[item * views + j], output.compared.xyz[item, j].flatten(1).t()
-        if self.form == "info_nce":
-            return info_nce_loss(queries, candidates[target], xyz[target], self.near, 1 / output.match_scale), None
-        valid = output.compared.mask[item, j]
-        key_cells = torch.nonzero(valid.flatten())[:, 0]
-        cell2key = torch.cumsum(valid.flatten(), 0) - 1
-        key_place = (torch.nonzero(valid) + 0.5) * self.map_stride / cells.size
-        return matching_loss(
-            queries,
-            F.embedding(key_cells, candidates),
-            cell2key[target],
-            cells.place,
-            key_place,
-            output.match_scale,
-            coordinate_weight=self.coordinate_weight,
-            key_xyz=xyz[key_cells],
-            near_distance=self.near,
-        )
+    def _regression(self, output: PretrainOutput, pairs: Sequence[_PairCells]) -> list[Tensor]:
+        assert output.places is not None
+        places = [output.places[pair.i, pair.j][pair.item].flatten(1)[:, pair.source].t() for pair in pairs]
+        return [coordinate_regression_loss(found, pair.place) for found, pair in zip(places, pairs, strict=True)]
+
+    def _info_nce(self, output: PretrainOutput, pairs: Sequence[_PairCells]) -> list[Tensor]:
+        assert output.match_scale is not None
+        cells = output.compared.mask[0, 0].numel()
+        targets = [pair.target_view * cells + pair.target for pair in pairs]
+        rows = _embedded(output, [*(pair.source_view * cells + pair.source for pair in pairs), *targets])
+        xyz, temperature = _xyz(output), 1 / output.match_scale
+        return [
+            info_nce_loss(queries, keys, xyz[target], self.near, temperature)
+            for queries, keys, target in zip(rows[: len(pairs)], rows[len(pairs) :], targets, strict=True)
+        ]
+
+    def _matching(
+        self, output: PretrainOutput, pairs: Sequence[_PairCells], size: Sequence[int]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        assert output.match_scale is not None
+        valid = output.compared.mask.flatten(0, 1)
+        cells = valid[0].numel()
+        # Every view's keys are its cells that are there, gathered once for all pairs.
+        key_cell = torch.nonzero(valid.flatten())[:, 0]
+        counts = valid.flatten(1).sum(dim=1).tolist()
+        cell2key = torch.cumsum(valid.flatten(1), dim=1) - 1
+        place = (torch.nonzero(valid)[:, 1:] + 0.5) * self.map_stride / torch.tensor(size, device=valid.device)
+        key_place, key_xyz = place.split(counts), _xyz(output)[key_cell].split(counts)
+        rows = _embedded(output, [*key_cell.split(counts), *(pair.source_view * cells + pair.source for pair in pairs)])
+        results = [
+            matching_loss(
+                queries,
+                rows[pair.target_view],
+                cell2key[pair.target_view][pair.target],
+                pair.place,
+                key_place[pair.target_view],
+                output.match_scale,
+                coordinate_weight=self.coordinate_weight,
+                key_xyz=key_xyz[pair.target_view],
+                near_distance=self.near,
+            )
+            for queries, pair in zip(rows[len(counts) :], pairs, strict=True)
+        ]
+        return [loss for loss, _ in results], [share for _, share in results]
 
 
 @dataclass(frozen=True)
 class _PairCells:
-    """True correspondences of an item's views i -> j on the maps' grid."""
+    """True correspondences of an item's views i -> j; a view's h x w cells are numbered row by row."""
 
     item: int
     i: int
     j: int
-    source: Tensor  # (M, 2) int64 cells (row, col) of view i
-    target: Tensor  # (M, 2) int64 cells of view j
+    source_view: int  # view i of the item among the batch's
+    target_view: int
+    source: Tensor  # (M,) int64 cells of view i
+    target: Tensor  # (M,) int64 cells of view j
     place: Tensor  # (M, 2) float, the true (row, col) in view j over the image size
-    size: Tensor  # (2,) image height and width
+
+
+def _embedded(output: PretrainOutput, cells: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Embeddings of lists of cells, which count through all views of the batch: (M, d) each.
+
+    At once, as the gradient of each gather would be as large as all views together.
+    """
+    assert output.embeddings is not None
+    # Not index_select, whose gradient goes one number at a time.
+    found = F.embedding(torch.cat(list(cells)), output.embeddings.flatten(0, 3))
+    return found.split([len(part) for part in cells])
+
+
+def _xyz(output: PretrainOutput) -> Tensor:
+    """Where all views' cells lie, (B * V * h * w, 3)."""
+    return output.compared.xyz.movedim(2, -1).flatten(0, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,8 @@ def test_the_stream_does_not_depend_on_the_number_of_workers(sets: ViewSets) -> 
     """Pitfall: workers that draw the same numbers, or an order that depends on who was quicker."""
 
     def stream(workers: int) -> list[ViewBatch]:
-        loader = BatchLoader(sets, collate_views, StreamSampler(len(sets), 2, seed=3), workers=workers)
+        collate = partial(collate_views, map_stride=4)
+        loader = BatchLoader(sets, collate, StreamSampler(len(sets), 2, seed=3), workers=workers)
         try:
             return [next(loader) for _ in range(3)]
         finally:
@@ -179,7 +181,7 @@ def test_two_cameras_match_and_project_each_with_its_own_intrinsics(sets: ViewSe
     for source, target, source_pixels, target_pixels in item.matches:
         apart = world(frames[source], source_pixels) - world(frames[target], target_pixels)
         assert len(apart) > 100 and np.quantile(np.linalg.norm(apart, axis=1), 0.99) < 0.12
-    assert collate_views([item]).images.shape == (1, 2, 48, 64, 3)
+    assert collate_views([item], 4).images.shape == (1, 2, 48, 64, 3)
 
 
 def test_removed_voxels_leave_their_pixels_without_a_voxel(room_frames: list[Frame]) -> None:
@@ -205,24 +207,27 @@ def test_a_cloud_never_loses_its_last_voxel(room_frames: list[Frame]) -> None:
 def test_a_batch_holds_the_clouds_that_were_asked_for(sets: ViewSets, cloud: str) -> None:
     """Pitfall: voxels of two batch items merged."""
     chosen = variant(sets, cloud=cloud)
-    batch = collate_views([chosen[(0, 1)], chosen[(1, 2)], chosen[(0, 1)]])
-    assert (batch.views is not None) == (cloud != "shared") == (batch.view_pixel2voxel is not None)
-    assert (batch.shared is not None) == (cloud != "per_view") == (batch.shared_pixel2voxel is not None)
-    for voxels, pixel2voxel in ((batch.views, batch.view_pixel2voxel), (batch.shared, batch.shared_pixel2voxel)):
-        if voxels is None or pixel2voxel is None:
+    batch = collate_views([chosen[(0, 1)], chosen[(1, 2)], chosen[(0, 1)]], 4)
+    assert (batch.views is not None) == (cloud != "shared") == (batch.view_cells is not None)
+    assert (batch.shared is not None) == (cloud != "per_view") == (batch.shared_cells is not None)
+    for voxels, cells in ((batch.views, batch.view_cells), (batch.shared, batch.shared_cells)):
+        if voxels is None or cells is None:
             continue
-        assert pixel2voxel.shape == (3, 2, 48, 64)
+        assert cells.mask.shape == (3, 2, 12, 16)
         assert len(torch.unique(voxels.coords, dim=0)) == len(voxels.coords)
+        shown = torch.zeros(cells.mask.numel(), len(voxels.coords))
+        for cell, entries in enumerate(torch.tensor_split(cells.by_cell.column, cells.by_cell.start[1:])):
+            shown[cell, entries] = 1
         for b in range(3):
             for v in range(2):
-                rows = pixel2voxel[b, v][pixel2voxel[b, v] >= 0]
+                rows = shown.unflatten(0, cells.mask.shape)[b, v].flatten(0, 1).any(dim=0)
                 owner = b if voxels is batch.shared else b * 2 + v
-                assert (voxels.coords[rows, 0] == owner).all()
+                assert rows.any() and (voxels.coords[rows, 0] == owner).all()
 
 
 def test_matches_of_a_batch_are_the_items(sets: ViewSets) -> None:
     items = [sets[(k, k)] for k in range(3)]
-    matches = collate_views(items).matches
+    matches = collate_views(items, 4).matches
     for b, item in enumerate(items):
         for source, target, source_pixels, target_pixels in item.matches:
             rows = (matches.item == b) & (matches.source_view == source) & (matches.target_view == target)
@@ -236,7 +241,7 @@ def test_three_views_have_all_six_directions_and_overlap_the_first(sets: ViewSet
         item = three[(seed, seed)]
         assert len(set(item.names)) == 3 and item.images.shape[0] == 3
         assert sorted(match[:2] for match in item.matches) == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
-    assert collate_views([three[(0, 0)]]).shared_pixel2voxel.shape == (1, 3, 48, 64)  # type: ignore[union-attr]
+    assert collate_views([three[(0, 0)]], 4).shared_cells.mask.shape == (1, 3, 12, 16)  # type: ignore[union-attr]
 
 
 def test_too_few_neighbours_repeat_the_given_frames(sets: ViewSets) -> None:
@@ -248,10 +253,10 @@ def test_a_pair_without_matches_is_counted_and_nothing_is_made_up(sets: ViewSets
     """Pitfall: a pair without matches: infinite loop, fake match, or division by zero."""
     blind = replace(room_frame(1), depth=np.zeros((48, 64), np.float32))
     item = sets.make_item([room_frame(0), blind], np.random.default_rng(0))
-    batch = collate_views([item, sets[(0, 0)], item])
+    batch = collate_views([item, sets[(0, 0)], item], 4)
     assert batch.pairs_without_matches == 2
     assert set(batch.matches.item.tolist()) == {1}
-    assert collate_views([item]).matches.source_pixel.shape == (0, 2)
+    assert collate_views([item], 4).matches.source_pixel.shape == (0, 2)
 
 
 def test_matches_are_capped_by_a_draw_not_by_their_order(sets: ViewSets, room_frames: list[Frame]) -> None:
