@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 KINDS = ("cosine", "smooth_l1")
+_SHORTEST = 1e-6  # shorter vectors are divided by this instead of their length
 
 
 def knowledge_transfer_loss(predicted: Tensor, target: Tensor, mask: Tensor, kind: str = "cosine") -> Tensor:
@@ -27,16 +28,22 @@ def knowledge_transfer_loss(predicted: Tensor, target: Tensor, mask: Tensor, kin
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
-    predicted = F.normalize(predicted.float(), dim=1, eps=1e-6)
-    target = F.normalize(target.float(), dim=1, eps=1e-6)
+    predicted, target = predicted.float(), target.float()
     if kind == "cosine":
-        per_cell = 1 - (predicted * target).sum(dim=1)
+        per_cell = 1 - _cosine(predicted, target)
     else:
+        predicted, target = (F.normalize(maps, dim=1, eps=_SHORTEST) for maps in (predicted, target))
         scale = predicted.shape[1] ** 0.5
         per_cell = F.smooth_l1_loss(predicted * scale, target * scale, reduction="none").mean(dim=1)
     known = mask.to(per_cell.dtype)
     per_view = (per_cell * known).sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp_min(1)
     return per_view.mean()
+
+
+def _cosine(a: Tensor, b: Tensor) -> Tensor:
+    """(N, h, w) of maps (N, C, h, w); without unit vectors, which would be maps to write and to go back through."""
+    over_a, over_b = (maps.square().sum(dim=1).clamp_min(_SHORTEST**2).rsqrt() for maps in (a, b))
+    return (a * b).sum(dim=1) * over_a * over_b
 
 
 class RunningMean:
