@@ -37,7 +37,9 @@ def _main() -> None:
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--voxels", help="sizes of the rooms that it makes (default: 20000,100000)")
-    parser.add_argument("--backends", help="of native, torch, minkowski; by default all that are there, '' for none")
+    parser.add_argument(
+        "--backends", help="of native, torch, minkowski (default: all that are there, '' for none) and native-bfloat16"
+    )
     parser.add_argument("--beside", help="of minkowskiengine, minkowskiengine-passive, mm; the same")
     parser.add_argument("--network", default="Res16UNet34C", help="an SRUNet spec or layer:CHANNELS (%(default)s)")
     parser.add_argument("--threads", type=int, help="by default one a core")

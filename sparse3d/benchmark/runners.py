@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sparse3d.benchmark.minkowski_network import minkowski_network
 from sparse3d.benchmark.networks import in_channels, layer_width, our_network
 from sparse3d.benchmark.products import Products, convolution_shapes
-from sparse3d.sparse import Convolution, SparseTensor, minkowski_import
+from sparse3d.sparse import Convolution, SparseTensor, configure, minkowski_import
 
 Times = dict[str, float]  # forward, backward, inference: seconds
 
@@ -119,8 +119,8 @@ class NetworkRunner(Runner):
 class OurRunner(NetworkRunner):
     """This package's layers over one of its backends."""
 
-    def __init__(self, backend: str) -> None:
-        self.backend = backend
+    def __init__(self, backend: str, products: str = "float32") -> None:
+        self.backend = configure(backend, products)
 
     def build(self, network: str) -> nn.Module:
         return our_network(network)
@@ -176,4 +176,6 @@ def make_runner(engine: str) -> Runner:
     """The runner of a variant's ``engine``."""
     if engine == "mm":
         return ProductsRunner()
-    return MinkowskiRunner() if engine == "minkowskiengine" else OurRunner(engine)
+    if engine == "minkowskiengine":
+        return MinkowskiRunner()
+    return OurRunner("native", "bfloat16") if engine == "native-bfloat16" else OurRunner(engine)

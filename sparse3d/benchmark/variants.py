@@ -22,6 +22,7 @@ class Variant:
     engine: str  # who computes, see sparse3d/benchmark/runners.py
     is_ours: bool
     waiting: str = "sparse3d"  # how OpenMP's threads wait: as `import sparse3d` has it, "passive" or "default"
+    agreement: float = 1e-3  # of its output with the others', relative to the largest value
 
 
 OURS = (
@@ -29,6 +30,8 @@ OURS = (
     Variant("torch", "torch", "torch", True),
     Variant("minkowski", "minkowski backend", "minkowski", True),
 )
+# Other numbers than the rest, so only where it is asked for by name.
+ROUNDED = Variant("native-bfloat16", "native, bfloat16 products", "native-bfloat16", True, agreement=0.1)
 AS_INSTALLED = Variant("minkowskiengine", "MinkowskiEngine, as installed", "minkowskiengine", False, "default")
 TUNED = Variant("minkowskiengine-passive", "MinkowskiEngine, tuned", "minkowskiengine", False, "passive")
 PRODUCTS = Variant("mm", "only the products, torch.mm", "mm", False)

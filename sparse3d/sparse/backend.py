@@ -32,8 +32,8 @@ def configure(backend: str = "auto", products: str = "float32") -> str:
         backend: ``auto``, ``native``, ``torch`` or ``minkowski``; ``auto`` also asks the environment variable
             ``SPARSE3D_BACKEND``.
         products: ``float32``, or ``bfloat16``: the operands of every product of a convolution, forward and backward,
-            are rounded to bfloat16 and summed in float32; the native backend is faster that way on CPUs with
-            AVX512_BF16, elsewhere only the rounding is the same.
+            are rounded to bfloat16 and summed in float32; the native backend is faster that way on CPUs with AMX, and
+            some with AVX512_BF16; elsewhere only the rounding is the same.
 
     Returns:
         The name of the backend that was set.

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sparse3d.benchmark import engine, variants
 from sparse3d.benchmark.networks import our_network
 from sparse3d.benchmark.parts import PARTS
+from sparse3d.benchmark.runners import OurRunner, make_runner
 from sparse3d.errors import InputError
-from sparse3d.sparse import minkowski_import
+from sparse3d.sparse import configure, minkowski_import, native
 from sparse3d.tools import bench
 
 
@@ -183,9 +185,27 @@ def test_engines_that_disagree_are_not_compared(tmp_path: Path) -> None:
     np.save(tmp_path / "native.npy", np.array([[1.0, 2.0]]))
     np.save(tmp_path / "torch.npy", np.array([[1.0, 2.0005]]))
     engine._check_agreement(rows, tmp_path)
+    np.save(tmp_path / "native-bfloat16.npy", np.array([[1.0, 2.01]]))
+    engine._check_agreement([*rows, variants.ROUNDED], tmp_path)
     np.save(tmp_path / "torch.npy", np.array([[1.0, 2.01]]))
     with pytest.raises(RuntimeError, match="not one network"):
         engine._check_agreement(rows, tmp_path)
+
+
+def test_bfloat16_products_are_measured_where_they_are_asked_for() -> None:
+    asked = engine.EngineOptions(backends=("torch", "native-bfloat16"), beside=())
+    if reason := native.why_not():
+        with pytest.raises(InputError, match=reason):
+            engine.chosen_variants(asked)
+        return
+    assert engine.chosen_variants(asked)[0][1] is variants.ROUNDED
+    assert variants.ROUNDED not in engine.chosen_variants(engine.EngineOptions())[0]
+    try:
+        runner = make_runner(variants.ROUNDED.engine)
+        assert isinstance(runner, OurRunner)
+        assert runner.tensor(torch.zeros(1, 4, dtype=torch.int32), torch.ones(1, 1)).manager.products == "bfloat16"
+    finally:
+        configure()
 
 
 def test_without_minkowskiengine_its_rows_are_left_out_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

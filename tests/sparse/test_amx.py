@@ -26,7 +26,9 @@ def way(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.mark.parametrize("rows", [1, 15, 17, 33, 1200])
 @pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 1), (3, 2)])
-@pytest.mark.parametrize("channels", [(1, 17), (3, 1), (4, 20), (17, 100), (32, 32), (64, 48), (100, 3), (33, 31), (300, 16)])
+@pytest.mark.parametrize(
+    "channels", [(1, 17), (3, 1), (4, 20), (17, 100), (32, 32), (64, 48), (100, 3), (33, 31), (300, 16)]
+)
 def test_tiles_that_are_not_full_hold_nothing_but_zeros(
     rows: int, kernel: tuple[int, int], channels: tuple[int, int]
 ) -> None:

@@ -63,9 +63,9 @@ static inline void round_neighbour(const float* from, int channels, float* to) {
     std::memcpy(to, words, SLOT_WORDS * sizeof(float));
 }
 
-// A row's neighbour in SLOT_WORDS words; row n_in of `inputs` holds zeros.
+// A row's neighbour in SLOT_WORDS words; row n_in of `inputs` holds zeros, and is that of -1 without a branch.
 static inline void copy_neighbour(const float* inputs, int64_t n_in, int32_t row, float* to) {
-    std::memcpy(to, inputs + (row < 0 ? n_in : row) * SLOT_WORDS, SLOT_WORDS * sizeof(float));
+    std::memcpy(to, inputs + std::min<int64_t>(static_cast<uint32_t>(row), n_in) * SLOT_WORDS, SLOT_WORDS * sizeof(float));
 }
 
 // GCC does not know that tile instructions read memory: what was written before must be in memory here.

@@ -122,6 +122,7 @@ struct Worker {
             for (int slot = 0; slot < p.slots; slot++) {
                 const int32_t* row = p.table + slot * p.n_out + rows[0];
                 float* place = gathered.data() + slot * SLOT_WORDS / TILE * 2 * TILE_SIZE + slot * SLOT_WORDS % TILE;
+                __builtin_prefetch(row + BLOCK), __builtin_prefetch(row + 2 * BLOCK - 1);  // every slot is another page
                 for (int r = 0; r < count; r++) copy_neighbour(inputs, p.n_in, row[r], place + r * TILE);
             }
         }

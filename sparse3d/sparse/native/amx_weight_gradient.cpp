@@ -74,7 +74,7 @@ struct Worker {
 
     Worker(const Shape& shape, const float* inputs_, const float* grads_, int64_t chunk)
         : s(shape), x(inputs_), g(grads_), rows(chunk + WIDTH), places(chunk + WIDTH), inputs(PAIRS), grads(PAIRS),
-          nothing(std::max(s.x_words, s.g_words), 0.0f), rounded(s.source == Source::TABLE ? 0 : PAIRS * (s.x_words + s.g_words)), a(2 * s.x_words / TILE * STEPS * TILE_SIZE),
+          nothing(std::max(s.x_words, s.g_words), 0.0f), rounded(s.source == Source::TABLE ? 0 : PAIRS * (s.x_words + TILE + s.g_words)), a(2 * s.x_words / TILE * STEPS * TILE_SIZE),
           b(2 * s.g_words / TILE * STEPS * TILE_SIZE) {}
 
     // Adds the pairs of rows [begin, end) of a slot for `lines` tiles of input channels from tile `first` on, an even one, to sums.
@@ -109,13 +109,14 @@ struct Worker {
     void round(int pairs, int64_t begin, int first, int lines) {
         const RoundedWeightGradient& p = s.p;
         const int from = first * TILE, channels = std::min(lines * TILE, s.channels - from);
-        float *to = rounded.data(), *grad = to + PAIRS * s.x_words;
+        const int64_t apart = s.x_words + TILE;  // no power of two, for which the first-level cache has few places
+        float *to = rounded.data(), *grad = to + PAIRS * apart;
         for (int i = 0; i < pairs; i++) {
-            inputs[i] = to + i * s.x_words;
+            inputs[i] = to + i * apart;
             grads[i] = grad + i * s.g_words;
             round_row(p.g + (begin + i) * p.c_out, p.c_out, grad + i * s.g_words, s.g_words);
             if (s.source == Source::ROWS)
-                round_row(p.x + (begin + i) * p.c_in + from, channels, to + i * s.x_words, divided(channels, TILE_CHANNELS) * TILE);
+                round_row(p.x + (begin + i) * p.c_in + from, channels, to + i * apart, divided(channels, TILE_CHANNELS) * TILE);
         }
         if (s.source != Source::NEIGHBOURS) return;
         // Eight slots are 32 channels: in round_row's order. Behind the last slot there may be anything, as nobody reads its sums.
@@ -124,7 +125,8 @@ struct Worker {
         for (int k = 0; k < channels / SLOT_CHANNELS; k++) {
             const int32_t* row = p.table + (slot + k) * p.n_out + begin;
             float* place = to + k / 8 * TILE + order[k % 8] * SLOT_WORDS;
-            for (int i = 0; i < pairs; i++) copy_neighbour(x, p.n_in, row[i], place + i * s.x_words);
+            __builtin_prefetch(row + PAIRS);
+            for (int i = 0; i < pairs; i++) copy_neighbour(x, p.n_in, row[i], place + i * apart);
         }
     }
 

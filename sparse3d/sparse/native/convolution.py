@@ -50,7 +50,7 @@ def convolve(
         kernel: (K, C_in, C_out); without a map (C_in, C_out), which takes every row where it is.
         bias: of C_out elements.
         products: ``float32``, or ``bfloat16``: the operands of every product, forward and backward, are rounded to
-            bfloat16 and summed in float32 (faster where the CPU has such products, AVX512_BF16).
+            bfloat16 and summed in float32 (faster where the CPU has such products, best in AMX tiles).
 
     Returns:
         (N_out, C_out), of the wider dtype of features and kernel.
