@@ -74,8 +74,9 @@ struct Worker {
 
     Worker(const Shape& shape, const float* inputs_, const float* grads_, int64_t chunk)
         : s(shape), x(inputs_), g(grads_), rows(chunk + WIDTH), places(chunk + WIDTH), inputs(PAIRS), grads(PAIRS),
-          nothing(std::max(s.x_words, s.g_words), 0.0f), rounded(s.source == Source::TABLE ? 0 : PAIRS * (s.x_words + TILE + s.g_words)), a(2 * s.x_words / TILE * STEPS * TILE_SIZE),
-          b(2 * s.g_words / TILE * STEPS * TILE_SIZE) {}
+          nothing(std::max(s.x_words, s.g_words), 0.0f),
+          rounded(s.source == Source::TABLE ? 0 : PAIRS * (s.x_words + TILE + s.g_words)),
+          a(2 * s.x_words / TILE * STEPS * TILE_SIZE), b(2 * s.g_words / TILE * STEPS * TILE_SIZE) {}
 
     // Adds the pairs of rows [begin, end) of a slot for `lines` tiles of input channels from tile `first` on, an even one, to sums.
     void add(int slot, int64_t begin, int64_t end, int first, int lines, float* sums) {
