@@ -38,6 +38,23 @@ class Connection(NamedTuple):
     transposed: bool = False
 
 
+class Epilogue(NamedTuple):
+    """What is made of a convolution's output (N, C) where no gradient is wanted.
+
+    That is ``relu((out - mean) / sqrt(variance + eps) * weight + bias + residual)``, with ``beside`` to its right.
+    """
+
+    mean: Tensor  # (C,), as the next three
+    variance: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    eps: float
+    relu: bool = False
+    residual: Tensor | None = None  # (N, C)
+    over_residual: bool = False  # the result may be written over the residual
+    beside: Tensor | None = None  # (N, C')
+
+
 class CoordinateManager:
     """The portable backend: coordinate sets, kernel maps by look-up, products by torch on every device.
 
@@ -129,6 +146,12 @@ class CoordinateManager:
 
         out = multiplied(feats, kernel, multiply, self.products)
         return out if bias is None else out + bias
+
+    def convolve_norm(
+        self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection, epilogue: Epilogue
+    ) -> Tensor | None:
+        """:meth:`convolve` and ``epilogue`` in one pass over memory, no gradients; None where the backend has none."""
+        return None
 
     def product(self, feats: Tensor, kernel: Tensor, connection: Connection) -> Tensor:
         """The convolution itself, for a kernel (K, C_in, C_out)."""

@@ -38,6 +38,7 @@ _pointer, _long, _int, _double = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, 
 SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sparse3d_vector_width": (_int, []),
     "sparse3d_convolve": (None, [_pointer] * 5 + [_long] * 2 + [_int] * 7),
+    "sparse3d_convolve_norm": (None, [_pointer] * 10 + [_double] + [_long] * 3 + [_int] * 5),
     "sparse3d_weight_gradient": (None, [_pointer] * 4 + [_long] + [_int] * 5),
     "sparse3d_column_sum": (None, [_pointer] * 2 + [_long] + [_int] * 2),
     "sparse3d_multiplies_bfloat16": (_int, []),
