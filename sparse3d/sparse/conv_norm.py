@@ -1,4 +1,4 @@
-"""A convolution and the batch normalisation behind it as one call, and one pass over memory where gradients allow it."""
+"""A convolution and the batch normalisation behind it as one call, in one pass where no gradient is wanted."""
 
 from __future__ import annotations
 

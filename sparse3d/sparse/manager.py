@@ -6,6 +6,7 @@ is freed with the last tensor that refers to the manager.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -58,8 +59,8 @@ class Epilogue(NamedTuple):
 class CoordinateManager:
     """The portable backend: coordinate sets, kernel maps by look-up, products by torch on every device.
 
-    The other backends inherit the coordinates and put their own maps and products in place of :attr:`neighbours` and
-    :meth:`product`.
+    The other backends inherit the coordinates and put their own maps and products in place of :attr:`neighbours`,
+    :attr:`floors` and :meth:`product`.
 
     Args:
         coords: (N, 4) int32, batch index first, every voxel once, multiples of ``stride``.
@@ -72,6 +73,7 @@ class CoordinateManager:
 
     backend = "torch"
     neighbours: Neighbours = staticmethod(neighbours)  # how kernel maps find them
+    floors: Callable[[CoordinateSet, Triple], CoordinateSet] = staticmethod(CoordinateSet.strided)
 
     def __init__(self, coords: Tensor, stride: Triple = (1, 1, 1), products: str = "float32") -> None:
         self.products = products
@@ -95,7 +97,7 @@ class CoordinateManager:
         """Where a layer of ``stride`` puts its output: ``floor(c / s) * s``, on the same branch, made once."""
         out = replace(key, stride=scaled(key.stride, stride))
         if out not in self._sets:
-            self._sets[out] = self._sets[key].strided(out.stride)
+            self._sets[out] = self.floors(self._sets[key], out.stride)
         return out
 
     def upsampled(self, key: CoordinateKey, stride: Triple, region: KernelRegion) -> CoordinateKey:

@@ -13,6 +13,7 @@ from sparse3d.sparse.kernel_map import KernelMap
 from sparse3d.sparse.manager import Connection, CoordinateManager, Epilogue
 from sparse3d.sparse.native import library
 from sparse3d.sparse.native.concatenation import concatenate
+from sparse3d.sparse.native.floors import native_strided
 from sparse3d.sparse.native.memory import empty_rows
 from sparse3d.sparse.native.neighbours import native_neighbours
 from sparse3d.sparse.native.recompute import Recipe, recipe_of
@@ -25,6 +26,7 @@ class NativeCoordinateManager(CoordinateManager):
 
     backend = "native"
     neighbours = staticmethod(native_neighbours)
+    floors = staticmethod(native_strided)
 
     def convolve(self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection) -> Tensor:
         kernel_map = None if kernel.ndim == 2 else self.kernel_map(*connection)
@@ -157,17 +159,17 @@ def convolve_norm(
         None where the kernel does not do it: anything but float32 on a CPU, no voxels, no channels, tensors that do not
         fit each other.
     """
-    residual, beside = epilogue.residual, epilogue.beside
     rows = len(feats) if kernel_map is None else kernel_map.out_size
     channels = kernel.shape[-1]
-    fits = _does(feats, kernel, kernel_map, bias) and (kernel_map is None or len(feats) == kernel_map.in_size)
-    per_channel = (epilogue.mean, epilogue.variance, epilogue.weight, epilogue.bias)
-    if not fits or torch.is_autocast_enabled("cpu") or not _all_float(feats, kernel, bias, *per_channel, residual, beside):
+    if not _does(feats, kernel, kernel_map, bias) or not _does_epilogue(epilogue, rows, channels):
         return None
-    if any(t is not None and t.shape != (channels,) for t in per_channel):
+    if (
+        feats.dtype != torch.float32
+        or kernel.dtype != torch.float32
+        or (kernel_map is not None and len(feats) != kernel_map.in_size)
+    ):
         return None
-    if (residual is not None and residual.shape != (rows, channels)) or (beside is not None and len(beside) != rows):
-        return None
+    residual, beside = epilogue.residual, epilogue.beside
     if residual is not None and epilogue.over_residual and beside is None and residual.is_contiguous():
         out = residual
     else:
@@ -185,6 +187,7 @@ def _finish(
 ) -> None:
     table = None if kernel_map is None else kernel_map.table
     mean, variance, weight, shift, eps, relu, residual, *_ = epilogue
+    bias = None if bias is None else bias.float()
     given = (feats, kernel, bias, table, residual, mean, variance, weight, shift)
     tensors = [_contiguous(tensor) for tensor in given]  # named, so that copies live as long as their addresses
     library.load().sparse3d_convolve_norm(
@@ -201,8 +204,17 @@ def _finish(
     )
 
 
-def _all_float(*tensors: Tensor | None) -> bool:
-    return all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors if t is not None)
+def _does_epilogue(epilogue: Epilogue, rows: int, channels: int) -> bool:
+    mean, variance, weight, bias, _, _, residual, _, beside = epilogue
+    fits = (residual is None or residual.shape == (rows, channels)) and (beside is None or len(beside) == rows)
+    per_channel = [t for t in (mean, variance, weight, bias) if t is not None]
+    tensors = [*per_channel, *(t for t in (residual, beside) if t is not None)]
+    return (
+        fits
+        and all(t.shape == (channels,) for t in per_channel)
+        and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:

@@ -52,6 +52,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         [_pointer] * 2 + [_double] + [_pointer] * 4 + [_double] * 2 + [_pointer] * 5 + [_long] * 2 + [_int] * 2,
     ),
     "sparse3d_neighbours": (_int, [_pointer] * 5 + [_long] * 3 + [_int] * 2),
+    "sparse3d_floors": (_long, [_pointer] * 6 + [_long, _int]),
     "sparse3d_pool_rows": (_pointer, [_long] * 2),
     "sparse3d_pool_used": (_long, []),
     "sparse3d_pool_kept": (_long, []),
