@@ -43,10 +43,12 @@ struct Rows {
     int count;
 };
 
-// The weights of one slot for some output channels, a row of them for every input channel.
+// The weights of one slot for some output channels, a row of them for every input channel; and those that come next, to be asked for
+// meanwhile (or the same), in rows of the same stride.
 struct Panel {
     const float* weights;
     int64_t stride;
+    const float* next;
 };
 
 // sums[to[r]] += x[in[r]] @ panel, for ROWS rows.
@@ -56,8 +58,9 @@ inline __attribute__((always_inline)) void multiply_block(
     const float* rows[ROWS];
     for (int r = 0; r < ROWS; r++) rows[r] = x + in[r] * words;
     Vector sums[ROWS][VECTORS] = {};
-    const float* line = panel.weights;
-    for (int64_t c = 0; c < words; c++, line += panel.stride) {
+    const float *line = panel.weights, *ahead = panel.next;
+    for (int64_t c = 0; c < words; c++, line += panel.stride, ahead += panel.stride) {
+        if constexpr (2 * VECTORS > MAX_VECTORS) __builtin_prefetch(ahead, 0, 2);
         Vector weights[VECTORS];
         for (int v = 0; v < VECTORS; v++) weights[v] = load(line + v * WIDTH);
 #pragma GCC unroll 16
@@ -94,11 +97,15 @@ template <class Product, int VECTORS>
 __attribute__((noinline)) void multiply_panel(
     Rows rows, const float* x, bool far, int64_t words, Panel panel, float* target, int64_t stride) {
     constexpr int ROWS = ROWS_FOR[VECTORS];
+    const float* const next = panel.next;
     int r = 0;
     for (; r + ROWS <= rows.count; r += ROWS) {
+        // Each of the first blocks asks for one vector of every row.
+        panel.next = r < VECTORS * ROWS ? next + r / ROWS * WIDTH : panel.weights;
         if (far) fetch(x, words, rows.in + r + ROWS, std::min(ROWS, rows.count - r - ROWS));
         multiply_block<Product, ROWS, VECTORS>(x, words, rows.in + r, panel, target, stride, rows.to + r);
     }
+    panel.next = panel.weights;
     multiply_rest<Product, ROWS - 1, VECTORS>(rows.count - r, x, words, rows.in + r, panel, target, stride, rows.to + r);
 }
 
@@ -242,6 +249,9 @@ void convolve_by_tiles(const Problem& p) {
     const int64_t words = p.words;
     const bool ready = p.weights_lie_ready();
     const Buffer packed(ready ? 0 : words * columns * p.slots);
+    const auto panel_of = [&](int slot, int i) {
+        return ready ? p.weights_of(slot) + starts[i] : packed.data() + words * (columns * slot + starts[i]);
+    };
     const int64_t by_cache = std::clamp<int64_t>(49152 / p.c_out, 128, 1024);
     const int64_t tile = std::clamp<int64_t>(divided(p.n_out, 4 * p.threads), 128, by_cache), tiles = divided(p.n_out, tile);
 #pragma omp parallel num_threads(p.threads)
@@ -254,9 +264,8 @@ void convolve_by_tiles(const Problem& p) {
             for (int slot = 0; slot < p.slots; slot++) {
                 const Rows rows = scratch.rows_of(p, slot, target.begin, target.end);
                 for (int i = 0; rows.count && i < count; i++) {
-                    const Panel panel = ready ? Panel{p.weights_of(slot) + starts[i], p.c_out}
-                                              : Panel{packed.data() + words * (columns * slot + starts[i]), starts[i + 1] - starts[i]};
-                    multiply<Product>(p.widths[i], rows, p, panel, target.sums + starts[i], target.stride);
+                    const float* next = i + 1 < count ? panel_of(slot, i + 1) : panel_of((slot + 1) % p.slots, 0);
+                    multiply<Product>(p.widths[i], rows, p, {panel_of(slot, i), ready ? p.c_out : starts[i + 1] - starts[i], next}, target.sums + starts[i], target.stride);
                 }
             }
             target.finish();
@@ -286,8 +295,9 @@ void convolve_by_panels(const Problem& p) {
                 const Rows rows = scratch.rows_of(p, slot, target.begin, target.end);
                 if (!rows.count) continue;
                 if (!ready) pack(p, slot, starts[i], columns, packed.data());
-                const Panel panel = ready ? Panel{p.weights_of(slot) + starts[i], p.c_out} : Panel{packed.data(), columns};
-                multiply<Product>(p.widths[i], rows, p, panel, target.sums, target.stride);
+                const float* weights = ready ? p.weights_of(slot) + starts[i] : packed.data();
+                const float* next = ready && slot + 1 < p.slots ? p.weights_of(slot + 1) + starts[i] : weights;
+                multiply<Product>(p.widths[i], rows, p, {weights, ready ? p.c_out : columns, next}, target.sums, target.stride);
             }
             target.finish();
         }
@@ -296,8 +306,10 @@ void convolve_by_panels(const Problem& p) {
 
 // ---------------------------------------------------------------- few input channels and many slots
 
-constexpr int FEW_WORDS = 4, FEW_ROWS = 64;
+constexpr int FEW_WORDS = 4, FEW_ROWS = 256;
 constexpr int FEW_WEIGHTS = 5120;  // of the slots that go by at once: they stay in the first-level cache for all rows of a tile
+
+constexpr int SLOTS_AHEAD = 2;     // whose part of the table is asked for: of every slot a tile reads a few lines, far apart
 
 struct Neighbour {
     int32_t slot, row;
@@ -348,6 +360,8 @@ void list_neighbours(const Problem& p, int slot, int end, const Tile& tile, Scra
     const int some = end - slot;
     std::fill_n(counts, FEW_ROWS, 0);
     for (; slot < end; slot++) {
+        if (p.table && slot + SLOTS_AHEAD < p.slots)
+            for (int64_t r = tile.begin; r < tile.end; r += 16) __builtin_prefetch(p.table + (slot + SLOTS_AHEAD) * p.n_out + r);
         const Rows rows = scratch.rows_of(p, slot, tile.begin, tile.end);
         for (int r = 0; r < rows.count; r++) {
             const int32_t at = rows.to[r];
@@ -369,7 +383,7 @@ void convolve_by_rows(const Problem& p) {
         std::vector<Neighbour> neighbours(static_cast<size_t>(FEW_ROWS) * some);
         int counts[FEW_ROWS];
         pack_all(p, starts, packed.data());
-#pragma omp for schedule(dynamic, 16)
+#pragma omp for schedule(dynamic, 4)
         for (int64_t t = 0; t < tiles; t++) {
             const Tile target(p, t * FEW_ROWS, std::min(p.n_out, (t + 1) * FEW_ROWS), 0, columns, scratch);
             for (int slot = 0; slot < p.slots; slot += some) {
