@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import gin
+import torch
 from torch import nn
 
 from sparse3d.errors import InputError
 from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, SparseTensor, conv_norm
+from sparse3d.sparse.kernel_map import KernelRegion
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ SPECS: dict[str, ResUNetSpec] = {
     "Res16UNet34B": ResUNetSpec((32, 64, 128, 256, 256, 128, 64, 32), _DEEP),
     "Res16UNet34C": ResUNetSpec((32, 64, 128, 256, 256, 128, 96, 96), _DEEP),
 }
+
+
+_BLOCKS = KernelRegion((3, 3, 3))
 
 
 class BasicBlock(nn.Module):
@@ -133,6 +138,9 @@ class SRUNet(nn.Module):
     def encode(self, x: SparseTensor) -> list[SparseTensor]:
         """The encoder's five levels, at tensor strides 1, 2, 4, 8 and 16."""
         levels = [conv_norm(x, self.conv0p1s1, self.bn0, relu=True)]
+        if not torch.is_grad_enabled() and self.conv0p1s1.region != _BLOCKS:
+            # The largest of all maps, and the stem's alone. With gradients the backward pass holds it anyway.
+            x.manager.forget_map(self.conv0p1s1.connection(x))
         for level in range(4):
             down, norm = getattr(self, f"conv{level + 1}p{2**level}s2"), getattr(self, f"bn{level + 1}")
             levels.append(getattr(self, f"block{level + 1}")(conv_norm(levels[-1], down, norm, relu=True)))

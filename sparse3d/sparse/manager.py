@@ -135,6 +135,11 @@ class CoordinateManager:
             self._maps[name] = build_kernel_map(found, wanted, region, source.stride, self.neighbours)
         return self._maps[name]
 
+    def forget_map(self, connection: Connection) -> None:
+        """Let go of a kernel map that no other layer needs; asked for again, it is made again."""
+        source, target, region, transposed = connection
+        self._maps.pop((target, source, region) if transposed else (source, target, region), None)
+
     def convolve(self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection) -> Tensor:
         """Convolution of ``feats`` (N_in, C_in), living on the source, to (N_out, C_out) on the target.
 
