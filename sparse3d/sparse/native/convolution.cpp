@@ -59,6 +59,7 @@ inline __attribute__((always_inline)) void multiply_block(
     for (int r = 0; r < ROWS; r++) rows[r] = x + in[r] * words;
     Vector sums[ROWS][VECTORS] = {};
     const float *line = panel.weights, *ahead = panel.next;
+#pragma GCC unroll 4
     for (int64_t c = 0; c < words; c++, line += panel.stride, ahead += panel.stride) {
         if constexpr (2 * VECTORS > MAX_VECTORS) __builtin_prefetch(ahead, 0, 2);
         Vector weights[VECTORS];
