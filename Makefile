@@ -30,7 +30,7 @@ sanitize: setup
 	CXX=g++ SPARSE3D_NATIVE_FLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" \
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
-	$(RUN) -m pytest -q -s tests/sparse/test_native.py tests/sparse/test_amx.py tests/sparse/test_native_batch_norm.py tests/sparse/test_native_memory.py tests/sparse/test_native_matching.py tests/sparse/test_coordinates.py
+	$(RUN) -m pytest -q -s tests/sparse/test_native.py tests/sparse/test_amx.py tests/sparse/test_conv_norm.py tests/sparse/test_native_batch_norm.py tests/sparse/test_native_memory.py tests/sparse/test_native_matching.py tests/sparse/test_coordinates.py
 
 lint: setup
 	$(RUN) -m ruff check .

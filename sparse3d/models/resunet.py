@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import gin
+import torch
 from torch import nn
 
 from sparse3d.errors import InputError
-from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, SparseTensor, concatenate
+from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, SparseTensor, conv_norm
+from sparse3d.sparse.kernel_map import KernelRegion
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ SPECS: dict[str, ResUNetSpec] = {
 }
 
 
+_BLOCKS = KernelRegion((3, 3, 3))
+
+
 class BasicBlock(nn.Module):
     """Two 3^3 convolutions with a residual connection, projected by ``downsample`` where the width changes."""
 
@@ -61,10 +66,16 @@ class BasicBlock(nn.Module):
         )
 
     def forward(self, x: SparseTensor) -> SparseTensor:
-        residual = x if self.downsample is None else self.downsample(x)
+        residual = x if self.downsample is None else conv_norm(x, *self.downsample)
         # Without a name of its own what is between is gone before the next is made; it matters where memory is highest.
-        out = self.conv2(self.norm1(self.conv1(x), relu=True, inplace=True))
-        return self.norm2(out, relu=True, residual=residual, inplace=True)
+        return conv_norm(
+            conv_norm(x, self.conv1, self.norm1, relu=True),
+            self.conv2,
+            self.norm2,
+            relu=True,
+            residual=residual,
+            over_residual=self.downsample is not None,
+        )
 
 
 @gin.configurable
@@ -126,11 +137,13 @@ class SRUNet(nn.Module):
 
     def encode(self, x: SparseTensor) -> list[SparseTensor]:
         """The encoder's five levels, at tensor strides 1, 2, 4, 8 and 16."""
-        levels = [self.bn0(self.conv0p1s1(x), relu=True, inplace=True)]
+        levels = [conv_norm(x, self.conv0p1s1, self.bn0, relu=True)]
+        if not torch.is_grad_enabled() and self.conv0p1s1.region != _BLOCKS:
+            # The largest of all maps, and the stem's alone. With gradients the backward pass holds it anyway.
+            x.manager.forget_map(self.conv0p1s1.connection(x))
         for level in range(4):
-            down = getattr(self, f"conv{level + 1}p{2**level}s2")(levels[-1])
-            down = getattr(self, f"bn{level + 1}")(down, relu=True, inplace=True)
-            levels.append(getattr(self, f"block{level + 1}")(down))
+            down, norm = getattr(self, f"conv{level + 1}p{2**level}s2"), getattr(self, f"bn{level + 1}")
+            levels.append(getattr(self, f"block{level + 1}")(conv_norm(levels[-1], down, norm, relu=True)))
         return levels
 
     def decode(self, levels: list[SparseTensor]) -> SparseTensor:
@@ -139,7 +152,7 @@ class SRUNet(nn.Module):
         for level in range(4):
             stage, stride = level + 4, 2 ** (4 - level)
             up, norm = getattr(self, f"convtr{stage}p{stride}s2"), getattr(self, f"bntr{stage}")
-            out = concatenate(norm(up(out), relu=True, inplace=True), levels[3 - level])
+            out = conv_norm(out, up, norm, relu=True, beside=levels[3 - level])
             # Block by block: a call of the whole stage (the one that hooks see) would keep its input to the end.
             for block in getattr(self, f"block{stage + 1}"):
                 out = block(out)

@@ -2,6 +2,7 @@
 
 from sparse3d.sparse.backend import BACKENDS, configure, resolve
 from sparse3d.sparse.broadcast import Broadcast, BroadcastAddition, BroadcastConcatenation, BroadcastMultiplication
+from sparse3d.sparse.conv_norm import conv_norm
 from sparse3d.sparse.convolution import Convolution, ConvolutionTranspose, GenerativeConvolutionTranspose
 from sparse3d.sparse.elementwise import (
     CELU,
@@ -71,6 +72,7 @@ __all__ = [
     "TensorField",
     "concatenate",
     "configure",
+    "conv_norm",
     "global_pool",
     "interpolate",
     "resolve",

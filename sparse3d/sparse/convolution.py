@@ -60,8 +60,8 @@ class ConvolutionBase(nn.Module):
         """The voxels of the output where the caller does not say."""
         raise NotImplementedError
 
-    def forward(self, x: SparseTensor, onto: SparseTensor | None = None) -> SparseTensor:
-        """The convolution of ``x``; ``onto`` asks for the output on that tensor's voxels.
+    def connection(self, x: SparseTensor, onto: SparseTensor | None = None) -> Connection:
+        """From the voxels of ``x`` to those of the output.
 
         Raises:
             ValueError: other channels than the layer's, or an ``onto`` of another manager or tensor stride.
@@ -73,9 +73,17 @@ class ConvolutionBase(nn.Module):
         target = self.output_key(x) if onto is None else given_key(x, onto, self.stride, self.transposed)
         if self.kernel.ndim == 2 and target != x.key:
             raise ValueError("a kernel of one voxel stays on the voxels of its input")
-        connection = Connection(x.key, target, self.region, self.transposed)
+        return Connection(x.key, target, self.region, self.transposed)
+
+    def forward(self, x: SparseTensor, onto: SparseTensor | None = None) -> SparseTensor:
+        """The convolution of ``x``; ``onto`` asks for the output on that tensor's voxels.
+
+        Raises:
+            ValueError: see :meth:`connection`.
+        """
+        connection = self.connection(x, onto)
         feats = x.manager.convolve(x.feats, self.kernel, self.bias, connection)
-        return x.at(target, feats)
+        return x.at(connection.target, feats)
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={_short(self.region.size)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import torch
@@ -167,8 +167,9 @@ def build_kernel_map(
     return KernelMap(rows, len(source), region.volume // 2 if symmetric else None)
 
 
+@lru_cache(maxsize=256)  # layers ask for the same few, for every new cloud
 def spaced_offsets(region: KernelRegion, unit: Triple) -> Tensor:
-    """Offsets (K, 3) int64 of ``region`` in voxels, for a finer tensor stride of ``unit``.
+    """Offsets (K, 3) int64 of ``region`` in voxels, for a finer tensor stride of ``unit``; not to be written to.
 
     Raises ValueError for a kernel that reaches further than the coordinates leave room for.
     """

@@ -6,6 +6,7 @@ is freed with the last tensor that refers to the manager.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -38,11 +39,28 @@ class Connection(NamedTuple):
     transposed: bool = False
 
 
+class Epilogue(NamedTuple):
+    """What is made of a convolution's output (N, C) where no gradient is wanted.
+
+    That is ``relu((out - mean) / sqrt(variance + eps) * weight + bias + residual)``, with ``beside`` to its right.
+    """
+
+    mean: Tensor  # (C,), as the next three
+    variance: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    eps: float
+    relu: bool = False
+    residual: Tensor | None = None  # (N, C)
+    over_residual: bool = False  # the result may be written over the residual
+    beside: Tensor | None = None  # (N, C')
+
+
 class CoordinateManager:
     """The portable backend: coordinate sets, kernel maps by look-up, products by torch on every device.
 
-    The other backends inherit the coordinates and put their own maps and products in place of :attr:`neighbours` and
-    :meth:`product`.
+    The other backends inherit the coordinates and put their own maps and products in place of :attr:`neighbours`,
+    :attr:`floors` and :meth:`product`.
 
     Args:
         coords: (N, 4) int32, batch index first, every voxel once, multiples of ``stride``.
@@ -55,6 +73,7 @@ class CoordinateManager:
 
     backend = "torch"
     neighbours: Neighbours = staticmethod(neighbours)  # how kernel maps find them
+    floors: Callable[[CoordinateSet, Triple], CoordinateSet] = staticmethod(CoordinateSet.strided)
 
     def __init__(self, coords: Tensor, stride: Triple = (1, 1, 1), products: str = "float32") -> None:
         self.products = products
@@ -78,7 +97,7 @@ class CoordinateManager:
         """Where a layer of ``stride`` puts its output: ``floor(c / s) * s``, on the same branch, made once."""
         out = replace(key, stride=scaled(key.stride, stride))
         if out not in self._sets:
-            self._sets[out] = self._sets[key].strided(out.stride)
+            self._sets[out] = self.floors(self._sets[key], out.stride)
         return out
 
     def upsampled(self, key: CoordinateKey, stride: Triple, region: KernelRegion) -> CoordinateKey:
@@ -116,6 +135,11 @@ class CoordinateManager:
             self._maps[name] = build_kernel_map(found, wanted, region, source.stride, self.neighbours)
         return self._maps[name]
 
+    def forget_map(self, connection: Connection) -> None:
+        """Let go of a kernel map that no other layer needs; asked for again, it is made again."""
+        source, target, region, transposed = connection
+        self._maps.pop((target, source, region) if transposed else (source, target, region), None)
+
     def convolve(self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection) -> Tensor:
         """Convolution of ``feats`` (N_in, C_in), living on the source, to (N_out, C_out) on the target.
 
@@ -129,6 +153,12 @@ class CoordinateManager:
 
         out = multiplied(feats, kernel, multiply, self.products)
         return out if bias is None else out + bias
+
+    def convolve_norm(
+        self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection, epilogue: Epilogue
+    ) -> Tensor | None:
+        """:meth:`convolve` and ``epilogue`` in one pass over memory, no gradients; None where the backend has none."""
+        return None
 
     def product(self, feats: Tensor, kernel: Tensor, connection: Connection) -> Tensor:
         """The convolution itself, for a kernel (K, C_in, C_out)."""

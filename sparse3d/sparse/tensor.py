@@ -107,10 +107,10 @@ class SparseTensor:
         key = self.manager.insert(union, self.tensor_stride)
         return self.at(key, operation(_spread(self, union), _spread(other, union)))
 
-    def check_same_voxels(self, other: SparseTensor) -> None:
-        """Raises ValueError unless row i of both tensors is the same voxel."""
+    def check_same_voxels(self, other: SparseTensor, key: CoordinateKey | None = None) -> None:
+        """Raises ValueError unless row i of both tensors is the same voxel; of what this one becomes at ``key``."""
         self._check_manager(other)
-        if other.key != self.key:
+        if other.key != (key or self.key):
             raise ValueError("the two tensors do not live on the same voxels; a + b takes the union of theirs")
 
     def _check_manager(self, other: SparseTensor) -> None:

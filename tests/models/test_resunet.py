@@ -157,3 +157,17 @@ def test_maps_do_not_pile_up_over_steps() -> None:
         loss.backward()
         del loss
         assert [m() for m in managers] == [None] * (step + 1)
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_without_gradients_a_map_of_the_stem_alone_is_let_go(kernel_size: int) -> None:
+    torch.manual_seed(0)
+    net = SRUNet(3, "SRUNet14-CPU", 6, kernel_size).double().eval()
+    x = make_input(make_coords())
+    expected = net(x).feats
+    stem = (x.key, x.key, net.conv0p1s1.region)
+    assert stem in x.manager._maps
+    with torch.no_grad():
+        assert torch.equal(net(x).feats, expected)
+        assert (stem in x.manager._maps) == (kernel_size == 3)
+        assert torch.equal(net(x).feats, expected)

@@ -16,6 +16,7 @@ from sparse3d.sparse import kernel_map as kernel_maps
 from sparse3d.sparse.coordinates import COORD_LIMIT, MAX_BATCH, CoordinateSet, pack, unpack
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map, spaced_offsets
 from sparse3d.sparse.native import library as native
+from sparse3d.sparse.native.floors import native_strided
 from sparse3d.sparse.native.neighbours import native_neighbours
 
 axis = st.integers(-7, 7)
@@ -257,3 +258,28 @@ def test_a_stride_whose_floor_leaves_the_range_is_refused() -> None:
     coords = CoordinateSet.build(as_rows([(0, -1, -1, -1)]))
     with pytest.raises(ValueError, match="shift the cloud"):
         coords.strided((1 << 17,) * 3)
+
+
+@pytest.mark.skipif(not native.available(), reason=native.why_not())
+@settings(max_examples=60, deadline=None)
+@given(voxels, st.tuples(*[st.integers(1, 5)] * 3), st.integers(1, 4))
+def test_the_compiled_floors_are_those_of_torch(
+    voxels: list[tuple[int, ...]], stride: tuple[int, int, int], spread: int
+) -> None:
+    source = CoordinateSet.build(as_rows(voxels) * torch.tensor([1, spread, 1, spread * 7], dtype=torch.int32))
+    found, expected = native_strided(source, stride), source.strided(stride)
+    assert torch.equal(found.coords, expected.coords) and torch.equal(found.sorted_keys, expected.sorted_keys)
+    assert all(torch.equal(a, b) for a, b in zip(found.bounds, expected.bounds, strict=True))
+    assert found.order is None and found.coords.dtype == torch.int32
+
+
+@pytest.mark.skipif(not native.available(), reason=native.why_not())
+def test_floors_of_far_voxels_are_those_of_torch_or_its_error() -> None:
+    far = as_rows([(0, -COORD_LIMIT, 0, 0), (MAX_BATCH - 1, COORD_LIMIT, COORD_LIMIT, -COORD_LIMIT)])
+    found, expected = (make(CoordinateSet.build(far), (2, 2, 2)) for make in (native_strided, CoordinateSet.strided))
+    assert torch.equal(found.coords, expected.coords) and torch.equal(found.sorted_keys, expected.sorted_keys)
+    one = CoordinateSet.build(far[:1])
+    for make in (native_strided, CoordinateSet.strided):
+        with pytest.raises(ValueError, match="must lie in"):
+            make(one, (5, 1, 1))
+        assert len(make(CoordinateSet.build(far[:0]), (2, 2, 2))) == 0

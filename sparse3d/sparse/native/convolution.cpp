@@ -8,6 +8,7 @@
 // gathered into memory. Every output row is summed in one fixed order, so the bits do not depend on the number of threads.
 
 #include "amx.h"
+#include "epilogue.h"
 #include "vectors.h"
 
 namespace {
@@ -23,7 +24,19 @@ struct Problem {
     int threads;
     std::vector<int> widths;     // of the panels
     std::vector<float> initial;  // the bias, or zeros, in whole vectors
+    bool far;                    // whether the inputs lie beyond the second-level cache
+    int64_t out_stride;          // floats from row to row of `out`
+    const Epilogue* epilogue = nullptr;
+
+    const float* weights_of(int slot) const {
+        return weight + static_cast<int64_t>(reversed ? slots - 1 - slot : slot) * words * c_out;
+    }
+
+    // Whether products read the weights where they lie: their rows are whole vectors.
+    bool weights_lie_ready() const { return !transposed && c_out % WIDTH == 0; }
 };
+
+constexpr int64_t FAR_BYTES = 1 << 20;
 
 // The rows of one slot in one tile.
 struct Rows {
@@ -31,16 +44,27 @@ struct Rows {
     int count;
 };
 
+// The weights of one slot for some output channels, a row of them for every input channel; and those that come next, to be asked for
+// meanwhile (or the same), in rows of the same stride.
+struct Panel {
+    const float* weights;
+    int64_t stride;
+    const float* next;
+};
+
 // sums[to[r]] += x[in[r]] @ panel, for ROWS rows.
 template <class Product, int ROWS, int VECTORS>
 inline __attribute__((always_inline)) void multiply_block(
-    const float* x, int64_t words, const int32_t* in, const float* panel, float* target, int64_t stride, const int32_t* to) {
+    const float* x, int64_t words, const int32_t* in, Panel panel, float* target, int64_t stride, const int32_t* to) {
     const float* rows[ROWS];
     for (int r = 0; r < ROWS; r++) rows[r] = x + in[r] * words;
     Vector sums[ROWS][VECTORS] = {};
-    for (int64_t c = 0; c < words; c++) {
+    const float *line = panel.weights, *ahead = panel.next;
+#pragma GCC unroll 4
+    for (int64_t c = 0; c < words; c++, line += panel.stride, ahead += panel.stride) {
+        if constexpr (2 * VECTORS > MAX_VECTORS) __builtin_prefetch(ahead, 0, 2);
         Vector weights[VECTORS];
-        for (int v = 0; v < VECTORS; v++) weights[v] = load(panel + (c * VECTORS + v) * WIDTH);
+        for (int v = 0; v < VECTORS; v++) weights[v] = load(line + v * WIDTH);
 #pragma GCC unroll 16
         for (int r = 0; r < ROWS; r++)
             for (int v = 0; v < VECTORS; v++) sums[r][v] = Product::multiply_add(sums[r][v], rows[r][c], weights[v]);
@@ -55,7 +79,7 @@ inline __attribute__((always_inline)) void multiply_block(
 // The last rows of a tile, fewer than a block: the same code for each smaller number.
 template <class Product, int ROWS, int VECTORS>
 void multiply_rest(
-    int rows, const float* x, int64_t words, const int32_t* in, const float* panel, float* target, int64_t stride, const int32_t* to) {
+    int rows, const float* x, int64_t words, const int32_t* in, Panel panel, float* target, int64_t stride, const int32_t* to) {
     if constexpr (ROWS > 0) {
         if (rows == ROWS)
             multiply_block<Product, ROWS, VECTORS>(x, words, in, panel, target, stride, to);
@@ -64,24 +88,37 @@ void multiply_rest(
     }
 }
 
+// Asks for rows of x: a block's arrive while the one before it is multiplied.
+inline void fetch(const float* x, int64_t words, const int32_t* in, int count) {
+    constexpr int LINE = 16;
+    for (int r = 0; r < count; r++)
+        for (int64_t c = 0; c < words; c += LINE) __builtin_prefetch(x + in[r] * words + c);
+}
+
 template <class Product, int VECTORS>
 __attribute__((noinline)) void multiply_panel(
-    Rows rows, const float* x, int64_t words, const float* panel, float* target, int64_t stride) {
+    Rows rows, const float* x, bool far, int64_t words, Panel panel, float* target, int64_t stride) {
     constexpr int ROWS = ROWS_FOR[VECTORS];
+    const float* const next = panel.next;
     int r = 0;
-    for (; r + ROWS <= rows.count; r += ROWS)
+    for (; r + ROWS <= rows.count; r += ROWS) {
+        // Each of the first blocks asks for one vector of every row.
+        panel.next = r < VECTORS * ROWS ? next + r / ROWS * WIDTH : panel.weights;
+        if (far) fetch(x, words, rows.in + r + ROWS, std::min(ROWS, rows.count - r - ROWS));
         multiply_block<Product, ROWS, VECTORS>(x, words, rows.in + r, panel, target, stride, rows.to + r);
+    }
+    panel.next = panel.weights;
     multiply_rest<Product, ROWS - 1, VECTORS>(rows.count - r, x, words, rows.in + r, panel, target, stride, rows.to + r);
 }
 
 template <class Product>
-void multiply(int vectors, Rows rows, const float* x, int64_t words, const float* panel, float* target, int64_t stride) {
+void multiply(int vectors, Rows rows, const Problem& p, Panel panel, float* target, int64_t stride) {
     switch (vectors) {
-        case 1: return multiply_panel<Product, 1>(rows, x, words, panel, target, stride);
-        case 2: return multiply_panel<Product, 2>(rows, x, words, panel, target, stride);
+        case 1: return multiply_panel<Product, 1>(rows, p.x, p.far, p.words, panel, target, stride);
+        case 2: return multiply_panel<Product, 2>(rows, p.x, p.far, p.words, panel, target, stride);
 #if defined(SPARSE3D_MANY_REGISTERS)
-        case 3: return multiply_panel<Product, 3>(rows, x, words, panel, target, stride);
-        case 4: return multiply_panel<Product, 4>(rows, x, words, panel, target, stride);
+        case 3: return multiply_panel<Product, 3>(rows, p.x, p.far, p.words, panel, target, stride);
+        case 4: return multiply_panel<Product, 4>(rows, p.x, p.far, p.words, panel, target, stride);
 #endif
     }
 }
@@ -90,7 +127,7 @@ void multiply(int vectors, Rows rows, const float* x, int64_t words, const float
 
 // The weights of one slot for output channels [first, first + columns) as rows of `columns`, zero behind the last channel.
 void pack(const Problem& p, int slot, int first, int columns, float* panel) {
-    const float* w = p.weight + static_cast<int64_t>(p.reversed ? p.slots - 1 - slot : slot) * p.words * p.c_out;
+    const float* w = p.weights_of(slot);
     const int filled = std::min(columns, p.c_out - first);
     if (!p.transposed) {
         for (int64_t c = 0; c < p.words; c++) {
@@ -127,7 +164,7 @@ struct Scratch {
 };
 
 // Rows [begin, end) and channels [first, first + columns) of the output while they are summed: in place, or, where they are no whole
-// vectors, in scratch.
+// vectors or not the output yet, in scratch.
 struct Tile {
     const Problem& p;
     int64_t begin, end, stride;
@@ -136,16 +173,24 @@ struct Tile {
 
     Tile(const Problem& problem, int64_t from, int64_t to, int at, int width, const Scratch& scratch)
         : p(problem), begin(from), end(to), first(at), columns(width) {
-        const bool whole = first + columns <= p.c_out;
-        sums = whole ? p.out + begin * p.c_out + first : scratch.sums.data();
-        stride = whole ? p.c_out : columns;
+        const bool in_place = lies_in_place();
+        sums = in_place ? p.out + begin * p.out_stride + first : scratch.sums.data();
+        stride = in_place ? p.out_stride : columns;
         for (int64_t r = 0; r < end - begin; r++) std::copy_n(p.initial.data() + first, columns, sums + r * stride);
     }
 
+    bool lies_in_place() const { return !p.epilogue && first + columns <= p.c_out; }
+
     void finish() const {
-        if (first + columns <= p.c_out) return;
-        for (int64_t r = 0; r < end - begin; r++)
-            std::copy_n(sums + r * stride, p.c_out - first, p.out + (begin + r) * p.c_out + first);
+        if (lies_in_place()) return;
+        const int count = std::min(columns, p.c_out - first);
+        for (int64_t r = 0; r < end - begin; r++) {
+            float* to = p.out + (begin + r) * p.out_stride + first;
+            if (p.epilogue)
+                p.epilogue->finish(sums + r * stride, begin + r, first, count, to);
+            else
+                std::copy_n(sums + r * stride, count, to);
+        }
     }
 };
 
@@ -167,45 +212,52 @@ void pack_all(const Problem& p, const std::vector<int>& starts, float* packed) {
     }
 }
 
-// Many rows: weights are packed once for all of them, and a thread does all channels of a tile, whose outputs stay in the second-level
+// Many rows: weights, unless they lie ready, are packed once for all of them, and a thread does all channels of a tile, whose outputs stay in the second-level
 // cache while the slots go by.
 template <class Product>
 void convolve_by_tiles(const Problem& p) {
     const std::vector<int> starts = panel_starts(p);
     const int count = static_cast<int>(p.widths.size()), columns = starts[count];
     const int64_t words = p.words;
-    const Buffer packed(words * columns * p.slots);
+    const bool ready = p.weights_lie_ready();
+    const Buffer packed(ready ? 0 : words * columns * p.slots);
+    const auto panel_of = [&](int slot, int i) {
+        return ready ? p.weights_of(slot) + starts[i] : packed.data() + words * (columns * slot + starts[i]);
+    };
     const int64_t by_cache = std::clamp<int64_t>(49152 / p.c_out, 128, 1024);
     const int64_t tile = std::clamp<int64_t>(divided(p.n_out, 4 * p.threads), 128, by_cache), tiles = divided(p.n_out, tile);
 #pragma omp parallel num_threads(p.threads)
     {
-        Scratch scratch(tile, p.c_out == columns ? 0 : columns);
-        pack_all(p, starts, packed.data());
+        Scratch scratch(tile, p.c_out == columns && !p.epilogue ? 0 : columns);
+        if (!ready) pack_all(p, starts, packed.data());
 #pragma omp for schedule(dynamic, 1)
         for (int64_t t = 0; t < tiles; t++) {
             const Tile target(p, t * tile, std::min(p.n_out, (t + 1) * tile), 0, columns, scratch);
             for (int slot = 0; slot < p.slots; slot++) {
                 const Rows rows = scratch.rows_of(p, slot, target.begin, target.end);
-                const float* panel = packed.data() + words * columns * slot;
-                for (int i = 0; rows.count && i < count; i++)
-                    multiply<Product>(p.widths[i], rows, p.x, words, panel + words * starts[i], target.sums + starts[i], target.stride);
+                for (int i = 0; rows.count && i < count; i++) {
+                    const float* next = i + 1 < count ? panel_of(slot, i + 1) : panel_of((slot + 1) % p.slots, 0);
+                    multiply<Product>(p.widths[i], rows, p, {panel_of(slot, i), ready ? p.c_out : starts[i + 1] - starts[i], next}, target.sums + starts[i], target.stride);
+                }
             }
             target.finish();
         }
     }
 }
 
-// Few rows and many weights: a thread does one panel of channels and packs it as it goes, so that every weight is read once.
+// Few rows and many weights: a thread does one panel of channels and, unless it lies ready, packs it as it goes, so that every weight is
+// read once.
 template <class Product>
 void convolve_by_panels(const Problem& p) {
     const std::vector<int> starts = panel_starts(p);
     const int count = static_cast<int>(p.widths.size());
     const int64_t wanted = std::min<int64_t>(divided(2 * p.threads, count), divided(p.n_out, 64));  // work for every thread
     const int64_t tile = divided(p.n_out, std::max(divided(p.n_out, 1024), wanted)), tiles = divided(p.n_out, tile);
+    const bool ready = p.weights_lie_ready();
 #pragma omp parallel num_threads(p.threads)
     {
         Scratch scratch(tile, MAX_VECTORS * WIDTH);
-        const Buffer panel(static_cast<int64_t>(p.words) * MAX_VECTORS * WIDTH);
+        const Buffer packed(ready ? 0 : static_cast<int64_t>(p.words) * MAX_VECTORS * WIDTH);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t unit = 0; unit < tiles * count; unit++) {
             const int i = static_cast<int>(unit % count), columns = starts[i + 1] - starts[i];
@@ -214,8 +266,10 @@ void convolve_by_panels(const Problem& p) {
             for (int slot = 0; slot < p.slots; slot++) {
                 const Rows rows = scratch.rows_of(p, slot, target.begin, target.end);
                 if (!rows.count) continue;
-                pack(p, slot, starts[i], columns, panel.data());
-                multiply<Product>(p.widths[i], rows, p.x, p.words, panel.data(), target.sums, target.stride);
+                if (!ready) pack(p, slot, starts[i], columns, packed.data());
+                const float* weights = ready ? p.weights_of(slot) + starts[i] : packed.data();
+                const float* next = ready && slot + 1 < p.slots ? p.weights_of(slot + 1) + starts[i] : weights;
+                multiply<Product>(p.widths[i], rows, p, {weights, ready ? p.c_out : columns, next}, target.sums, target.stride);
             }
             target.finish();
         }
@@ -224,8 +278,10 @@ void convolve_by_panels(const Problem& p) {
 
 // ---------------------------------------------------------------- few input channels and many slots
 
-constexpr int FEW_WORDS = 4, FEW_ROWS = 64;
+constexpr int FEW_WORDS = 4, FEW_ROWS = 256;
 constexpr int FEW_WEIGHTS = 5120;  // of the slots that go by at once: they stay in the first-level cache for all rows of a tile
+
+constexpr int SLOTS_AHEAD = 2;     // whose part of the table is asked for: of every slot a tile reads a few lines, far apart
 
 struct Neighbour {
     int32_t slot, row;
@@ -276,6 +332,8 @@ void list_neighbours(const Problem& p, int slot, int end, const Tile& tile, Scra
     const int some = end - slot;
     std::fill_n(counts, FEW_ROWS, 0);
     for (; slot < end; slot++) {
+        if (p.table && slot + SLOTS_AHEAD < p.slots)
+            for (int64_t r = tile.begin; r < tile.end; r += 16) __builtin_prefetch(p.table + (slot + SLOTS_AHEAD) * p.n_out + r);
         const Rows rows = scratch.rows_of(p, slot, tile.begin, tile.end);
         for (int r = 0; r < rows.count; r++) {
             const int32_t at = rows.to[r];
@@ -297,7 +355,7 @@ void convolve_by_rows(const Problem& p) {
         std::vector<Neighbour> neighbours(static_cast<size_t>(FEW_ROWS) * some);
         int counts[FEW_ROWS];
         pack_all(p, starts, packed.data());
-#pragma omp for schedule(dynamic, 16)
+#pragma omp for schedule(dynamic, 4)
         for (int64_t t = 0; t < tiles; t++) {
             const Tile target(p, t * FEW_ROWS, std::min(p.n_out, (t + 1) * FEW_ROWS), 0, columns, scratch);
             for (int slot = 0; slot < p.slots; slot += some) {
@@ -353,6 +411,15 @@ void convolve_rounded(Problem p, int64_t n_in) {
 }
 #endif
 
+Problem problem(
+    const float* x, const float* weight, const float* bias, const int32_t* table, float* out, int64_t n_in, int64_t n_out, int slots,
+    int c_in, int c_out, bool transposed, bool reversed, int threads) {
+    std::vector<float> initial(static_cast<size_t>(divided(c_out, WIDTH)) * WIDTH, 0.0f);
+    if (bias) std::copy_n(bias, c_out, initial.data());
+    const bool far = n_in * c_in * static_cast<int64_t>(sizeof(float)) > FAR_BYTES;
+    return {x, weight, table, out, n_out, slots, c_in, c_out, transposed, reversed, threads, panels(c_out), initial, far, c_out};
+}
+
 }  // namespace
 
 extern "C" int sparse3d_vector_width() { return WIDTH; }
@@ -377,13 +444,24 @@ extern "C" void sparse3d_convolve(
     if (rounded && multiplies_by_amx())
         return convolve_by_amx({x, weight, bias, table, out, n_in, n_out, slots, c_in, c_out, transposed != 0, reversed != 0, threads});
 #endif
-    const std::vector<int> widths = panels(c_out);
-    std::vector<float> initial(static_cast<size_t>(divided(c_out, WIDTH)) * WIDTH, 0.0f);
-    if (bias) std::copy_n(bias, c_out, initial.data());
-    const Problem p{x, weight, table, out, n_out, slots, c_in, c_out, transposed != 0, reversed != 0, threads, widths, initial};
+    const Problem p = problem(x, weight, bias, table, out, n_in, n_out, slots, c_in, c_out, transposed != 0, reversed != 0, threads);
 #if defined(__AVX512BF16__)
     if (rounded) return convolve_rounded(p, n_in);
 #endif
-    (void)rounded, (void)n_in;
+    (void)rounded;
+    convolve<Single>(p);
+}
+
+// out = relu((convolution - mean) / sqrt(variance + eps) * norm_weight + norm_bias + residual), ReLU if asked for: [n_out, c_out] in rows of
+// `out_stride` floats. residual [n_out, c_out] or null; it may be `out`. The norm's arrays are [c_out], its weight and bias may be null;
+// the others as above.
+extern "C" void sparse3d_convolve_norm(
+    const float* x, const float* weight, const float* bias, const int32_t* table, const float* residual, const float* mean,
+    const float* variance, const float* norm_weight, const float* norm_bias, float* out, double eps, int64_t n_in, int64_t n_out,
+    int64_t out_stride, int slots, int c_in, int c_out, int relu, int threads) {
+    const Epilogue epilogue({mean, variance, norm_weight, norm_bias, eps, residual, relu != 0}, c_out);
+    Problem p = problem(x, weight, bias, table, out, n_in, n_out, slots, c_in, c_out, false, false, threads);
+    p.epilogue = &epilogue;
+    p.out_stride = out_stride;
     convolve<Single>(p);
 }

@@ -10,9 +10,10 @@ from torch.autograd.function import once_differentiable
 
 from sparse3d.sparse.functional import check_fit, multiplied, sparse_convolution
 from sparse3d.sparse.kernel_map import KernelMap
-from sparse3d.sparse.manager import Connection, CoordinateManager
+from sparse3d.sparse.manager import Connection, CoordinateManager, Epilogue
 from sparse3d.sparse.native import library
 from sparse3d.sparse.native.concatenation import concatenate
+from sparse3d.sparse.native.floors import native_strided
 from sparse3d.sparse.native.memory import empty_rows
 from sparse3d.sparse.native.neighbours import native_neighbours
 from sparse3d.sparse.native.recompute import Recipe, recipe_of
@@ -25,10 +26,19 @@ class NativeCoordinateManager(CoordinateManager):
 
     backend = "native"
     neighbours = staticmethod(native_neighbours)
+    floors = staticmethod(native_strided)
 
     def convolve(self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection) -> Tensor:
         kernel_map = None if kernel.ndim == 2 else self.kernel_map(*connection)
         return convolve(feats, kernel, kernel_map, bias, self.products)
+
+    def convolve_norm(
+        self, feats: Tensor, kernel: Tensor, bias: Tensor | None, connection: Connection, epilogue: Epilogue
+    ) -> Tensor | None:
+        if self.products != "float32":
+            return None
+        kernel_map = None if kernel.ndim == 2 else self.kernel_map(*connection)
+        return convolve_norm(feats, kernel, kernel_map, bias, epilogue)
 
     def concatenate(self, parts: list[Tensor]) -> Tensor:
         return concatenate(parts)
@@ -65,6 +75,10 @@ def convolve(
     if not _does(feats, kernel, kernel_map, bias):
         return _convolve_by_torch(feats, kernel, kernel_map, bias, products)
     bias = None if bias is None else bias.float()
+    if not torch.is_grad_enabled():
+        table = None if kernel_map is None else kernel_map.table
+        feats, kernel = feats.float().contiguous(), kernel.float().contiguous()
+        return _convolve(feats, kernel, _contiguous(bias), table, products == "bfloat16")
     recipe = recipe_of(feats) if feats.dtype == torch.float32 else None
     return _Convolution.apply(feats.float(), kernel.float(), bias, kernel_map, products == "bfloat16", recipe)
 
@@ -109,7 +123,7 @@ class _Convolution(torch.autograd.Function):
         ctx.compute = None if recipe is None else recipe.compute
         ctx.save_for_backward(kernel, *((feats,) if recipe is None else recipe.inputs))
         table = None if kernel_map is None else kernel_map.table
-        return _convolve(feats, kernel, None if bias is None else bias.contiguous(), table, rounded)
+        return _convolve(feats, kernel, _contiguous(bias), table, rounded)
 
     @staticmethod
     @once_differentiable
@@ -134,6 +148,77 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             grad_bias = _column_sum(grad_out).view(ctx.bias_shape)
         return grad_feats, grad_kernel, grad_bias, None, None, None
+
+
+def convolve_norm(
+    feats: Tensor, kernel: Tensor, kernel_map: KernelMap | None, bias: Tensor | None, epilogue: Epilogue
+) -> Tensor | None:
+    """``epilogue`` of :func:`convolve`'s output without gradients, (N_out, C_out + C_beside), in one pass.
+
+    Returns:
+        None where the kernel does not do it: anything but float32 on a CPU, no voxels, no channels, tensors that do not
+        fit each other.
+    """
+    rows = len(feats) if kernel_map is None else kernel_map.out_size
+    channels = kernel.shape[-1]
+    if not _does(feats, kernel, kernel_map, bias) or not _does_epilogue(epilogue, rows, channels):
+        return None
+    if (
+        feats.dtype != torch.float32
+        or kernel.dtype != torch.float32
+        or (kernel_map is not None and len(feats) != kernel_map.in_size)
+    ):
+        return None
+    residual, beside = epilogue.residual, epilogue.beside
+    if residual is not None and epilogue.over_residual and beside is None and residual.is_contiguous():
+        out = residual
+    else:
+        out = empty_rows(rows, channels + (0 if beside is None else beside.shape[1]))
+    _finish(feats, kernel, bias, kernel_map, epilogue, out)
+    if beside is not None:
+        out[:, channels:].copy_(beside)
+    if out is residual:
+        torch.autograd.graph.increment_version(out)  # whoever saved it for a backward pass must learn of it
+    return out
+
+
+def _finish(
+    feats: Tensor, kernel: Tensor, bias: Tensor | None, kernel_map: KernelMap | None, epilogue: Epilogue, out: Tensor
+) -> None:
+    table = None if kernel_map is None else kernel_map.table
+    mean, variance, weight, shift, eps, relu, residual, *_ = epilogue
+    bias = None if bias is None else bias.float()
+    given = (feats, kernel, bias, table, residual, mean, variance, weight, shift)
+    tensors = [_contiguous(tensor) for tensor in given]  # named, so that copies live as long as their addresses
+    library.load().sparse3d_convolve_norm(
+        *map(_pointer, tensors),
+        out.data_ptr(),
+        eps,
+        len(feats),
+        len(out),
+        out.shape[1],
+        1 if table is None else table.shape[0],
+        *kernel.shape[-2:],
+        relu,
+        torch.get_num_threads(),
+    )
+
+
+def _does_epilogue(epilogue: Epilogue, rows: int, channels: int) -> bool:
+    mean, variance, weight, bias, _, _, residual, _, beside = epilogue
+    fits = (residual is None or residual.shape == (rows, channels)) and (beside is None or len(beside) == rows)
+    per_channel = [t for t in (mean, variance, weight, bias) if t is not None]
+    tensors = [*per_channel, *(t for t in (residual, beside) if t is not None)]
+    return (
+        fits
+        and all(t.shape == (channels,) for t in per_channel)
+        and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def _contiguous(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous()
 
 
 def _pointer(tensor: Tensor | None) -> int | None:

@@ -1,0 +1,253 @@
+"""A convolution and its norm as one call: the two layers' values, whatever was known or changed before.
+
+conv_norm(x, convolution, norm, ...) = concatenate(norm(convolution(x), relu=..., residual=...), beside).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sparse3d.models.resunet import SRUNet
+from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, SparseTensor, concatenate, conv_norm, native
+from sparse3d.sparse.native import convolution as native_convolution
+
+Coords = Callable[..., Tensor]
+needs_native = pytest.mark.skipif(not native.available(), reason=native.why_not())
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one with every fused pass."""
+    counted: list[int] = []
+    finish = native_convolution._finish
+
+    def count(*given: Any) -> None:
+        counted.append(1)
+        finish(*given)
+
+    monkeypatch.setattr(native_convolution, "_finish", count)
+    return counted
+
+
+def layers(
+    c_in: int, c_out: int, kernel: int = 3, bias: bool = False, stride: int = 1
+) -> tuple[Convolution, BatchNorm]:
+    """In evaluation, with statistics and parameters that are none of the starting ones."""
+    torch.manual_seed(1)
+    convolution, norm = Convolution(c_in, c_out, kernel, stride=stride, bias=bias), BatchNorm(c_out)
+    for tensor in (norm.bn.running_mean, norm.bn.weight, norm.bn.bias):
+        nn.init.normal_(tensor)  # type: ignore[arg-type]
+    nn.init.uniform_(norm.bn.running_var, 0.1, 3.0)  # type: ignore[arg-type]
+    return convolution.eval(), norm.eval()
+
+
+def cloud(coords: Tensor, channels: int, backend: str = "native", dtype: torch.dtype = torch.float32) -> SparseTensor:
+    torch.manual_seed(2)
+    return SparseTensor.from_coords(coords, torch.randn(len(coords), channels, dtype=dtype), backend=backend)
+
+
+def apart(
+    x: SparseTensor,
+    convolution: Convolution,
+    norm: BatchNorm,
+    relu: bool = False,
+    residual: SparseTensor | None = None,
+    beside: SparseTensor | None = None,
+) -> Tensor:
+    out = norm(convolution(x), relu=relu, residual=residual)
+    return (out if beside is None else concatenate(out, beside)).feats.detach()
+
+
+@needs_native
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "c_in", "c_out", "kernel", "bias"),
+    [
+        (1, 1, 1, 3, False),
+        (200, 3, 24, 3, True),  # few input channels
+        (200, 2, 5, 5, False),
+        (300, 17, 100, 3, False),  # few rows, channels that fill no vector
+        (300, 64, 96, 1, True),
+        (1500, 10, 31, 3, True),  # many rows
+        (1500, 16, 48, 3, False),
+        (1500, 33, 7, 1, False),
+    ],
+)
+def test_one_pass_gives_what_the_layers_give(
+    random_coords: Coords,
+    passes: list[int],
+    rows: int,
+    c_in: int,
+    c_out: int,
+    kernel: int,
+    bias: bool,
+    add: bool,
+    relu: bool,
+) -> None:
+    convolution, norm = layers(c_in, c_out, kernel, bias)
+    x = cloud(random_coords(rows), c_in)
+    residual = x.with_feats(torch.randn(rows, c_out)) if add else None
+    expected = apart(x, convolution, norm, relu, residual)
+    with torch.no_grad():
+        out = conv_norm(x, convolution, norm, relu=relu, residual=residual)
+        assert len(passes) == 1
+        torch.testing.assert_close(out.feats, expected, rtol=1e-6, atol=1e-6)
+        beside = x.with_feats(torch.randn(rows, 3))
+        wide = conv_norm(x, convolution, norm, relu=relu, residual=residual, beside=beside)
+        assert torch.equal(wide.feats, torch.cat([out.feats, beside.feats], dim=1)) and wide.feats.is_contiguous()
+        if residual is not None:
+            over = conv_norm(x, convolution, norm, relu=relu, residual=residual, over_residual=True)
+            assert over.feats.data_ptr() == residual.feats.data_ptr() and torch.equal(over.feats, out.feats)
+    assert len(passes) == (3 if add else 2)
+
+
+@needs_native
+def test_bits_do_not_depend_on_the_number_of_threads(random_coords: Coords) -> None:
+    before, runs = torch.get_num_threads(), []
+    convolution, norm = layers(20, 50)
+    x = cloud(random_coords(1700), 20)
+    residual = x.with_feats(torch.randn(1700, 50))
+    try:
+        for threads in (1, 2, 3, 1):
+            torch.set_num_threads(threads)
+            with torch.no_grad():
+                runs.append(conv_norm(x, convolution, norm, relu=True, residual=residual).feats)
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(run, runs[0]) for run in runs)
+
+
+@needs_native
+def test_the_output_may_live_on_other_voxels(random_coords: Coords, passes: list[int]) -> None:
+    fine = cloud(random_coords(900), 8)
+    down, norm = layers(8, 12, 2, stride=2)
+    up, up_norm = ConvolutionTranspose(12, 6, 2, stride=2), layers(1, 6)[1]
+    with torch.no_grad():
+        coarse = conv_norm(fine, down, norm, relu=True)
+        back = conv_norm(coarse, up, up_norm, beside=fine)
+        assert len(passes) == 2 and coarse.tensor_stride == (2, 2, 2) and back.key == fine.key
+        torch.testing.assert_close(coarse.feats, norm(down(fine), relu=True).feats)
+        torch.testing.assert_close(back.feats, concatenate(up_norm(up(coarse)), fine).feats)
+        for wrong in ({"residual": fine}, {"beside": fine}):
+            with pytest.raises(ValueError, match="same voxels"):
+                conv_norm(fine, down, norm, **wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="other coordinate manager"):
+            conv_norm(fine, down, norm, residual=cloud(random_coords(900), 12))
+
+
+def test_every_backend_gives_what_its_layers_give(random_coords: Coords, backend: str) -> None:
+    convolution, norm = layers(5, 9)
+    x = cloud(random_coords(400), 5, backend)
+    residual, beside = (x.with_feats(torch.randn(400, channels)) for channels in (9, 4))
+    with torch.no_grad():
+        expected = apart(x, convolution, norm, True, residual, beside)
+        out = conv_norm(x, convolution, norm, relu=True, residual=residual, beside=beside).feats
+        assert torch.equal(out, expected) if backend != "native" else torch.allclose(out, expected, atol=1e-6)
+
+
+@needs_native
+def test_training_and_gradients_take_the_layers(random_coords: Coords, passes: list[int]) -> None:
+    """The same values, statistics and gradients, to the bit."""
+    found = []
+    for fused in (False, True):
+        convolution, norm = layers(6, 11)
+        x = cloud(random_coords(500), 6)
+        for training in (True, False):
+            norm.train(training)
+            feats = x.feats.clone().requires_grad_()
+            given = x.with_feats(feats)
+            out = conv_norm(given, convolution, norm, relu=True) if fused else norm(convolution(given), relu=True)
+            out.feats.square().sum().backward()
+            found.append([out.feats, feats.grad, convolution.kernel.grad, norm.bn.running_var, norm.bn.weight.grad])
+        with torch.no_grad():
+            norm.train()
+            conv_norm(x, convolution, norm)
+    for one, other in zip(found[:2], found[2:], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))  # type: ignore[arg-type]
+    assert passes == []
+    for parameter in (*convolution.parameters(), *norm.parameters()):
+        parameter.requires_grad_(False)
+    assert not conv_norm(x, convolution, norm.eval()).feats.requires_grad and len(passes) == 1
+    with torch.no_grad():
+        trained = norm.bn.running_mean.clone()  # type: ignore[operator]
+        conv_norm(x, convolution, norm)
+        assert torch.equal(norm.bn.running_mean, trained)  # type: ignore[arg-type]
+
+
+@needs_native
+def test_weights_changed_in_place_count_at_once(random_coords: Coords, passes: list[int]) -> None:
+    convolution, norm = layers(8, 32)
+    x = cloud(random_coords(900), 8)
+
+    def check() -> Tensor:
+        expected = apart(x, convolution, norm)
+        with torch.no_grad():
+            out = conv_norm(x, convolution, norm).feats
+        torch.testing.assert_close(out, expected, rtol=1e-6, atol=1e-6)
+        return out
+
+    outputs = [check()]
+    optimizer = torch.optim.SGD([*convolution.parameters(), *norm.parameters()], lr=0.1)
+    norm(convolution(x)).feats.square().sum().backward()
+    optimizer.step()
+    outputs.append(check())
+    convolution.load_state_dict({"kernel": torch.randn(27, 8, 32)})
+    outputs.append(check())
+    norm.bn.running_var.data.mul_(2)  # type: ignore[union-attr]
+    outputs.append(check())
+    assert len(passes) == 4 and all(not torch.equal(a, b) for a, b in zip(outputs, outputs[1:], strict=False))
+
+
+@needs_native
+def test_what_the_pass_does_not_do_takes_the_layers(random_coords: Coords, passes: list[int]) -> None:
+    convolution, norm = layers(6, 10)
+    coords = random_coords(300)
+    with torch.no_grad():
+        double = cloud(coords, 6, dtype=torch.float64)
+        out = conv_norm(double, convolution.double(), norm.double(), relu=True).feats
+        assert out.dtype == torch.float64 and torch.equal(out, apart(double, convolution, norm, True))
+        convolution.float(), norm.float()
+        x = cloud(coords, 6)
+        narrow = x.with_feats(torch.randn(300, 1))
+        with pytest.raises(ValueError, match="residual's shape"):
+            conv_norm(x, convolution, norm, residual=narrow)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(conv_norm(x, convolution, norm).feats, apart(x, convolution, norm))
+        empty = cloud(coords[:0], 6)
+        assert conv_norm(empty, convolution, norm).feats.shape == (0, 10)
+        own = BatchNorm(10).eval()
+        own.bn = type(own.bn)(10, track_running_stats=False).eval()
+        assert torch.equal(conv_norm(x, convolution, own).feats, apart(x, convolution, own))
+        seen = []
+        hook = convolution.register_forward_hook(lambda *given: seen.append(given[2]))
+        conv_norm(x, convolution, norm)
+        assert len(seen) == 1 and passes == []
+        hook.remove()
+        conv_norm(x, convolution, norm)
+    assert len(passes) == 1
+
+
+@needs_native
+@pytest.mark.parametrize("products", ["float32", "bfloat16"])
+def test_a_whole_network_gives_the_same_with_and_without_gradients(surface_coords: Tensor, products: str) -> None:
+    torch.manual_seed(0)
+    net = SRUNet(3, "Res16UNet14A", 5)
+    feats = torch.rand(len(surface_coords), 3)
+
+    def run() -> Tensor:
+        x = SparseTensor.from_coords(surface_coords, feats, backend="native")
+        x.manager.products = products
+        return net(x).feats.detach()
+
+    run()  # statistics other than those of the start
+    net.eval()
+    expected = run()
+    with torch.no_grad():
+        found = run()
+    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
