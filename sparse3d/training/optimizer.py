@@ -50,7 +50,7 @@ def build_optimizer(
     """AdamW (decoupled decay, Loshchilov and Hutter) or SGD with momentum; see :func:`parameter_groups`."""
     groups = parameter_groups(model, weight_decay, lr_scales)
     if optimizer == "adamw":
-        # One pass over each parameter, not a dozen: a quarter of the time on a CPU, where torch does not choose it by itself.
+        # One pass over each parameter, not a dozen: a quarter of the time on a CPU, where torch does not choose it.
         fused = all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"])
         return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=fused or None)
     if optimizer == "sgd":
