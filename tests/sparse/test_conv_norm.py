@@ -108,6 +108,31 @@ def test_one_pass_gives_what_the_layers_give(
 
 
 @needs_native
+def test_what_the_convolution_reads_is_not_written_over(random_coords: Coords) -> None:
+    convolution, norm = layers(8, 8)
+    x = cloud(random_coords(300), 8)
+    before, expected = x.feats.clone(), apart(x, convolution, norm, True, x)
+    with torch.no_grad():
+        out = conv_norm(x, convolution, norm, relu=True, residual=x, over_residual=True).feats
+    torch.testing.assert_close(out, expected, rtol=1e-6, atol=1e-6)
+    assert torch.equal(x.feats, before)
+
+
+@needs_native
+def test_inference_mode_is_as_without_gradients(random_coords: Coords) -> None:
+    convolution, norm = layers(8, 8)
+    coords = random_coords(300)
+    results = []
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            x = cloud(coords, 8)
+            residual = conv_norm(x, convolution, norm)
+            given = {"relu": True, "residual": residual, "over_residual": True}
+            results.append(conv_norm(x, convolution, norm, **given).feats.clone())  # type: ignore[arg-type]
+    assert torch.equal(*results)
+
+
+@needs_native
 def test_bits_do_not_depend_on_the_number_of_threads(random_coords: Coords) -> None:
     before, runs = torch.get_num_threads(), []
     convolution, norm = layers(20, 50)

@@ -170,16 +170,24 @@ def convolve_norm(
     ):
         return None
     residual, beside = epilogue.residual, epilogue.beside
-    if residual is not None and epilogue.over_residual and beside is None and residual.is_contiguous():
-        out = residual
-    else:
-        out = empty_rows(rows, channels + (0 if beside is None else beside.shape[1]))
-    _finish(feats, kernel, bias, kernel_map, epilogue, out)
     if beside is not None:
+        out = empty_rows(rows, channels + beside.shape[1])
+        _finish(feats, kernel, bias, kernel_map, epilogue, out)
         out[:, channels:].copy_(beside)
-    if out is residual:
-        torch.autograd.graph.increment_version(out)  # whoever saved it for a backward pass must learn of it
-    return out
+        return out
+    if residual is None or not epilogue.over_residual or not _may_be_written_over(residual, feats):
+        out = empty_rows(rows, channels)
+        _finish(feats, kernel, bias, kernel_map, epilogue, out)
+        return out
+    _finish(feats, kernel, bias, kernel_map, epilogue, residual)
+    torch.autograd.graph.increment_version(residual)  # whoever saved it for a backward pass must learn of it
+    return residual
+
+
+def _may_be_written_over(residual: Tensor, feats: Tensor) -> bool:
+    """Other rows of ``feats`` are read after the first of ``residual`` is written."""
+    apart = residual.untyped_storage().data_ptr() != feats.untyped_storage().data_ptr()
+    return residual.is_contiguous() and apart
 
 
 def _finish(
