@@ -215,7 +215,7 @@ def test_pictures_show_boxes_and_curves(root: str) -> None:
     assert mesh["vertices"].shape == mesh["colors"].shape and mesh["colors"].dtype == np.uint8
 
 
-@pytest.mark.parametrize(("kind", "steps", "rate"), [("sparse", 60, 2e-3), ("votenet", 50, 6e-3)])
+@pytest.mark.parametrize(("kind", "steps", "rate"), [("sparse", 60, 2e-3), ("votenet", 90, 6e-3)])
 def test_rooms_are_learned_by_heart(root: str, kind: str, steps: int, rate: float) -> None:
     task = make_task(root, kind)
     torch.manual_seed(0)
