@@ -18,6 +18,9 @@ __version__ = "0.1.0"
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
     os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
 
+# MKL cuts a product by the number of threads, and so changes its last bits, unless it is told not to before the first one.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+
 
 def load(path: str | Path, device: str = "auto") -> Model:
     """The trained model of a checkpoint, ready for ``predict(points, colors)``; its training data are not needed.

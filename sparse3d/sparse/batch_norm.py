@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
+from sparse3d.sparse import ordered_batch_norm
 from sparse3d.sparse.native import batch_norm as native_form
 from sparse3d.sparse.precision import widest_type
 
 
 class SynchronizedBatchNorm1d(nn.BatchNorm1d):
-    """``nn.BatchNorm1d`` over rows (N, C), N differing between processes; alone in its process it is exactly that."""
+    """``nn.BatchNorm1d`` over rows (N, C), N differing between processes; alone in its process it means just that."""
 
     def forward(
         self,
@@ -52,7 +53,10 @@ class SynchronizedBatchNorm1d(nn.BatchNorm1d):
             return native_form.batch_norm(
                 x, self.weight, self.bias, *running, training, momentum, self.eps, relu, residual, inplace
             )
-        out = F.batch_norm(x, *running, self.weight, self.bias, training, momentum, self.eps)
+        if training and ordered_batch_norm.does(x, self.weight, self.bias, *running):
+            out = ordered_batch_norm.batch_norm(x, *running, self.weight, self.bias, momentum, self.eps)
+        else:
+            out = F.batch_norm(x, *running, self.weight, self.bias, training, momentum, self.eps)
         return _finish(out, relu, residual)
 
     def _spans_processes(self) -> bool:

@@ -256,31 +256,30 @@ def test_maps_are_freed_with_the_last_tensor(random_coords: Coords, backend: str
 
 
 @pytest.mark.parametrize(("c_in", "kernel_size", "stride"), [(3, 5, 1), (32, 3, 1), (24, 2, 2)])
-def test_a_convolution_repeats_bit_for_bit_and_hardly_depends_on_threads(
+def test_a_convolution_has_the_same_bits_on_one_thread_and_on_more(
     surface_coords: Tensor, threads: Callable[[int], None], c_in: int, kernel_size: int, stride: int
 ) -> None:
     torch.manual_seed(0)
     conv, feats = Convolution(c_in, 32, kernel_size, stride=stride), torch.randn(len(surface_coords), c_in)
     results = []
-    for count in (1, 1, 2, 2):
+    for count in (1, 2, 2, 3):
         threads(count)
         x = feats.clone().requires_grad_()
         out = conv(SparseTensor.from_coords(surface_coords, x, backend="torch")).feats
         results.append([out.detach(), *grads(out, x, conv.kernel)])
-    for first, again in (results[:2], results[2:]):
-        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    # MKL cuts its products by the number of threads on some CPUs: this backend promises no more.
-    for one, two in zip(results[0], results[2], strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5 * float(one.abs().max()))
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-def test_a_training_step_repeats_bit_for_bit(surface_coords: Tensor, threads: Callable[[int], None]) -> None:
+def test_a_training_step_has_the_same_bits_on_one_thread_and_on_more(
+    surface_coords: Tensor, threads: Callable[[int], None]
+) -> None:
     coords, feats = surface_coords[:1500], torch.randn(1500, 3)
-    for count in (1, 2):
+    results = []
+    for count in (1, 1, 2, 3):
         threads(count)
-        results = []
-        for _ in range(2):
-            net = small_unet().float()
-            out = net(SparseTensor.from_coords(coords, feats, backend="torch")).feats
-            results.append([out.detach(), *grads(out, *net.parameters())])
-        assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+        net = small_unet().float()
+        out = net(SparseTensor.from_coords(coords, feats, backend="torch")).feats
+        results.append([out.detach(), *grads(out, *net.parameters())])
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
