@@ -17,7 +17,9 @@ from typing import IO, Any
 def main() -> None:
     """Answers requests until the input ends."""
     engine, waiting, threads = sys.argv[1:]
-    if waiting == "default":  # `import sparse3d` has set these; torch is not loaded yet
+    if waiting != "sparse3d":  # `import sparse3d` has set these; torch is not loaded yet
+        os.environ.pop("MKL_CBWR", None)
+    if waiting == "default":
         for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
             os.environ.pop(name, None)
     if "torch" in sys.modules:

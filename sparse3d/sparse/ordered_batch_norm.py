@@ -1,7 +1,8 @@
 """Batch normalisation on a CPU by torch's products, with the same bits for every number of threads.
 
 torch's own kernel adds up a channel's rows thread by thread. Here sums over rows are products with a row of ones, which
-MKL computes in one fixed order (``MKL_CBWR``, set by ``import sparse3d``). Formulas: :mod:`sparse3d.sparse.native.batch_norm`.
+MKL computes in one fixed order (``MKL_CBWR``, set by ``import sparse3d``). The formulas are those of
+:mod:`sparse3d.sparse.native.batch_norm`.
 """
 
 from __future__ import annotations
