@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
     os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
 
-# MKL cuts a product by the number of threads, which changes its last bits, unless it is told not to before the first one.
+# MKL cuts a product by the number of threads, which changes its last bits, unless it is told not to before its first.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 
