@@ -8,41 +8,12 @@
 // gathered into memory. Every output row is summed in one fixed order, so the bits do not depend on the number of threads.
 
 #include "amx.h"
-#include "epilogue.h"
-#include "vectors.h"
+#include "few_channels.h"
+#include "tiles.h"
 
 namespace {
 
-struct Problem {
-    const float* x;       // [n_in, words]
-    const float* weight;  // [slots, words, c_out], or [slots, c_out, words] when `transposed`
-    const int32_t* table; // [slots, n_out], or null: row o at o
-    float* out;           // [n_out, c_out]
-    int64_t n_out;
-    int slots, words, c_out;
-    bool transposed, reversed;
-    int threads;
-    std::vector<int> widths;     // of the panels
-    std::vector<float> initial;  // the bias, or zeros, in whole vectors
-    bool far;                    // whether the inputs lie beyond the second-level cache
-    int64_t out_stride;          // floats from row to row of `out`
-    const Epilogue* epilogue = nullptr;
-
-    const float* weights_of(int slot) const {
-        return weight + static_cast<int64_t>(reversed ? slots - 1 - slot : slot) * words * c_out;
-    }
-
-    // Whether products read the weights where they lie: their rows are whole vectors.
-    bool weights_lie_ready() const { return !transposed && c_out % WIDTH == 0; }
-};
-
 constexpr int64_t FAR_BYTES = 1 << 20;
-
-// The rows of one slot in one tile.
-struct Rows {
-    const int32_t *in, *to;
-    int count;
-};
 
 // The weights of one slot for some output channels, a row of them for every input channel; and those that come next, to be asked for
 // meanwhile (or the same), in rows of the same stride.
@@ -123,94 +94,7 @@ void multiply(int vectors, Rows rows, const Problem& p, Panel panel, float* targ
     }
 }
 
-// ---------------------------------------------------------------- weights as panels
-
-// The weights of one slot for output channels [first, first + columns) as rows of `columns`, zero behind the last channel.
-void pack(const Problem& p, int slot, int first, int columns, float* panel) {
-    const float* w = p.weights_of(slot);
-    const int filled = std::min(columns, p.c_out - first);
-    if (!p.transposed) {
-        for (int64_t c = 0; c < p.words; c++) {
-            std::copy_n(w + c * p.c_out + first, filled, panel + c * columns);
-            std::fill_n(panel + c * columns + filled, columns - filled, 0.0f);
-        }
-        return;
-    }
-    for (int j = 0; j < columns; j += WIDTH)
-        for (int c = 0; c < p.words; c += WIDTH) {
-            const float* from = w + static_cast<int64_t>(first + j) * p.words + c;
-            float* to = panel + static_cast<int64_t>(c) * columns + j;
-            if (j + WIDTH <= filled && c + WIDTH <= p.words) {
-                transpose_square(from, p.words, to, columns);
-                continue;
-            }
-            for (int a = 0; a < std::min(WIDTH, p.words - c); a++)
-                for (int b = 0; b < WIDTH; b++) to[a * columns + b] = j + b < filled ? from[b * p.words + a] : 0.0f;
-        }
-}
-
-// ---------------------------------------------------------------- tiles
-
-// Scratch of a thread, for tiles of up to `rows` rows and `columns` channels.
-struct Scratch {
-    std::vector<int32_t> in, to;
-    Buffer sums;
-    Scratch(int64_t rows, int64_t columns) : in(rows + WIDTH), to(rows + WIDTH), sums(rows * columns) {}
-
-    Rows rows_of(const Problem& p, int slot, int64_t begin, int64_t end) {
-        const int32_t* row = p.table ? p.table + slot * p.n_out : nullptr;
-        return {in.data(), to.data(), list_present(row, begin, static_cast<int>(end - begin), in.data(), to.data())};
-    }
-};
-
-// Rows [begin, end) and channels [first, first + columns) of the output while they are summed: in place, or, where they are no whole
-// vectors or not the output yet, in scratch.
-struct Tile {
-    const Problem& p;
-    int64_t begin, end, stride;
-    int first, columns;
-    float* sums;
-
-    Tile(const Problem& problem, int64_t from, int64_t to, int at, int width, const Scratch& scratch)
-        : p(problem), begin(from), end(to), first(at), columns(width) {
-        const bool in_place = lies_in_place();
-        sums = in_place ? p.out + begin * p.out_stride + first : scratch.sums.data();
-        stride = in_place ? p.out_stride : columns;
-        for (int64_t r = 0; r < end - begin; r++) std::copy_n(p.initial.data() + first, columns, sums + r * stride);
-    }
-
-    bool lies_in_place() const { return !p.epilogue && first + columns <= p.c_out; }
-
-    void finish() const {
-        if (lies_in_place()) return;
-        const int count = std::min(columns, p.c_out - first);
-        for (int64_t r = 0; r < end - begin; r++) {
-            float* to = p.out + (begin + r) * p.out_stride + first;
-            if (p.epilogue)
-                p.epilogue->finish(sums + r * stride, begin + r, first, count, to);
-            else
-                std::copy_n(sums + r * stride, count, to);
-        }
-    }
-};
-
-// Where each panel starts, in channels, and where the last one ends.
-std::vector<int> panel_starts(const Problem& p) {
-    std::vector<int> starts(1, 0);
-    for (const int width : p.widths) starts.push_back(starts.back() + width * WIDTH);
-    return starts;
-}
-
-// All weights as panels: those of a slot one behind the other. Called by every thread of a team.
-void pack_all(const Problem& p, const std::vector<int>& starts, float* packed) {
-    const int count = static_cast<int>(p.widths.size());
-    const int64_t words = p.words;
-#pragma omp for schedule(dynamic, 1)
-    for (int unit = 0; unit < p.slots * count; unit++) {
-        const int slot = unit / count, i = unit % count;
-        pack(p, slot, starts[i], starts[i + 1] - starts[i], packed + words * (static_cast<int64_t>(slot) * starts[count] + starts[i]));
-    }
-}
+// ---------------------------------------------------------------- many rows, and few
 
 // Many rows: weights, unless they lie ready, are packed once for all of them, and a thread does all channels of a tile, whose outputs stay in the second-level
 // cache while the slots go by.
@@ -270,103 +154,6 @@ void convolve_by_panels(const Problem& p) {
                 const float* weights = ready ? p.weights_of(slot) + starts[i] : packed.data();
                 const float* next = ready && slot + 1 < p.slots ? p.weights_of(slot + 1) + starts[i] : weights;
                 multiply<Product>(p.widths[i], rows, p, {weights, ready ? p.c_out : columns, next}, target.sums, target.stride);
-            }
-            target.finish();
-        }
-    }
-}
-
-// ---------------------------------------------------------------- few input channels and many slots
-
-constexpr int FEW_WORDS = 4, FEW_ROWS = 256;
-constexpr int FEW_WEIGHTS = 5120;  // of the slots that go by at once: they stay in the first-level cache for all rows of a tile
-
-constexpr int SLOTS_AHEAD = 2;     // whose part of the table is asked for: of every slot a tile reads a few lines, far apart
-
-struct Neighbour {
-    int32_t slot, row;
-};
-
-// target[:] += sum over neighbours of x[row] @ panel[slot]: the sums of a row stay in registers while the slots go by. Every input
-// channel has sums of its own, as one chain of additions would wait for itself.
-template <class Product, int WORDS, int VECTORS>
-void add_neighbours(const Neighbour* list, int count, const float* x, const float* panel, int64_t size, float* target) {
-    Vector sums[WORDS][VECTORS] = {};
-    for (int i = 0; i < count; i++) {
-        const float *row = x + static_cast<int64_t>(list[i].row) * WORDS, *weights = panel + list[i].slot * size;
-        for (int c = 0; c < WORDS; c++)
-            for (int v = 0; v < VECTORS; v++)
-                sums[c][v] = Product::multiply_add(sums[c][v], row[c], load(weights + (c * VECTORS + v) * WIDTH));
-    }
-    for (int v = 0; v < VECTORS; v++) {
-        Vector sum = load(target + v * WIDTH);
-        for (int c = 0; c < WORDS; c++) sum += sums[c][v];
-        store(target + v * WIDTH, sum);
-    }
-}
-
-template <class Product, int WORDS>
-auto adder(int vectors) {
-    switch (vectors) {
-#if defined(SPARSE3D_MANY_REGISTERS)
-        case 4: return add_neighbours<Product, WORDS, 4>;
-        case 3: return add_neighbours<Product, WORDS, 3>;
-#endif
-        case 2: return add_neighbours<Product, WORDS, 2>;
-        default: return add_neighbours<Product, WORDS, 1>;
-    }
-}
-
-template <class Product>
-auto adder(int words, int vectors) {
-    switch (words) {
-        case 1: return adder<Product, 1>(vectors);
-        case 2: return adder<Product, 2>(vectors);
-        case 3: return adder<Product, 3>(vectors);
-        default: return adder<Product, 4>(vectors);
-    }
-}
-
-// The neighbours of a tile's rows in slots [slot, end): those of row r from (end - slot) * r on, counts[r] of them.
-void list_neighbours(const Problem& p, int slot, int end, const Tile& tile, Scratch& scratch, Neighbour* neighbours, int* counts) {
-    const int some = end - slot;
-    std::fill_n(counts, FEW_ROWS, 0);
-    for (; slot < end; slot++) {
-        if (p.table && slot + SLOTS_AHEAD < p.slots)
-            for (int64_t r = tile.begin; r < tile.end; r += 16) __builtin_prefetch(p.table + (slot + SLOTS_AHEAD) * p.n_out + r);
-        const Rows rows = scratch.rows_of(p, slot, tile.begin, tile.end);
-        for (int r = 0; r < rows.count; r++) {
-            const int32_t at = rows.to[r];
-            neighbours[at * some + counts[at]++] = {slot, rows.in[r]};
-        }
-    }
-}
-
-template <class Product>
-void convolve_by_rows(const Problem& p) {
-    const std::vector<int> starts = panel_starts(p);
-    const int count = static_cast<int>(p.widths.size()), columns = starts[count];
-    const int64_t words = p.words, tiles = divided(p.n_out, FEW_ROWS);
-    const int some = std::clamp<int>(static_cast<int>(FEW_WEIGHTS / (words * columns)), 1, p.slots);
-    const Buffer packed(words * columns * p.slots);
-#pragma omp parallel num_threads(p.threads)
-    {
-        Scratch scratch(FEW_ROWS, columns);
-        std::vector<Neighbour> neighbours(static_cast<size_t>(FEW_ROWS) * some);
-        int counts[FEW_ROWS];
-        pack_all(p, starts, packed.data());
-#pragma omp for schedule(dynamic, 4)
-        for (int64_t t = 0; t < tiles; t++) {
-            const Tile target(p, t * FEW_ROWS, std::min(p.n_out, (t + 1) * FEW_ROWS), 0, columns, scratch);
-            for (int slot = 0; slot < p.slots; slot += some) {
-                const int end = std::min(p.slots, slot + some);
-                list_neighbours(p, slot, end, target, scratch, neighbours.data(), counts);
-                for (int i = 0; i < count; i++) {
-                    const auto add = adder<Product>(p.words, p.widths[i]);
-                    for (int r = 0; r < target.end - target.begin; r++)
-                        add(neighbours.data() + r * (end - slot), counts[r], p.x, packed.data() + words * starts[i], words * columns,
-                            target.sums + r * target.stride + starts[i]);
-                }
             }
             target.finish();
         }
