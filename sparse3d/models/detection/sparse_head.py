@@ -60,7 +60,7 @@ class SparseHead(nn.Module):
         bn_momentum: of the batch normalisations.
         prior: score of every class at the start.
         score: candidates below are no boxes.
-        most_boxes: candidates of one cloud, the best.
+        most_boxes: candidates of one cloud, the best, before doubles are dropped: a large object alone has hundreds.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class SparseHead(nn.Module):
         bn_momentum: float = 0.1,
         prior: float = 0.01,
         score: float = 0.02,
-        most_boxes: int = 500,
+        most_boxes: int = 2000,
     ) -> None:
         super().__init__()
         self.strides = check_strides(strides, "SparseHead.strides")

@@ -84,7 +84,7 @@ class VoteNetHead(nn.Module):
         heading_bins: directions; 1 for boxes along the axes.
         bn_momentum: of the batch normalisations.
         score: candidates below are no boxes.
-        most_boxes: candidates of one cloud, the best.
+        most_boxes: candidates of one cloud, the best, before doubles are dropped: a large object alone has hundreds.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class VoteNetHead(nn.Module):
         heading_bins: int = 1,
         bn_momentum: float = 0.1,
         score: float = 0.02,
-        most_boxes: int = 500,
+        most_boxes: int = 2000,
     ) -> None:
         super().__init__()
         if min(seeds, proposals, group, heading_bins, most_boxes) < 1 or radius <= 0:
