@@ -1,0 +1,43 @@
+"""The candidates that a head hands to non-maximum suppression."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sparse3d.models.detection.votenet_head import VoteNetHead, VoteNetPredictions
+from sparse3d.models.resunet import SRUNet
+from sparse3d.tasks.detection_evaluation import cleaned
+
+PROPOSALS, CLASSES = 1024, 3
+
+
+def crowded() -> VoteNetPredictions:
+    """All proposals but the last stand on one large object; the last, a little less sure, on a small one elsewhere."""
+    center = torch.zeros(1, PROPOSALS, 3)
+    center[0, -1] = torch.tensor([3.0, 0.0, 0.0])
+    objectness = torch.tensor([0.0, 8.0]).repeat(1, PROPOSALS, 1)
+    objectness[0, -1, 1] = 4.0
+    return VoteNetPredictions(
+        seed_row=torch.zeros(1, PROPOSALS, dtype=torch.int64),
+        seed_xyz=center,
+        vote_xyz=center,
+        proposal_xyz=center,
+        center=center,
+        objectness=objectness,
+        classes=torch.tensor([9.0, 0.0, 0.0]).repeat(1, PROPOSALS, 1),
+        heading=torch.zeros(1, PROPOSALS, 1),
+        heading_rest=torch.zeros(1, PROPOSALS, 1),
+        size=torch.zeros(1, PROPOSALS, CLASSES),
+        size_rest=torch.zeros(1, PROPOSALS, CLASSES, 3),
+        mean_sizes=torch.ones(CLASSES, 3),
+    )
+
+
+def test_a_large_object_with_many_proposals_does_not_crowd_out_a_small_one() -> None:
+    backbone = SRUNet(3, spec="SRUNet14-CPU", out_channels=16)
+    head = VoteNetHead(backbone, CLASSES, proposals=PROPOSALS)
+    (found,) = head.detect(crowded(), 1)
+    points = np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0]]).repeat(5, axis=0)
+    boxes = cleaned(found, points, min_points=5, nms_iou=0.25)
+    assert sorted(boxes.center[boxes.label == 0][:, 0].round(3)) == [0.0, 3.0]
