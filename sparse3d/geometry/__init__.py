@@ -1,7 +1,7 @@
 """Pure numpy geometry: rigid motions, projection with occlusion, correspondence, overlap, gravity, resizing, boxes."""
 
 from sparse3d.geometry.box_overlap import box_intersection, box_iou
-from sparse3d.geometry.boxes import nms, points_in_boxes, score_order
+from sparse3d.geometry.boxes import count_points_in_boxes, nms, points_in_boxes, score_order
 from sparse3d.geometry.correspondence import match_pixels
 from sparse3d.geometry.gravity import estimate_up, up_to_z
 from sparse3d.geometry.overlap import Overlap, select_pairs, view_overlaps
@@ -27,6 +27,7 @@ __all__ = [
     "Overlap",
     "box_intersection",
     "box_iou",
+    "count_points_in_boxes",
     "depth_edges",
     "estimate_up",
     "inside_image",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sparse3d.geometry.box_overlap import box_iou
@@ -52,6 +54,19 @@ def nms(boxes: Boxes, iou: float = 0.25, per_class: bool = True) -> np.ndarray:
 def points_in_boxes(xyz: np.ndarray, boxes: Boxes) -> np.ndarray:
     """(N, M) bool: which of the points ``xyz`` (N, 3), metres, lie in which of M ``boxes``; faces belong to a box."""
     inside = np.zeros((len(xyz), len(boxes)), dtype=bool)
+    for k, (rows, found) in enumerate(_tested(xyz, boxes)):
+        inside[rows, k] = found
+    return inside
+
+
+def count_points_in_boxes(xyz: np.ndarray, boxes: Boxes) -> np.ndarray:
+    """(M,) int64: column sums of :func:`points_in_boxes`, without its table of N times M."""
+    counts = [np.count_nonzero(found) for _, found in _tested(xyz, boxes)]
+    return np.array(counts, dtype=np.int64)
+
+
+def _tested(xyz: np.ndarray, boxes: Boxes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each box the rows of the points near it along x, and which of these lie in it."""
     order = np.argsort(xyz[:, 0], kind="stable")
     points = xyz[order].astype(np.float64)
     center, half = boxes.center.astype(np.float64), boxes.size.astype(np.float64) / 2
@@ -64,5 +79,4 @@ def points_in_boxes(xyz: np.ndarray, boxes: Boxes) -> np.ndarray:
         away = points[first[k] : last[k]] - center[k]
         x, y = cos[k] * away[:, 0] + sin[k] * away[:, 1], cos[k] * away[:, 1] - sin[k] * away[:, 0]
         found = (np.abs(x) <= half[k, 0]) & (np.abs(y) <= half[k, 1]) & (np.abs(away[:, 2]) <= half[k, 2])
-        inside[order[first[k] : last[k]], k] = found
-    return inside
+        yield order[first[k] : last[k]], found

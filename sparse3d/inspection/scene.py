@@ -17,7 +17,7 @@ from sparse3d.data import s3dis, sunrgbd
 from sparse3d.data.prepared import SCENE
 from sparse3d.data.readers import open_frames
 from sparse3d.errors import InputError
-from sparse3d.geometry import points_in_boxes
+from sparse3d.geometry import count_points_in_boxes
 from sparse3d.inspection.scene_parts import (
     OTHER,
     OTHER_COLOR,
@@ -125,7 +125,7 @@ def _sunrgbd(root: Path, name: str, labels: str) -> LookedAtScene:
     for o in frame.objects:
         semantic = sunrgbd.CLASSES.index(o.label) if o.label in sunrgbd.CLASSES else len(sunrgbd.CLASSES)
         scene.objects.append(SceneObject(o.label, semantic, o.center, o.size, o.yaw))
-    inside = points_in_boxes(frame.xyz, scene.boxes).sum(axis=0).tolist()
+    inside = count_points_in_boxes(frame.xyz, scene.boxes).tolist()
     scene.objects = [replace(o, points=n) for o, n in zip(scene.objects, inside, strict=True)]
     scene.view = _if_there(lambda: sunrgbd.read_sunrgbd_view(root, name), scene.notes)
     scene.turns = (-120.0, -90.0, -60.0)  # the far side of things was not seen

@@ -14,7 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse3d.geometry import box_intersection, box_iou, nms, points_in_boxes, rotation_about_z, score_order
+from sparse3d.geometry import (
+    box_intersection,
+    box_iou,
+    count_points_in_boxes,
+    nms,
+    points_in_boxes,
+    rotation_about_z,
+    score_order,
+)
 from sparse3d.types import IGNORE, Boxes
 
 seeds = st.integers(0, 2**32 - 1)
@@ -263,6 +271,7 @@ def test_points_in_boxes_are_those_within_the_edges_of_each(seed: int, turned: b
         local = (points.astype(float) - boxes.center[k]) @ back.T
         expected = (np.abs(local) <= boxes.size[k].astype(float) / 2).all(axis=1)
         np.testing.assert_array_equal(points_in_boxes(points, boxes)[:, k], expected)
+        assert count_points_in_boxes(points, boxes)[k] == expected.sum()
 
 
 def test_corners_are_inside_and_span_the_box() -> None:

@@ -8,6 +8,7 @@ import torch
 from sparse3d.models.detection.votenet_head import VoteNetHead, VoteNetPredictions
 from sparse3d.models.resunet import SRUNet
 from sparse3d.tasks.detection_evaluation import cleaned
+from sparse3d.types import Boxes
 
 PROPOSALS, CLASSES = 1024, 3
 
@@ -41,3 +42,18 @@ def test_a_large_object_with_many_proposals_does_not_crowd_out_a_small_one() -> 
     points = np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0]]).repeat(5, axis=0)
     boxes = cleaned(found, points, min_points=5, nms_iou=0.25)
     assert sorted(boxes.center[boxes.label == 0][:, 0].round(3)) == [0.0, 3.0]
+
+
+def test_an_empty_box_does_not_drive_out_one_that_holds_points() -> None:
+    """VoteNet's protocol: boxes without points go first, doubles after them."""
+    points = np.tile([[0.4, 0.0, 0.0]], (9, 1))
+    empty, full = [-0.2, 0.0, 0.0], [0.2, 0.0, 0.0]  # of 1 m, and .43 of them in common
+    boxes = Boxes(
+        center=np.array([empty, full]),
+        size=np.ones((2, 3)),
+        yaw=np.zeros(2),
+        label=np.zeros(2, dtype=np.int64),
+        score=np.array([0.9, 0.5]),
+    )
+    (left,) = cleaned(boxes, points, min_points=5, nms_iou=0.25).center
+    np.testing.assert_allclose(left, full)
