@@ -25,6 +25,7 @@ from sparse3d.prediction.checkpoint_config import ClassesOnly, bound, list_of, p
 from sparse3d.prediction.cloud_input import as_scene, canonical_order, checked_cloud
 from sparse3d.prediction.kept_config import config_put_aside
 from sparse3d.prediction.point_features import FeaturePredictor, Features
+from sparse3d.sparse.backend import multiplying
 from sparse3d.tasks.detection import DetectionTask
 from sparse3d.tasks.detection_evaluation import detect_scene
 from sparse3d.tasks.pretrain import PretrainTask
@@ -55,6 +56,7 @@ class Model:
         colors: (C, 3) uint8 of the classes: the data set's own, or distinct ones.
         voxel_size: metres.
         step: optimiser steps that the network was trained for.
+        products: of its convolutions, as in training; see :func:`sparse3d.sparse.configure`.
         config_text: the run's whole gin config.
         checkpoint: the file, as it was named.
         device: where the network runs.
@@ -68,6 +70,7 @@ class Model:
         self.classes: tuple[str, ...] = ()
         self.colors = np.zeros((0, 3), dtype=np.uint8)
         self.voxel_size = 0.0
+        self.products: str = bound("sparse.products", "float32")
         self._scenes: ScenePredictor | None = None
         self._detection: DetectionTask | None = None
         build = {"segmentation": self._build_segmenter, "detection": self._build_detector}.get(
@@ -102,14 +105,16 @@ class Model:
             xyz, rgb = checked_cloud(points, colors)
             order = canonical_order(xyz, rgb)
             scene = as_scene("points", xyz[order], rgb[order])
-            return detect_scene(self._detection, self.network, scene, self.device)
+            with multiplying(self.products):
+                return detect_scene(self._detection, self.network, scene, self.device)
         if self.task != SegmentationTask.name:
             raise InputError(
                 f"{self.checkpoint} is of a pre-training, which has no classes: use features(), or train on"
             )
         xyz, rgb = checked_cloud(points, colors)
         assert self._scenes is not None
-        scores = self._scenes.point_probabilities(self.network, xyz, rgb, self.device, tta).numpy()
+        with multiplying(self.products):
+            scores = self._scenes.point_probabilities(self.network, xyz, rgb, self.device, tta).numpy()
         return SegmentationPrediction(scores.argmax(axis=1), scores)
 
     def features(self, points: Any, colors: Any) -> np.ndarray:
@@ -124,7 +129,8 @@ class Model:
             raise InputError(f"{self.checkpoint} is of task {self.task!r}: features() is for pre-trained networks")
         xyz, rgb = checked_cloud(points, colors)
         assert isinstance(self._scenes, FeaturePredictor)
-        return self._scenes.point_features(self.network, xyz, rgb, self.device)
+        with multiplying(self.products):
+            return self._scenes.point_features(self.network, xyz, rgb, self.device)
 
     # Building: the checkpoint's config is the loaded one --------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import gin
 import torch
@@ -54,6 +56,23 @@ def configure(backend: str = "auto", products: str = "float32") -> str:
         raise InputError(f"sparse.backend = 'native': {native.why_not()}; sparse.backend = \"torch\" needs no compiler")
     _configured, _products = backend, products
     return backend
+
+
+@contextmanager
+def multiplying(products: str) -> Iterator[None]:
+    """Sparse tensors made inside multiply by ``products``, whatever is set for the rest.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    global _products
+    if products not in PRODUCTS:
+        raise InputError(f"sparse.products = {products!r} is unknown: choose one of {', '.join(PRODUCTS)}")
+    before, _products = _products, products
+    try:
+        yield
+    finally:
+        _products = before
 
 
 def resolve(device: torch.device, backend: str | None = None) -> tuple[str, str]:

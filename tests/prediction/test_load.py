@@ -17,6 +17,7 @@ from sparse3d import config, run
 from sparse3d.data.scannet.classes import SCANNET18, SCANNET20
 from sparse3d.errors import InputError
 from sparse3d.prediction.model import Model, SegmentationPrediction
+from sparse3d.sparse.backend import multiplying
 from sparse3d.tasks.detection_evaluation import detect_scene
 from sparse3d.training.checkpoint import load_checkpoint
 from sparse3d.types import Boxes
@@ -113,6 +114,24 @@ def test_labels_are_those_of_the_tasks_own_evaluation(segmenter: Path, rooms: Pa
     answer = sparse3d.load(segmenter, "cpu").predict(scene.xyz, scene.rgb)
     assert isinstance(answer, SegmentationPrediction)
     assert figures and np.array_equal(answer.labels, found[scene.name])
+
+
+def test_products_are_those_of_the_checkpoint_and_not_of_the_process(
+    segmenter: Path, cloud: Cloud, tmp_path: Path
+) -> None:
+    models = []
+    for products in ("float32", "bfloat16"):
+        state = load_checkpoint(segmenter)
+        state["config"] += f'\nsparse.products = "{products}"\n'
+        torch.save(state, tmp_path / f"{products}.pt")
+        models.append(sparse3d.load(tmp_path / f"{products}.pt", "cpu"))
+    exact, rounded = models
+    before = exact.predict(*cloud), rounded.predict(*cloud)
+    assert not np.array_equal(before[0].probabilities, before[1].probabilities)  # type: ignore[union-attr]
+    with multiplying("bfloat16"):  # as a run in this process may have left it
+        after = exact.predict(*cloud), rounded.predict(*cloud)
+    for old, new in zip(before, after, strict=True):
+        assert np.array_equal(old.probabilities, new.probabilities)  # type: ignore[union-attr]
 
 
 def test_boxes_are_those_of_the_tasks_own_evaluation(detector: Path, rooms: Path) -> None:
