@@ -15,6 +15,7 @@ from torch import nn
 
 from sparse3d.errors import InputError
 from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, SparseTensor, conv_norm
+from sparse3d.sparse.conv_norm import has_hooks
 from sparse3d.sparse.kernel_map import KernelRegion
 
 
@@ -66,7 +67,11 @@ class BasicBlock(nn.Module):
         )
 
     def forward(self, x: SparseTensor) -> SparseTensor:
-        residual = x if self.downsample is None else conv_norm(x, *self.downsample)
+        residual, own = x, False  # whether the residual is this block's, with no other reader
+        if self.downsample is not None:
+            convolution, norm = self.downsample
+            own = not has_hooks(self.downsample, convolution, norm, norm.bn)
+            residual = conv_norm(x, convolution, norm) if own else self.downsample(x)
         # Without a name of its own what is between is gone before the next is made; it matters where memory is highest.
         return conv_norm(
             conv_norm(x, self.conv1, self.norm1, relu=True),
@@ -74,7 +79,7 @@ class BasicBlock(nn.Module):
             self.norm2,
             relu=True,
             residual=residual,
-            over_residual=self.downsample is not None,
+            over_residual=own,
         )
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.modules import module as torch_module
 
 from sparse3d.sparse.convolution import ConvolutionBase
-from sparse3d.sparse.manager import Epilogue
+from sparse3d.sparse.manager import Connection, Epilogue
 from sparse3d.sparse.normalization import BatchNorm
 from sparse3d.sparse.tensor import SparseTensor, concatenate
 
@@ -25,7 +25,8 @@ def conv_norm(
     """``concatenate(norm(convolution(x), relu, residual), beside)``, the last only if there is one.
 
     In evaluation and without gradients the native backend finishes a tile of outputs while it is in the caches, and
-    writes it where it belongs. Layers with hooks are always called.
+    writes it where it belongs. Layers with hooks are always called, and their outputs kept; so are layers whose class
+    has a forward pass of its own.
 
     Args:
         residual: on the voxels of the output.
@@ -35,13 +36,19 @@ def conv_norm(
     Raises:
         ValueError: as the layers do; a residual or a neighbour that lives on other voxels.
     """
-    if _known_beforehand(x, convolution, norm, residual):
-        out = _at_once(x, convolution, norm, relu, residual, over_residual, beside)
+    watched = has_hooks(convolution, norm, norm.bn)
+    if not watched and _known_beforehand(x, convolution, norm, residual):
+        connection = convolution.connection(x)  # once: generating layers make new voxels by it
+        out = _at_once(x, convolution, norm, connection, relu, residual, over_residual, beside)
         if out is not None:
             return out
-    convolved = convolution(x)
+        convolved = x.at(
+            connection.target, x.manager.convolve(x.feats, convolution.kernel, convolution.bias, connection)
+        )
+    else:
+        convolved = convolution(x)
     del x  # of the two tensors beside the output one may go here
-    out = norm(convolved, relu=relu, residual=residual, inplace=True)
+    out = norm(convolved, relu=relu, residual=residual, inplace=not watched)
     return out if beside is None else concatenate(out, beside)
 
 
@@ -49,7 +56,8 @@ def _known_beforehand(
     x: SparseTensor, convolution: ConvolutionBase, norm: BatchNorm, residual: SparseTensor | None
 ) -> bool:
     """Whether the norm does not depend on the convolution's output, and nobody wants to see or differentiate that."""
-    if norm.bn.training or norm.bn.running_mean is None or _has_hooks(convolution, norm, norm.bn):
+    plain = type(convolution).forward is ConvolutionBase.forward and type(norm).forward is BatchNorm.forward
+    if norm.bn.training or norm.bn.running_mean is None or not plain:
         return False
     if not torch.is_grad_enabled():
         return True
@@ -58,7 +66,8 @@ def _known_beforehand(
     return not any(tensor.requires_grad for tensor in given)
 
 
-def _has_hooks(*modules: nn.Module) -> bool:
+def has_hooks(*modules: nn.Module) -> bool:
+    """Whether anybody is called before or behind one of ``modules``, and may keep what it is given."""
     own = any(module._forward_hooks or module._forward_pre_hooks for module in modules)
     return own or bool(torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks)
 
@@ -67,13 +76,13 @@ def _at_once(
     x: SparseTensor,
     convolution: ConvolutionBase,
     norm: BatchNorm,
+    connection: Connection,
     relu: bool,
     residual: SparseTensor | None,
     over_residual: bool,
     beside: SparseTensor | None,
 ) -> SparseTensor | None:
     """None where the backend has no such pass for these tensors."""
-    connection = convolution.connection(x)
     for other in (residual, beside):
         if other is not None:
             x.check_same_voxels(other, connection.target)

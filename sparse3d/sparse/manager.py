@@ -60,7 +60,7 @@ class CoordinateManager:
     """The portable backend: coordinate sets, kernel maps by look-up, products by torch on every device.
 
     The other backends inherit the coordinates and put their own maps and products in place of :attr:`neighbours`,
-    :attr:`floors` and :meth:`product`.
+    :attr:`floors`, :meth:`convolve` and :meth:`product`.
 
     Args:
         coords: (N, 4) int32, batch index first, every voxel once, multiples of ``stride``.

@@ -1,8 +1,7 @@
-"""Batch normalisation on a CPU by torch's products, with the same bits for every number of threads.
+"""Batch normalisation on a CPU in plain torch, with the same bits for every number of threads.
 
-torch's own kernel adds up a channel's rows thread by thread. Here sums over rows are products with a row of ones, which
-MKL computes in one fixed order (``MKL_CBWR``, set by ``import sparse3d``). The formulas are those of
-:mod:`sparse3d.sparse.native.batch_norm`.
+torch's own kernel adds up a channel's rows thread by thread. Its sum over rows takes every column by itself, by halves,
+in one fixed order. The formulas are those of :mod:`sparse3d.sparse.native.batch_norm`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ def does(x: Tensor, *per_channel: Tensor | None) -> bool:
     """
     channels = [t for t in per_channel if t is not None]
     return (
-        len(x) > 1
+        x.dim() == 2
+        and len(x) > 1
         and x.dtype in (torch.float32, torch.float64)
         and all(t.shape == x.shape[1:] for t in channels)
         and all(t.device.type == "cpu" and t.dtype == x.dtype for t in (x, *channels))
@@ -50,7 +50,8 @@ def batch_norm(
 
 
 def _column_sums(x: Tensor) -> Tensor:
-    return (x.new_ones(1, len(x)) @ x)[0]
+    # A single column would be cut by the number of threads, as it is a sum of all there is.
+    return x.sum(0) if x.shape[1] > 1 else x.expand(-1, 2).sum(0)[:1]
 
 
 class _BatchNorm(torch.autograd.Function):

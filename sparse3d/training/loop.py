@@ -217,6 +217,9 @@ class Trainer:
                 f"{self.settings.optimizer!r}; its state does not carry over"
             )
         configured_options = [{k: v for k, v in g.items() if k != "params"} for g in self.optimizer.param_groups]
+        for group, configured in zip(state["optimizer"]["param_groups"], configured_options, strict=False):
+            if "fused" in configured:  # it decides on which device the steps are counted, while the state is read
+                group["fused"] = configured["fused"]
         try:
             self.optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:

@@ -201,13 +201,14 @@ def test_training_on_one_voxel_is_an_error_and_evaluating_is_not(native_form: bo
         unsteady(torch.zeros(1, CHANNELS), native=native_form)
 
 
-def test_training_has_the_same_bits_for_every_number_of_threads() -> None:
+@pytest.mark.parametrize("channels", [24, 1])
+def test_training_has_the_same_bits_for_every_number_of_threads(channels: int) -> None:
     threads, results = torch.get_num_threads(), []
-    x, cotangent = torch.randn(20_011, 24), torch.randn(20_011, 24)
+    x, cotangent = torch.randn(20_011, channels), torch.randn(20_011, channels)
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
-            norm, again = SynchronizedBatchNorm1d(24), x.clone().requires_grad_()
+            norm, again = SynchronizedBatchNorm1d(channels), x.clone().requires_grad_()
             out = norm(again)
             gradients = torch.autograd.grad(out, [again, *norm.parameters()], cotangent)
             results.append([out.detach(), *gradients, norm.running_mean, norm.running_var])
@@ -215,3 +216,15 @@ def test_training_has_the_same_bits_for_every_number_of_threads() -> None:
         torch.set_num_threads(threads)
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_rows_of_three_axes_and_far_from_zero_are_torchs() -> None:
+    for shape in ((8, CHANNELS, 4), (CHANNELS, CHANNELS, 4)):
+        x = torch.randn(shape)
+        options = {"affine": False, "track_running_stats": False}
+        torch.testing.assert_close(
+            SynchronizedBatchNorm1d(CHANNELS, **options)(x), nn.BatchNorm1d(CHANNELS, **options)(x)
+        )
+    x = 100 + torch.randn(100_000, 3)
+    exact = nn.BatchNorm1d(3).double()(x.double())
+    torch.testing.assert_close(SynchronizedBatchNorm1d(3)(x).double(), exact, rtol=0, atol=1e-4)

@@ -12,8 +12,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparse3d.models.resunet import SRUNet
-from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, SparseTensor, concatenate, conv_norm, native
+from sparse3d.models.resunet import BasicBlock, SRUNet
+from sparse3d.sparse import (
+    BatchNorm,
+    Convolution,
+    ConvolutionTranspose,
+    GenerativeConvolutionTranspose,
+    SparseTensor,
+    concatenate,
+    conv_norm,
+    native,
+)
 from sparse3d.sparse.native import convolution as native_convolution
 
 Coords = Callable[..., Tensor]
@@ -133,11 +142,12 @@ def test_inference_mode_is_as_without_gradients(random_coords: Coords) -> None:
 
 
 @needs_native
-def test_bits_do_not_depend_on_the_number_of_threads(random_coords: Coords) -> None:
+@pytest.mark.parametrize(("c_in", "rows"), [(20, 1700), (20, 500), (3, 1700)])  # the three ways to convolve
+def test_bits_do_not_depend_on_the_number_of_threads(random_coords: Coords, c_in: int, rows: int) -> None:
     before, runs = torch.get_num_threads(), []
-    convolution, norm = layers(20, 50)
-    x = cloud(random_coords(1700), 20)
-    residual = x.with_feats(torch.randn(1700, 50))
+    convolution, norm = layers(c_in, 50)
+    x = cloud(random_coords(rows), c_in)
+    residual = x.with_feats(torch.randn(rows, 50))
     try:
         for threads in (1, 2, 3, 1):
             torch.set_num_threads(threads)
@@ -256,6 +266,53 @@ def test_what_the_pass_does_not_do_takes_the_layers(random_coords: Coords, passe
         hook.remove()
         conv_norm(x, convolution, norm)
     assert len(passes) == 1
+
+
+@pytest.mark.parametrize("backend", ["torch", pytest.param("native", marks=needs_native)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_generating_layers_make_their_voxels_once(random_coords: Coords, backend: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    coarser = Convolution(4, 4, 2, stride=2).to(dtype)
+    layer, norm = GenerativeConvolutionTranspose(4, 6, 2, stride=2).to(dtype), BatchNorm(6).eval().to(dtype)
+    coords = random_coords(200)
+    results = []
+    for together in (False, True):
+        with torch.no_grad():
+            x = coarser(SparseTensor.from_coords(coords, torch.ones(len(coords), 4, dtype=dtype), backend=backend))
+            results.append(conv_norm(x, layer, norm) if together else norm(layer(x)))
+    assert results[0].key == results[1].key
+    torch.testing.assert_close(results[0].feats, results[1].feats)
+
+
+@needs_native
+def test_a_kernel_that_does_not_fit_is_refused_without_gradients_too(random_coords: Coords) -> None:
+    convolution, norm = layers(4, 6)
+    convolution.kernel = nn.Parameter(torch.randn(8, 4, 6))  # of 27 slots
+    with torch.no_grad(), pytest.raises(ValueError, match="does not fit"):
+        conv_norm(cloud(random_coords(50), 4), convolution, norm)
+
+
+@needs_native
+def test_what_a_hook_keeps_is_not_written_over(random_coords: Coords) -> None:
+    torch.manual_seed(0)
+    block, x = BasicBlock(4, 6, 0.1).eval(), cloud(random_coords(300), 4)
+    assert block.downsample is not None
+    with torch.no_grad():
+        expected, out = block.downsample(x).feats.clone(), block(x).feats.clone()
+    watched = [block.downsample, block.downsample[0], block.downsample[1], block.conv1, block.conv2]
+    kept: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def keep(module: nn.Module, _: Any, result: SparseTensor) -> None:
+        kept[watched.index(module)] = result.feats, result.feats.clone()
+
+    for module in watched:
+        hook = module.register_forward_hook(keep)
+        with torch.no_grad():
+            torch.testing.assert_close(block(x).feats, out)
+        hook.remove()
+    assert set(kept) == set(range(len(watched)))
+    assert all(torch.equal(now, then) for now, then in kept.values())
+    torch.testing.assert_close(kept[0][0], expected)
 
 
 @needs_native

@@ -46,7 +46,8 @@ void weight_gradient_by_amx(const RoundedWeightGradient& p);
 enum class Source {
     TABLE,       // slot by slot, the rows that the table has
     ROWS,        // row o at o
-    NEIGHBOURS,  // few channels and many slots: all slots of a row side by side, SLOT_CHANNELS each, zeros where the table has none
+    NEIGHBOURS,  // few channels and many slots: all slots of a row side by side, SLOT_CHANNELS each, zeros where the table has
+                 // none: times what is infinite in the other operand they are no number
 };
 constexpr int SLOT_CHANNELS = 4, SLOT_WORDS = SLOT_CHANNELS / 2;
 

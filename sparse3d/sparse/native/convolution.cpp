@@ -227,7 +227,6 @@ extern "C" void sparse3d_convolve(
     const float* x, const float* weight, const float* bias, const int32_t* table, float* out, int64_t n_in, int64_t n_out, int slots,
     int c_in, int c_out, int transposed, int reversed, int rounded, int threads) {
 #if defined(SPARSE3D_AMX)
-    // The way of few words needs no sums outside of registers either.
     if (rounded && multiplies_by_amx())
         return convolve_by_amx({x, weight, bias, table, out, n_in, n_out, slots, c_in, c_out, transposed != 0, reversed != 0, threads});
 #endif

@@ -159,6 +159,9 @@ def convolve_norm(
         None where the kernel does not do it: anything but float32 on a CPU, no voxels, no channels, tensors that do not
         fit each other.
     """
+    lead = () if kernel_map is None else (kernel_map.slots,)
+    if kernel.shape[:-1] != (*lead, feats.shape[1]):
+        return None
     rows = len(feats) if kernel_map is None else kernel_map.out_size
     channels = kernel.shape[-1]
     if not _does(feats, kernel, kernel_map, bias) or not _does_epilogue(epilogue, rows, channels):
@@ -185,9 +188,11 @@ def convolve_norm(
 
 
 def _may_be_written_over(residual: Tensor, feats: Tensor) -> bool:
-    """Other rows of ``feats`` are read after the first of ``residual`` is written."""
+    """Other rows of ``feats`` are read after the first of ``residual`` is written; what inference mode made is not
+    written outside of it."""
     apart = residual.untyped_storage().data_ptr() != feats.untyped_storage().data_ptr()
-    return residual.is_contiguous() and apart
+    versioned = torch.is_inference_mode_enabled() or not residual.is_inference()
+    return residual.is_contiguous() and apart and versioned
 
 
 def _finish(

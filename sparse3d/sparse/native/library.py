@@ -158,9 +158,11 @@ def _bfloat16(name: str, compiler: str) -> tuple[str, ...]:
         return ()
     vectors = ("-mavx512bf16",)
     tiles = (*vectors, "-mamx-tile", "-mamx-bf16")
-    for flags in (tiles, vectors):
-        command = [compiler, *flags, "-E", "-x", "c++", os.devnull]
-        if subprocess.run(command, capture_output=True).returncode == 0:
+    # One instruction each: a compiler that knows the flag may still have an assembler that does not.
+    for flags, instruction in ((tiles, "tilerelease"), (vectors, "vdpbf16ps %zmm0, %zmm1, %zmm2")):
+        command = [compiler, *VARIANTS[name], *flags, "-c", "-x", "c++", "-", "-o", os.devnull]
+        program = f'void probe() {{ asm volatile("{instruction}"); }}'
+        if subprocess.run(command, input=program, text=True, capture_output=True).returncode == 0:
             return flags
     return ()
 

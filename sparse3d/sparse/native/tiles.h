@@ -11,7 +11,7 @@ struct Problem {
     const float* x;       // [n_in, words]
     const float* weight;  // [slots, words, c_out], or [slots, c_out, words] when `transposed`
     const int32_t* table; // [slots, n_out], or null: row o at o
-    float* out;           // [n_out, c_out]
+    float* out;           // [n_out, c_out] in rows of out_stride
     int64_t n_out;
     int slots, words, c_out;
     bool transposed, reversed;
