@@ -16,6 +16,9 @@ from scipy.ndimage import uniform_filter
 from sparse3d.errors import InputError
 
 
+_MOST_CELLS = 2e7  # of the field: 240 MB
+
+
 @gin.configurable
 class ElasticDistortion:
     """Bends the room softly: a random field of displacements, smooth over ``granularity``, at several scales.
@@ -48,6 +51,12 @@ def _bent(xyz: np.ndarray, granularity: float, magnitude: float, rng: np.random.
     # One cell around the cloud, so that smoothing has neighbours everywhere.
     cells = (xyz - low) / granularity + 1.0
     shape = tuple(np.floor(cells.max(axis=0)).astype(int) + 3)
+    if np.prod(shape, dtype=np.float64) > _MOST_CELLS:
+        extent = " x ".join(f"{edge:.4g}" for edge in np.ptp(xyz, axis=0))
+        raise InputError(
+            f"ElasticDistortion: a scene of {extent} m has too many cells of {granularity} m; check that its coordinates "
+            "are metres, or leave the augmentation out"
+        )
     noise = rng.standard_normal((3, *shape), dtype=np.float32)
     box = (0, 3, 3, 3)  # not across the three axes of the displacement
     field = uniform_filter(uniform_filter(noise, box, mode="constant"), box, mode="constant")

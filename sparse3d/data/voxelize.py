@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparse3d.errors import InputError
+
 _BITS = 21
 _HALF = 1 << (_BITS - 1)
 
@@ -19,13 +21,13 @@ def voxelize(xyz: np.ndarray, voxel_size: float) -> tuple[np.ndarray, np.ndarray
         coords (V, 3) int32 in lexicographic order, and point2voxel (N,) int64.
 
     Raises:
-        ValueError: a coordinate that is not finite, or beyond what 21 bits hold.
+        InputError: a coordinate that is not finite, or beyond what 21 bits hold.
     """
     scaled = np.floor(np.asarray(xyz, dtype=np.float64) / voxel_size)
     if not np.isfinite(scaled).all():
-        raise ValueError("points have coordinates that are not finite")
+        raise InputError("points have coordinates that are not finite")
     if len(scaled) and np.abs(scaled).max() >= _HALF:
-        raise ValueError(
+        raise InputError(
             f"a point lies {np.abs(xyz).max():.4g} m out: more voxels of {voxel_size} m than fit; check the unit"
         )
     cells = scaled.astype(np.int64) + _HALF

@@ -7,6 +7,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from sparse3d.data.augment_scenes import AutoContrast, ColorNoise, ElasticDistortion, _between
+from sparse3d.data.voxelize import voxelize
 from sparse3d.errors import InputError
 
 ALL = [ElasticDistortion(probability=1.0), AutoContrast(1.0), ColorNoise(probability=1.0)]
@@ -78,3 +79,11 @@ def test_auto_contrast_fills_the_range_and_keeps_a_channel_of_one_value() -> Non
 def test_scales_that_are_no_pairs_are_refused() -> None:
     with pytest.raises(InputError, match=r"ElasticDistortion\.scales"):
         ElasticDistortion(scales=((0.2,),))
+
+
+def test_a_scene_in_millimetres_is_refused_in_one_line() -> None:
+    room = np.random.default_rng(0).random((100, 3), dtype=np.float32) * 4000
+    with pytest.raises(InputError, match=r"ElasticDistortion: a scene of .* check that its coordinates"):
+        ElasticDistortion(probability=1.0)(room, np.zeros_like(room), np.random.default_rng(1))
+    with pytest.raises(InputError, match="check the unit"):
+        voxelize(room * 10, 0.02)
