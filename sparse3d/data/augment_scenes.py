@@ -15,7 +15,6 @@ from scipy.ndimage import uniform_filter
 
 from sparse3d.errors import InputError
 
-
 _MOST_CELLS = 2e7  # of the field: 240 MB
 
 
@@ -54,8 +53,8 @@ def _bent(xyz: np.ndarray, granularity: float, magnitude: float, rng: np.random.
     if np.prod(shape, dtype=np.float64) > _MOST_CELLS:
         extent = " x ".join(f"{edge:.4g}" for edge in np.ptp(xyz, axis=0))
         raise InputError(
-            f"ElasticDistortion: a scene of {extent} m has too many cells of {granularity} m; check that its coordinates "
-            "are metres, or leave the augmentation out"
+            f"ElasticDistortion: a scene of {extent} m has too many cells of {granularity} m; check that its "
+            "coordinates are metres, or leave the augmentation out"
         )
     noise = rng.standard_normal((3, *shape), dtype=np.float32)
     box = (0, 3, 3, 3)  # not across the three axes of the displacement
