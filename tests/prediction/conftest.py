@@ -28,6 +28,12 @@ SMALL = (
 )
 
 
+@pytest.fixture
+def small() -> tuple[str, ...]:
+    """Bindings of a training of two steps."""
+    return SMALL
+
+
 @pytest.fixture(autouse=True)
 def no_config_stays() -> Iterator[None]:
     yield
