@@ -70,6 +70,7 @@ class BasicBlock(nn.Module):
         residual, own = x, False  # whether the residual is this block's, with no other reader
         if self.downsample is not None:
             convolution, norm = self.downsample
+            assert isinstance(convolution, Convolution) and isinstance(norm, BatchNorm)
             own = not has_hooks(self.downsample, convolution, norm, norm.bn)
             residual = conv_norm(x, convolution, norm) if own else self.downsample(x)
         # Without a name of its own what is between is gone before the next is made; it matters where memory is highest.
