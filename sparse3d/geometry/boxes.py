@@ -54,18 +54,18 @@ def nms(boxes: Boxes, iou: float = 0.25, per_class: bool = True) -> np.ndarray:
 def points_in_boxes(xyz: np.ndarray, boxes: Boxes) -> np.ndarray:
     """(N, M) bool: which of the points ``xyz`` (N, 3), metres, lie in which of M ``boxes``; faces belong to a box."""
     inside = np.zeros((len(xyz), len(boxes)), dtype=bool)
-    for k, (rows, found) in enumerate(_tested(xyz, boxes)):
+    for k, (rows, found) in enumerate(_near_and_inside(xyz, boxes)):
         inside[rows, k] = found
     return inside
 
 
 def count_points_in_boxes(xyz: np.ndarray, boxes: Boxes) -> np.ndarray:
     """(M,) int64: column sums of :func:`points_in_boxes`, without its table of N times M."""
-    counts = [np.count_nonzero(found) for _, found in _tested(xyz, boxes)]
+    counts = [np.count_nonzero(found) for _, found in _near_and_inside(xyz, boxes)]
     return np.array(counts, dtype=np.int64)
 
 
-def _tested(xyz: np.ndarray, boxes: Boxes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _near_and_inside(xyz: np.ndarray, boxes: Boxes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each box the rows of the points near it along x, and which of these lie in it."""
     order = np.argsort(xyz[:, 0], kind="stable")
     points = xyz[order].astype(np.float64)

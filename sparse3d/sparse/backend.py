@@ -48,8 +48,7 @@ def configure(backend: str = "auto", products: str = "float32") -> str:
         backend = os.environ.get("SPARSE3D_BACKEND", "auto")
     if backend not in BACKENDS:
         raise InputError(f"sparse.backend = {backend!r} is unknown: choose one of {', '.join(BACKENDS)}")
-    if products not in PRODUCTS:
-        raise InputError(f"sparse.products = {products!r} is unknown: choose one of {', '.join(PRODUCTS)}")
+    _check_products(products)
     if backend == "minkowski" and not minkowski_import.available():
         raise InputError(f"sparse.backend = 'minkowski': {minkowski_import.why_not()}")
     if backend == "native" and not native.available():
@@ -66,13 +65,17 @@ def multiplying(products: str) -> Iterator[None]:
         InputError: for an unknown name.
     """
     global _products
-    if products not in PRODUCTS:
-        raise InputError(f"sparse.products = {products!r} is unknown: choose one of {', '.join(PRODUCTS)}")
+    _check_products(products)
     before, _products = _products, products
     try:
         yield
     finally:
         _products = before
+
+
+def _check_products(products: str) -> None:
+    if products not in PRODUCTS:
+        raise InputError(f"sparse.products = {products!r} is unknown: choose one of {', '.join(PRODUCTS)}")
 
 
 def resolve(device: torch.device, backend: str | None = None) -> tuple[str, str]:

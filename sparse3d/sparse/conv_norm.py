@@ -42,9 +42,7 @@ def conv_norm(
         out = _at_once(x, convolution, norm, connection, relu, residual, over_residual, beside)
         if out is not None:
             return out
-        convolved = x.at(
-            connection.target, x.manager.convolve(x.feats, convolution.kernel, convolution.bias, connection)
-        )
+        convolved = convolution.along(x, connection)
     else:
         convolved = convolution(x)
     del x  # of the two tensors beside the output one may go here

@@ -81,9 +81,11 @@ class ConvolutionBase(nn.Module):
         Raises:
             ValueError: see :meth:`connection`.
         """
-        connection = self.connection(x, onto)
-        feats = x.manager.convolve(x.feats, self.kernel, self.bias, connection)
-        return x.at(connection.target, feats)
+        return self.along(x, self.connection(x, onto))
+
+    def along(self, x: SparseTensor, connection: Connection) -> SparseTensor:
+        """The convolution of ``x`` through what :meth:`connection` gave for it."""
+        return x.at(connection.target, x.manager.convolve(x.feats, self.kernel, self.bias, connection))
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={_short(self.region.size)}"

@@ -51,7 +51,7 @@ def batch_norm(
 
 def _column_sums(x: Tensor) -> Tensor:
     # A single column would be cut by the number of threads, as it is a sum of all there is.
-    return x.sum(0) if x.shape[1] > 1 else x.expand(-1, 2).sum(0)[:1]
+    return x.sum(0) if x.shape[1] != 1 else x.expand(-1, 2).sum(0)[:1]
 
 
 class _BatchNorm(torch.autograd.Function):

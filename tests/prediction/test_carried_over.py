@@ -21,7 +21,7 @@ CONFIGS = ["segmentation/rooms.gin", "detection/rooms.gin", "detection/rooms_spa
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_a_frozen_encoder_stays_what_the_pretraining_left_and_the_rest_learns(
+def test_a_frozen_encoder_stays_what_the_pretraining_left(
     config: str, small: tuple[str, ...], pretrained: Path, rooms: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"

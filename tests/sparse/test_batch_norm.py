@@ -201,7 +201,7 @@ def test_training_on_one_voxel_is_an_error_and_evaluating_is_not(native_form: bo
         unsteady(torch.zeros(1, CHANNELS), native=native_form)
 
 
-@pytest.mark.parametrize("channels", [24, 1])
+@pytest.mark.parametrize("channels", [24, 1, 0])
 def test_training_has_the_same_bits_for_every_number_of_threads(channels: int) -> None:
     threads, results = torch.get_num_threads(), []
     x, cotangent = torch.randn(20_011, channels), torch.randn(20_011, channels)

@@ -68,10 +68,7 @@ def convolve(
     Raises:
         ValueError: where features, kernel and map do not belong together.
     """
-    if kernel_map is not None:
-        check_fit(feats, kernel, kernel_map)
-    elif kernel.ndim != 2 or kernel.shape[0] != feats.shape[1]:
-        raise ValueError(f"kernel {tuple(kernel.shape)} does not fit rows of {feats.shape[1]} channels")
+    _check_fit(feats, kernel, kernel_map)
     if not _does(feats, kernel, kernel_map, bias):
         return _convolve_by_torch(feats, kernel, kernel_map, bias, products)
     bias = None if bias is None else bias.float()
@@ -81,6 +78,13 @@ def convolve(
         return _convolve(feats, kernel, _contiguous(bias), table, products == "bfloat16")
     recipe = recipe_of(feats) if feats.dtype == torch.float32 else None
     return _Convolution.apply(feats.float(), kernel.float(), bias, kernel_map, products == "bfloat16", recipe)
+
+
+def _check_fit(feats: Tensor, kernel: Tensor, kernel_map: KernelMap | None) -> None:
+    if kernel_map is not None:
+        check_fit(feats, kernel, kernel_map)
+    elif kernel.ndim != 2 or kernel.shape[0] != feats.shape[1]:
+        raise ValueError(f"kernel {tuple(kernel.shape)} does not fit rows of {feats.shape[1]} channels")
 
 
 def _convolve_by_torch(
@@ -156,21 +160,18 @@ def convolve_norm(
     """``epilogue`` of :func:`convolve`'s output without gradients, (N_out, C_out + C_beside), in one pass.
 
     Returns:
-        None where the kernel does not do it: anything but float32 on a CPU, no voxels, no channels, tensors that do not
-        fit each other.
+        None where the kernel does not do it: anything but float32 on a CPU, no voxels, no channels, an epilogue that
+        does not fit.
+
+    Raises:
+        ValueError: where features, kernel and map do not belong together.
     """
-    lead = () if kernel_map is None else (kernel_map.slots,)
-    if kernel.shape[:-1] != (*lead, feats.shape[1]):
-        return None
+    _check_fit(feats, kernel, kernel_map)
     rows = len(feats) if kernel_map is None else kernel_map.out_size
     channels = kernel.shape[-1]
     if not _does(feats, kernel, kernel_map, bias) or not _does_epilogue(epilogue, rows, channels):
         return None
-    if (
-        feats.dtype != torch.float32
-        or kernel.dtype != torch.float32
-        or (kernel_map is not None and len(feats) != kernel_map.in_size)
-    ):
+    if feats.dtype != torch.float32 or kernel.dtype != torch.float32:
         return None
     residual, beside = epilogue.residual, epilogue.beside
     if beside is not None:

@@ -47,17 +47,7 @@ def matching(
     """
     queries, keys = queries.detach().contiguous(), keys.detach().contiguous()
     count, key_count, channels = len(queries), len(keys), queries.shape[1]
-    shapes = [
-        (keys, (key_count, channels)),
-        (true_key, (count,)),
-        (true_place, (count, 2)),
-        (key_place, (key_count, 2)),
-    ]
-    if key_xyz is not None:
-        shapes.append((key_xyz, (key_count, 3)))
-    for tensor, shape in shapes:
-        if tuple(tensor.shape) != shape:
-            raise ValueError(f"matching: expected shape {shape}, got {tuple(tensor.shape)}")
+    _check_shapes(queries, keys, true_key, true_place, key_place, key_xyz)
     if int(true_key.min()) < 0 or int(true_key.max()) >= key_count:
         raise IndexError(f"matching: true keys {int(true_key.min())} to {int(true_key.max())}, of {key_count} keys")
     true_key = true_key.long().contiguous()
@@ -85,3 +75,20 @@ def matching(
     if grad_queries is None or grad_keys is None:
         return loss, share, ()
     return loss, share, (grad_queries, grad_keys, grad_scale.reshape(scale.shape))
+
+
+def _check_shapes(
+    queries: Tensor, keys: Tensor, true_key: Tensor, true_place: Tensor, key_place: Tensor, key_xyz: Tensor | None
+) -> None:
+    count, key_count = len(queries), len(keys)
+    shapes = [
+        (keys, (key_count, queries.shape[1])),
+        (true_key, (count,)),
+        (true_place, (count, 2)),
+        (key_place, (key_count, 2)),
+    ]
+    if key_xyz is not None:
+        shapes.append((key_xyz, (key_count, 3)))
+    for tensor, shape in shapes:
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"matching: expected shape {shape}, got {tuple(tensor.shape)}")
