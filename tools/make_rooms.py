@@ -4,8 +4,7 @@ example:
   python tools/make_rooms.py rooms --scenes 80 --frames 100 --seed 0 --workers 2
   python tools/make_rooms.py exact --scenes 4 --frames 30 --size 320x240 --no-noise
 
-Finished rooms are kept: a broken run goes on where it ended, and more --scenes extend a set. Every fourth room is for
-validation.
+Finished rooms are kept: a broken run goes on where it ended, and more --scenes extend a set.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import sys
 from pathlib import Path
 
 from sparse3d.cli import parse_size, run_tool, tool_parser
-from sparse3d.rooms.make_rooms import RoomsOptions, make_rooms
+from sparse3d.rooms.make_rooms import VAL_EVERY, RoomsOptions, make_rooms
 from sparse3d.rooms.piece import ROOM_KINDS
 from sparse3d.rooms.recording import RecordingOptions
 from sparse3d.rooms.rooms_summary import summary_table
@@ -30,6 +29,9 @@ def _main() -> None:
     parser = tool_parser(__doc__)
     parser.add_argument("folder", type=Path, metavar="DST", help="where scans/, splits/ and the label table go")
     parser.add_argument("--scenes", type=int, default=80, help="number of rooms (default 80: 60 to train, 20 for val)")
+    parser.add_argument(
+        "--val-every", type=int, default=VAL_EVERY, help="every so-many-th room is for validation (default 4)"
+    )
     parser.add_argument("--frames", type=int, default=100, help="RGB-D frames a room (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
     parser.add_argument("--assets", help="folder of OBJ furniture with its catalogue, mixed with the parametric pieces")
@@ -50,7 +52,7 @@ def _main() -> None:
         noise=not arguments.no_noise,
         shadows=not arguments.no_shadows,
     )
-    options = RoomsOptions(arguments.seed, arguments.kind, arguments.assets, recording)
+    options = RoomsOptions(arguments.seed, arguments.kind, arguments.assets, recording, arguments.val_every)
     made = make_rooms(
         arguments.folder, arguments.scenes, options, workers=arguments.workers, progress=sys.stderr.isatty()
     )

@@ -34,7 +34,7 @@ from sparse3d.rooms.walk import walk
 from sparse3d.whole_files import write_whole_text
 
 SCANS, SPLITS, OPTIONS_NAME = "scans", "splits", "rooms.json"
-VAL_EVERY = 4  # rooms 3, 7, 11 ... are for validation
+VAL_EVERY = 4  # unless said otherwise: rooms 3, 7, 11 ... are for validation
 ATTEMPTS = 5  # rooms drawn for one scene, when furniture finds no place or a camera none to stand in
 GENERATOR = 1  # to be raised when the same options give other bytes, so that old and new rooms are not mixed
 LARGEST_NUMBER = 9999  # of a scene, in four digits
@@ -50,6 +50,7 @@ class RoomsOptions:
     kind: RoomKind | None = None  # None draws all kinds
     assets: str | None = None  # a folder of furniture
     recording: RecordingOptions = field(default_factory=RecordingOptions)
+    val_every: int = VAL_EVERY  # of the lists: every so-many-th room is for validation
 
     def __post_init__(self) -> None:
         recording = self.recording
@@ -57,6 +58,8 @@ class RoomsOptions:
             raise InputError(f"--kind {self.kind}: must be one of {', '.join(ROOM_KINDS)}")
         if self.seed < 0:
             raise InputError(f"--seed {self.seed}: must not be negative")
+        if self.val_every < 2:
+            raise InputError(f"--val-every {self.val_every}: at least 2 are needed, so that rooms are left to train on")
         if recording.frames < 1:
             raise InputError(f"--frames {recording.frames}: at least one is needed")
         if min(recording.size) < 16 or max(recording.size) > 4096:
@@ -70,6 +73,7 @@ class Made:
     """What :func:`make_rooms` has done, and what now lies in the folder."""
 
     folder: Path
+    val_every: int  # of RoomsOptions
     rooms: list[dict[str, Any]]  # one summary a scene, see recording.record
     made: int
     skipped: int  # finished before
@@ -87,9 +91,9 @@ def scene_name(index: int) -> str:
     return f"room{index:04d}_00"
 
 
-def split_of(index: int) -> str:
+def split_of(index: int, val_every: int = VAL_EVERY) -> str:
     """ "train" or "val"."""
-    return "val" if index % VAL_EVERY == VAL_EVERY - 1 else "train"
+    return "val" if index % val_every == val_every - 1 else "train"
 
 
 def make_rooms(
@@ -116,9 +120,10 @@ def make_rooms(
     finally:
         _sweep(folder)
     rooms = _summaries(folder)
-    _write_lists(folder, rooms)
+    _write_lists(folder, rooms, options.val_every)
     size = sum(path.stat().st_size for path in (folder / SCANS).rglob("*") if path.is_file())
-    return Made(folder, rooms, len(todo), scenes - len(todo), time.perf_counter() - start, size, unusable)
+    seconds = time.perf_counter() - start
+    return Made(folder, options.val_every, rooms, len(todo), scenes - len(todo), seconds, size, unusable)
 
 
 def make_scene(folder: Path, index: int, options: RoomsOptions) -> dict[str, str]:
@@ -240,6 +245,8 @@ def _claim(folder: Path, options: RoomsOptions) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: cannot be read ({error}); name another folder") from error
+    if isinstance(found, dict):
+        found.setdefault("val_every", VAL_EVERY)  # older sets have no word of it
     for name, value in wanted.items():
         if not isinstance(found, dict) or found.get(name) != value:
             there = found.get(name) if isinstance(found, dict) else found
@@ -270,7 +277,7 @@ def _summaries(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
-def _write_lists(folder: Path, rooms: list[dict[str, Any]]) -> None:
+def _write_lists(folder: Path, rooms: list[dict[str, Any]], val_every: int) -> None:
     """The label table with its counts of objects, and the split lists."""
     counts: Counter[str] = Counter()
     for room in rooms:
@@ -278,6 +285,6 @@ def _write_lists(folder: Path, rooms: list[dict[str, Any]]) -> None:
     write_whole_text(folder / TABLE_NAME, label_table(counts))
     (folder / SPLITS).mkdir(exist_ok=True)
     for split in ("train", "val"):
-        names = [room["sceneId"] for room in rooms if split_of(room["index"]) == split]
+        names = [room["sceneId"] for room in rooms if split_of(room["index"], val_every) == split]
         if names:  # a list without a scene would be none
             write_whole_text(folder / SPLITS / f"{split}.txt", "".join(f"{name}\n" for name in names))

@@ -31,7 +31,7 @@ def summary_table(made: Made) -> str:
         objects = sum(
             count for room in rooms for label, count in room["objects"].items() if CATEGORIES[label].nyu40 == nyu40
         )
-        having = Counter(split_of(room["index"]) for room in rooms if name in room["vertices_by_nyu40"])
+        having = Counter(split_of(room["index"], made.val_every) for room in rooms if name in room["vertices_by_nyu40"])
         share = f"{100 * own / max(vertices, 1):.2f}%"
         lines.append(f"{name:<16}{own:>12}{share:>8}{objects:>9}{having['train']:>16}{having['val']:>14}")
     lines += [f"model left out: {label}: {reason}" for label, reason in sorted(made.unusable_models.items())]

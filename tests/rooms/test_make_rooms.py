@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,29 @@ def test_the_standard_set_has_every_kind_in_both_splits(seed: int) -> None:
         kinds[split_of(k)].add(making._kind(k, RoomsOptions(seed=seed)))
     assert kinds["train"] == kinds["val"] == set(ROOM_KINDS)
     assert making._kind(3, RoomsOptions(kind="office")) == "office"
+
+
+def test_other_shares_of_rooms_for_validation(tmp_path: Path, boxes: list[int]) -> None:
+    options = replace(OPTIONS, val_every=3)
+    made = make_rooms(tmp_path, 7, options)
+    assert read_split(tmp_path / "splits" / "val.txt") == [scene_name(2), scene_name(5)]
+    assert len(read_split(tmp_path / "splits" / "train.txt")) == 5
+    chairs = next(line.split() for line in summary_table(made).splitlines() if line.startswith("chair"))
+    assert chairs[4:] == ["5", "2"]  # rooms of train, rooms of val
+    with pytest.raises(InputError, match="val_every 3, not 4"):
+        make_rooms(tmp_path, 7, OPTIONS)
+    with pytest.raises(InputError, match="--val-every 1: at least 2"):
+        replace(OPTIONS, val_every=1)
+
+
+def test_sets_from_before_the_share_could_be_chosen_have_every_fourth_room(tmp_path: Path, boxes: list[int]) -> None:
+    make_rooms(tmp_path, 1, OPTIONS)
+    noted = json.loads((tmp_path / "rooms.json").read_text())
+    assert noted.pop("val_every") == 4
+    (tmp_path / "rooms.json").write_text(json.dumps(noted))
+    make_rooms(tmp_path, 1, OPTIONS)
+    with pytest.raises(InputError, match="val_every 4, not 5"):
+        make_rooms(tmp_path, 1, replace(OPTIONS, val_every=5))
 
 
 def test_the_packaged_splits_are_those_of_the_standard_set() -> None:
