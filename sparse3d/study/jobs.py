@@ -15,6 +15,7 @@ from sparse3d.errors import InputError
 FORMAT = 1  # raised when jobs of an older sparse3d may no longer be taken for done
 KINDS = ("pretrain", "finetune", "probe", "matching", "cost")
 JOBS, RUN, OUTPUT = "jobs", "run", "figures.json"
+TEACHER = "teacher"  # the folder of its features: the study's pre-trainings see the same images
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ class Job:
         if self.kind == "matching":
             assert checkpoint is not None
             return [*_tool("evaluate"), checkpoint, *self.arguments, "--json"]
-        bindings = [*self.recipe.bindings, *self.given]
+        # First, so that the study's own bindings may name another place.
+        bindings = [f"PretrainTask.teacher_cache = {str(out / TEACHER)!r}"] if self.kind == "pretrain" else []
+        bindings += [*self.recipe.bindings, *self.given]
         bindings += [f"{name} = {value!r}" for name, value in self.roots]
         if checkpoint is not None:
             bindings.append(f"init.checkpoint = {checkpoint!r}")

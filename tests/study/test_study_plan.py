@@ -180,6 +180,19 @@ def test_commands_name_everything(planned: Callable[..., Plan], tmp_path: Path) 
     assert any(text.startswith("train/PreparedSplit.share_seed = ") for text in command)
 
 
+def test_pre_trainings_share_the_teachers_features_unless_a_row_says_otherwise(
+    planned: Callable[..., Plan], tmp_path: Path
+) -> None:
+    def places(plan: Plan) -> set[str]:
+        commands = [job.command(tmp_path) for job in of_kind(plan, "pretrain").values()]
+        bound = [[word for word in words if word.startswith("PretrainTask.teacher_cache")] for words in commands]
+        return {words[-1] for words in bound}  # of two bindings the later one holds
+
+    assert places(planned()) == {f"PretrainTask.teacher_cache = {str(tmp_path / 'teacher')!r}"}
+    without = planned("StudyRow.common = ['PretrainTask.teacher_cache = None']")
+    assert places(without) == {"PretrainTask.teacher_cache = None"}
+
+
 @pytest.mark.parametrize(
     ("binding", "message"),
     [
