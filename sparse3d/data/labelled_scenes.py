@@ -60,6 +60,8 @@ class LabelledScenes(Dataset):
         crop_shape: ``column`` or ``sphere``.
         crop_centers: what pieces are cut around: ``points`` drawn from all of the scene's, or from one of its
             ``classes``, each as likely as any other, so that rare ones are seen more often.
+        thin_to: a piece with more points is thinned out to so many, drawn at random each time: cheaper, and enough where
+            a voxel holds many points. None keeps all.
         augmentations: of every piece; they move and recolour points, and keep their rows.
         points: labelled points a scene (limited annotations); None takes all labels.
         points_seed: which points these are.
@@ -78,6 +80,7 @@ class LabelledScenes(Dataset):
         crop_points: int | None = 60_000,
         crop_shape: str = "column",
         crop_centers: str = "points",
+        thin_to: int | None = None,
         augmentations: Sequence[Augmentation] = (),
         points: int | None = None,
         points_seed: int = 0,
@@ -91,11 +94,13 @@ class LabelledScenes(Dataset):
         for option, chosen, known in choices:
             if chosen not in known:
                 raise InputError(f"LabelledScenes.{option} = {chosen!r} is unknown: choose one of {', '.join(known)}")
-        for option, value in (("crop_points", crop_points), ("points", points), ("repeat", repeat)):
+        numbers = (("crop_points", crop_points), ("thin_to", thin_to), ("points", points), ("repeat", repeat))
+        for option, value in numbers:
             if value is not None and value < 1:
                 raise InputError(f"LabelledScenes.{option} = {value}: must be at least 1")
         self.source, self.voxel_size = source, voxel_size
         self.crop_points, self.crop_shape, self.crop_centers = crop_points, crop_shape, crop_centers
+        self.thin_to = thin_to
         self.augmentations, self.repeat, self.min_box_points = list(augmentations), repeat, min_box_points
         self._scenes = SceneCache(source, cache_bytes, points, points_seed)
 
@@ -118,6 +123,8 @@ class LabelledScenes(Dataset):
         if self.crop_points is not None and len(scene) > self.crop_points:
             center = crop_center(scene.xyz, scene.semantic, rng, self.crop_centers)
             scene = _rows_of(scene, crop_rows(scene.xyz, center, self.crop_points, self.crop_shape))
+        if self.thin_to is not None and len(scene) > self.thin_to:
+            scene = _rows_of(scene, np.sort(rng.choice(len(scene), self.thin_to, replace=False, shuffle=False)))
         return make_item(scene, self.voxel_size, self.augmentations, rng, self.min_box_points)
 
 
