@@ -60,8 +60,8 @@ class LabelledScenes(Dataset):
         crop_shape: ``column`` or ``sphere``.
         crop_centers: what pieces are cut around: ``points`` drawn from all of the scene's, or from one of its
             ``classes``, each as likely as any other, so that rare ones are seen more often.
-        thin_to: a piece with more points is thinned out to so many, drawn at random each time: cheaper, and enough where
-            a voxel holds many points. None keeps all.
+        thin_to: a piece with more points is thinned out to so many, drawn at random each time: cheaper, and enough
+            where a voxel holds many points. None keeps all.
         augmentations: of every piece; they move and recolour points, and keep their rows.
         points: labelled points a scene (limited annotations); None takes all labels.
         points_seed: which points these are.

@@ -62,6 +62,20 @@ def test_a_crop_holds_the_nearest_points_and_no_more_than_its_budget(shape: str)
     assert np.array_equal(crop_rows(xyz, center, 500, shape), np.arange(500))
 
 
+def test_a_thinned_piece_has_points_of_the_whole_piece_and_other_ones_each_time(source: PreparedSplit) -> None:
+    fine = 0.001  # metres: a voxel a point, so that voxels count points
+    whole = LabelledScenes(source, fine, crop_points=None)[(0, 1)]
+    thin = LabelledScenes(source, fine, crop_points=None, thin_to=500)
+    item = thin[(0, 1)]
+    assert len(whole.moved) > 1000 and 490 <= len(item.moved) <= 500  # a few points of the room coincide
+    label_of = dict(zip(map(bytes, whole.moved), whole.semantic, strict=True))
+    assert np.mean([label_of[bytes(place)] for place in item.moved] == item.semantic) > 0.99
+    assert np.all(np.ptp(item.moved, axis=0) > 0.8 * np.ptp(whole.moved, axis=0)), "not a corner of it"
+    assert same(thin[(0, 1)], item) and not same(thin[(0, 2)], item)
+    few = LabelledScenes(source, fine, crop_points=None, thin_to=10**6)[(0, 1)]
+    assert same(few, whole), "a piece with fewer points stays as it is"
+
+
 def test_pieces_around_classes_show_a_rare_class_as_often_as_any_other() -> None:
     rng = np.random.default_rng(0)
     xyz = rng.uniform(0, 4, (2000, 3)).astype(np.float32)
@@ -214,7 +228,8 @@ def test_scenes_without_labels_are_refused_unless_one_asks_for_them(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"voxel_size": 0.0}, "voxel_size"), ({"crop_points": 0}, "crop_points"), ({"crop_shape": "cube"}, "crop_shape"),
+    [({"voxel_size": 0.0}, "voxel_size"), ({"crop_points": 0}, "crop_points"), ({"thin_to": 0}, "thin_to"),
+     ({"crop_shape": "cube"}, "crop_shape"),
      ({"crop_centers": "boxes"}, "crop_centers"), ({"points": 0}, "points"), ({"repeat": 0}, "repeat")],
 )  # fmt: skip
 def test_an_option_out_of_range_names_itself(source: PreparedSplit, options: dict[str, object], said: str) -> None:
