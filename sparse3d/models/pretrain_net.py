@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sparse3d.models.correspondence import MatchingHead, RegressionHead
 from sparse3d.models.projection import project_features
+from sparse3d.models.readout import Readout
 from sparse3d.models.resunet import SRUNet
 from sparse3d.models.student import Student2D
 from sparse3d.sparse import SparseTensor
@@ -45,6 +46,8 @@ class PretrainNet(nn.Module):
         student: the 2D student, or None without knowledge transfer.
         matching: head of the matching form of the consistency loss and of point InfoNCE, or None.
         regression: head of the regression form, or None.
+        in_channels: of the voxels' features.
+        readout: what is read from the backbone, see :class:`~sparse3d.models.readout.Readout`.
     """
 
     def __init__(
@@ -55,19 +58,21 @@ class PretrainNet(nn.Module):
         matching: MatchingHead | None = None,
         regression: RegressionHead | None = None,
         in_channels: int = 3,
+        readout: str = "decoder",
     ) -> None:
         super().__init__()
         self.backbone, self.student = backbone, student
+        self.readout = Readout(backbone, readout)
         self.matching, self.regression = matching, regression
         self.map_stride = map_stride
         self.mask_token = nn.Parameter(torch.zeros(in_channels))
 
     def encode(self, voxels: VoxelBatch) -> Tensor:
-        """Backbone features (V, C) of every voxel; masked voxels enter with the learned token."""
+        """Features (V, C) of every voxel, by the readout; masked voxels enter with the learned token."""
         feats = voxels.feats
         if voxels.masked is not None:
             feats = torch.where(voxels.masked[:, None], self.mask_token, feats)
-        return self.backbone(SparseTensor.from_coords(voxels.coords, feats, voxels.batch_size)).feats
+        return self.readout(self.backbone, SparseTensor.from_coords(voxels.coords, feats, voxels.batch_size))
 
     def forward(self, batch: ViewBatch) -> PretrainOutput:
         given = [cloud for cloud in (batch.views, batch.shared) if cloud is not None]

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparse3d.models.readout import containing_rows
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
-from sparse3d.sparse.coordinates import floor_to
 from sparse3d.tasks.segmentation_prediction import VoxelScene
 
 KINDS = ("encoder", "decoder")
@@ -63,14 +63,9 @@ def scene_features(
     levels = backbone.encode(SparseTensor.from_coords(coords, torch.from_numpy(scene.feats).to(device), 1))
     found = {}
     if "encoder" in kinds:
-        rows = [_containing(level, coords).cpu() for level in levels]
+        rows = [containing_rows(level, coords).cpu() for level in levels]
         found["encoder"] = LevelFeatures([level.feats.float().cpu() for level in levels], rows)
     if "decoder" in kinds:
         decoded = backbone.decode(levels).feats.float().cpu()
         found["decoder"] = LevelFeatures([decoded], [torch.arange(len(decoded))])
     return found
-
-
-def _containing(level: SparseTensor, coords: Tensor) -> Tensor:
-    """Row (V,) int64 of the level's voxel that holds each of ``coords`` (V, 4)."""
-    return level.manager.coordinates(level.key).rows_of(floor_to(coords, level.tensor_stride))

@@ -17,6 +17,7 @@ from sparse3d.errors import InputError
 from sparse3d.losses.knowledge_transfer import KINDS, RunningMean, knowledge_transfer_loss
 from sparse3d.models.correspondence import MatchingHead, RegressionHead
 from sparse3d.models.pretrain_net import PretrainNet, PretrainOutput
+from sparse3d.models.readout import READOUTS
 from sparse3d.models.resunet import SRUNet
 from sparse3d.models.student import Student2D
 from sparse3d.models.teachers.base import Teacher, sample_teacher
@@ -40,6 +41,8 @@ class PretrainTask:
         student: the 2D student between projected features and teacher.
         val: frame pairs to measure on; None measures nothing while training.
         matching, regression: heads of the consistency loss.
+        readout: what both losses read: the backbone's output (``decoder``), a linear map of its ``encoder``'s levels, or
+            the sum of ``both``.
         kt_weight: weight of the knowledge transfer loss; 0 leaves teacher and student out.
         mv_weight: weight of the consistency loss; 0 leaves its head out.
         consistency: form of the consistency loss: ``matching``, ``regression``, or ``info_nce`` (the
@@ -65,6 +68,7 @@ class PretrainTask:
         val: Callable[..., MatchingPairs] | None = None,
         matching: Callable[..., MatchingHead] = MatchingHead,
         regression: Callable[..., RegressionHead] = RegressionHead,
+        readout: str = "decoder",
         kt_weight: float = 1.0,
         mv_weight: float = 1.0,
         consistency: str = "matching",
@@ -81,6 +85,8 @@ class PretrainTask:
             raise InputError(f"PretrainTask.consistency = {consistency!r} is unknown: choose one of {', '.join(FORMS)}")
         if kt_kind not in KINDS:
             raise InputError(f"PretrainTask.kt_kind = {kt_kind!r} is unknown: choose one of {', '.join(KINDS)}")
+        if readout not in READOUTS:
+            raise InputError(f"PretrainTask.readout = {readout!r} is unknown: choose one of {', '.join(READOUTS)}")
         if kt_weight > 0 and teacher is None:
             raise InputError("PretrainTask.kt_weight is positive but there is no teacher: bind PretrainTask.teacher")
         if kt_weight <= 0 and mv_weight <= 0:
@@ -90,6 +96,7 @@ class PretrainTask:
         self._make_data, self._make_backbone, self._make_teacher = data, backbone, teacher
         self._make_student, self._make_val = student, val
         self._make_matching, self._make_regression = matching, regression
+        self.readout = readout
         self.kt_weight, self.mv_weight, self.kt_kind = kt_weight, mv_weight, kt_kind
         self.consistency = ViewConsistency(consistency, map_stride, max_queries, near, coordinate_weight)
         self.level_weights, self.map_stride = level_weights, map_stride
@@ -119,7 +126,7 @@ class PretrainTask:
             regression = self._make_regression(width)
         elif self.mv_weight > 0:
             matching = self._make_matching(width)
-        return PretrainNet(backbone, self.map_stride, student, matching, regression)
+        return PretrainNet(backbone, self.map_stride, student, matching, regression, readout=self.readout)
 
     def train_dataset(self) -> ViewSets:
         """The training view sets."""
