@@ -41,7 +41,7 @@ class PretrainTask:
         student: the 2D student between projected features and teacher.
         val: frame pairs to measure on; None measures nothing while training.
         matching, regression: heads of the consistency loss.
-        readout: what both losses read: the backbone's output (``decoder``), a linear map of its ``encoder``'s levels, or
+        readout: what both losses read: the backbone's output (``decoder``), a map of its ``encoder``'s levels, or
             the sum of ``both``.
         kt_weight: weight of the knowledge transfer loss; 0 leaves teacher and student out.
         mv_weight: weight of the consistency loss; 0 leaves its head out.

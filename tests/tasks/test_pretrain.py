@@ -159,6 +159,7 @@ def test_the_running_means_travel_with_the_checkpoint(room_folder: Path) -> None
     ("options", "named"),
     [
         ({"consistency": "matchin"}, "PretrainTask.consistency"),
+        ({"readout": "encoders"}, "PretrainTask.readout"),
         ({"kt_kind": "l2"}, "PretrainTask.kt_kind"),
         ({"teacher": None}, "PretrainTask.teacher"),
         ({"kt_weight": 0.0, "mv_weight": 0.0}, "nothing to learn"),

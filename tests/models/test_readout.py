@@ -1,0 +1,65 @@
+"""What a pre-training reads from the backbone: the encoder's levels, each voxel's by what holds it, or the decoder."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sparse3d.models.readout import READOUTS, Readout
+from sparse3d.models.resunet import SRUNet
+from sparse3d.sparse import SparseTensor
+
+ENCODER = ("conv0p1s1", "bn0", *(f"{name}{k}" for k in (1, 2, 3, 4) for name in ("conv", "bn", "block")))
+
+
+@pytest.fixture
+def backbone() -> SRUNet:
+    torch.manual_seed(0)
+    return SRUNet(spec="SRUNet14-CPU", stem_kernel_size=3)
+
+
+def cloud(seed: int = 0, voxels: int = 400) -> SparseTensor:
+    generator = torch.Generator().manual_seed(seed)
+    xyz = torch.unique(torch.randint(-12, 12, (voxels, 3), generator=generator), dim=0)
+    coords = torch.cat([torch.arange(len(xyz))[:, None] % 2, xyz], dim=1).int()
+    return SparseTensor.from_coords(coords, torch.randn(len(xyz), 3, generator=generator), 2)
+
+
+def test_the_encoders_levels_are_summed_each_from_the_voxel_that_holds_the_fine_one(backbone: SRUNet) -> None:
+    readout, x = Readout(backbone.eval(), "encoder"), cloud()
+    found = readout(backbone, x)
+    expected = torch.zeros_like(found)
+    for level, linear in zip(backbone.encode(x), readout.levels, strict=True):
+        mapped = linear(level.feats)
+        row_of = {tuple(place): row for row, place in enumerate(level.coords.tolist())}
+        step = level.tensor_stride[0] if isinstance(level.tensor_stride, tuple) else level.tensor_stride
+        holders = [(b, *(c // step * step for c in place)) for b, *place in x.coords.tolist()]
+        expected += mapped[[row_of[place] for place in holders]]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_both_is_the_sum_and_the_decoder_alone_has_no_weights_of_its_own(backbone: SRUNet) -> None:
+    backbone.eval()
+    both, encoder, decoder = (Readout(backbone, kind) for kind in ("both", "encoder", "decoder"))
+    both.load_state_dict(encoder.state_dict())
+    x = cloud()
+    total = encoder(backbone, x) + decoder(backbone, x)
+    torch.testing.assert_close(both(backbone, x), total, rtol=1e-5, atol=1e-5)
+    assert not decoder.state_dict(), "checkpoints from before there were readouts load"
+    assert sum("bias" in name for name in encoder.state_dict()) == 1
+
+
+@pytest.mark.parametrize("kind", READOUTS)
+def test_gradients_reach_what_is_read_and_nothing_else(backbone: SRUNet, kind: str) -> None:
+    readout = Readout(backbone, kind)
+    readout(backbone, cloud()).square().mean().backward()
+    reached = {name for name, p in backbone.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    everything = {name for name, _ in backbone.named_parameters()}
+    encoder = {name for name in everything if name.startswith(ENCODER)}
+    assert encoder and reached == (encoder if kind == "encoder" else everything)
+    assert all(p.grad is not None for p in readout.parameters())
+
+
+def test_another_readout_is_refused(backbone: SRUNet) -> None:
+    with pytest.raises(ValueError, match="'skip' is none of decoder, encoder, both"):
+        Readout(backbone, "skip")
