@@ -17,7 +17,7 @@ class Readout(nn.Module):
 
     ``decoder`` is the backbone's output. ``encoder`` is a linear map of the encoder's five levels, each level's carried
     to the finest voxels by containment: what the losses ask for must then be there in the encoder, which is the part
-    that transfer keeps, and the decoder is not run at all. ``both`` is their sum.
+    that transfer keeps; the decoder is not run, and takes no gradients any more. ``both`` is their sum.
 
     Args:
         backbone: whose channels they are; it is no part of this module.
@@ -30,6 +30,9 @@ class Readout(nn.Module):
             raise ValueError(f"readout {kind!r} is none of {', '.join(READOUTS)}")
         self.kind = kind
         widths = () if kind == "decoder" else backbone.encoder_channels
+        if kind == "encoder":
+            for parameter in backbone.decoder_parameters():
+                parameter.requires_grad_(False)
         # One bias for the sum of all levels.
         self.levels = nn.ModuleList(
             nn.Linear(width, backbone.out_channels, bias=not k) for k, width in enumerate(widths)

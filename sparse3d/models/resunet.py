@@ -7,6 +7,7 @@ Source: Choy, Gwak, Savarese, "4D Spatio-Temporal ConvNets: Minkowski Convolutio
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import gin
@@ -136,6 +137,15 @@ class SRUNet(nn.Module):
     def encoder_channels(self) -> tuple[int, int, int, int, int]:
         """Widths of :meth:`encode`'s five levels (tensor strides 1, 2, 4, 8, 16)."""
         return (self.spec.stem, *self.spec.planes[:4])
+
+    def decoder_parameters(self) -> Iterator[nn.Parameter]:
+        """All that :meth:`decode` and ``final`` use, and :meth:`encode` does not."""
+        for level in range(4):
+            stage, stride = level + 4, 2 ** (4 - level)
+            for name in (f"convtr{stage}p{stride}s2", f"bntr{stage}", f"block{stage + 1}"):
+                yield from getattr(self, name).parameters()
+        if self.final is not None:
+            yield from self.final.parameters()
 
     def _stage(self, in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
         widths = [in_channels] + [out_channels] * blocks

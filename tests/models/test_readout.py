@@ -58,6 +58,9 @@ def test_gradients_reach_what_is_read_and_nothing_else(backbone: SRUNet, kind: s
     encoder = {name for name in everything if name.startswith(ENCODER)}
     assert encoder and reached == (encoder if kind == "encoder" else everything)
     assert all(p.grad is not None for p in readout.parameters())
+    assert {name for name, p in backbone.named_parameters() if p.requires_grad} == reached, (
+        "several processes need that"
+    )
 
 
 def test_another_readout_is_refused(backbone: SRUNet) -> None:

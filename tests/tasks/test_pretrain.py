@@ -30,6 +30,8 @@ FORMS: list[dict[str, Any]] = [
     {"mv_weight": 0.0, "cloud": "shared"},
     {"mv_weight": 0.0, "cloud": "per_view", "kt_kind": "smooth_l1"},
     {"consistency": "matching", "views": 3},
+    {"consistency": "info_nce", "readout": "encoder"},
+    {"consistency": "matching", "readout": "both"},
 ]
 
 
