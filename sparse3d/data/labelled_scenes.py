@@ -120,12 +120,21 @@ class LabelledScenes(Dataset):
         index, seed = key
         rng = np.random.default_rng(seed)
         scene = self._scenes[index % len(self.source.names)]
+        rows = self._drawn_rows(scene, rng)
+        scene = scene if rows is None else _rows_of(scene, rows)
+        return make_item(scene, self.voxel_size, self.augmentations, rng, self.min_box_points)
+
+    def _drawn_rows(self, scene: LabelledScene, rng: np.random.Generator) -> np.ndarray | None:
+        """Rising rows of the piece, cut out and thinned; None for all of the scene."""
+        rows = None
         if self.crop_points is not None and len(scene) > self.crop_points:
             center = crop_center(scene.xyz, scene.semantic, rng, self.crop_centers)
-            scene = _rows_of(scene, crop_rows(scene.xyz, center, self.crop_points, self.crop_shape))
-        if self.thin_to is not None and len(scene) > self.thin_to:
-            scene = _rows_of(scene, np.sort(rng.choice(len(scene), self.thin_to, replace=False, shuffle=False)))
-        return make_item(scene, self.voxel_size, self.augmentations, rng, self.min_box_points)
+            rows = crop_rows(scene.xyz, center, self.crop_points, self.crop_shape)
+        count = len(scene) if rows is None else len(rows)
+        if self.thin_to is not None and count > self.thin_to:
+            kept = np.sort(rng.choice(count, self.thin_to, replace=False, shuffle=False))
+            rows = kept if rows is None else rows[kept]
+        return rows
 
 
 def _rows_of(scene: LabelledScene, rows: np.ndarray) -> LabelledScene:

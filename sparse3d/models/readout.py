@@ -42,11 +42,12 @@ class Readout(nn.Module):
         if self.kind == "decoder":
             return backbone(x).feats
         levels = backbone.encode(x)
-        parts = [
-            # Mapped on the few coarse voxels. Not indexed, as the gradient of that goes one number at a time.
-            F.embedding(containing_rows(level, x.coords), linear(level.feats))
-            for level, linear in zip(levels, self.levels, strict=True)
-        ]
+        # Mapped on the few coarse voxels, then carried to the finest, where the first level is already.
+        mapped = [linear(level.feats) for level, linear in zip(levels, self.levels, strict=True)]
+        parts = [mapped[0]]
+        for level, feats in zip(levels[1:], mapped[1:], strict=True):
+            # Not indexed, as the gradient of that goes one number at a time.
+            parts.append(F.embedding(containing_rows(level, x.coords), feats))
         total = sum(parts[1:], parts[0])
         if self.kind == "encoder":
             return total

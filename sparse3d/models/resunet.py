@@ -140,12 +140,19 @@ class SRUNet(nn.Module):
 
     def decoder_parameters(self) -> Iterator[nn.Parameter]:
         """All that :meth:`decode` and ``final`` use, and :meth:`encode` does not."""
-        for level in range(4):
-            stage, stride = level + 4, 2 ** (4 - level)
-            for name in (f"convtr{stage}p{stride}s2", f"bntr{stage}", f"block{stage + 1}"):
-                yield from getattr(self, name).parameters()
-        if self.final is not None:
-            yield from self.final.parameters()
+        parts = [module for stage in self._decoder_stages() for module in stage]
+        for module in parts if self.final is None else [*parts, self.final]:
+            yield from module.parameters()
+
+    def _decoder_stages(self) -> Iterator[tuple[ConvolutionTranspose, BatchNorm, nn.Sequential]]:
+        """Upsampling, its norm and the blocks behind it, from the coarsest stage to the finest."""
+        for stage in range(4, 8):
+            stride = 2 ** (8 - stage)
+            yield (
+                getattr(self, f"convtr{stage}p{stride}s2"),
+                getattr(self, f"bntr{stage}"),
+                getattr(self, f"block{stage + 1}"),
+            )
 
     def _stage(self, in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
         widths = [in_channels] + [out_channels] * blocks
@@ -165,12 +172,10 @@ class SRUNet(nn.Module):
     def decode(self, levels: list[SparseTensor]) -> SparseTensor:
         """The decoder's output on the input's voxels, before ``final``."""
         out = levels[-1]
-        for level in range(4):
-            stage, stride = level + 4, 2 ** (4 - level)
-            up, norm = getattr(self, f"convtr{stage}p{stride}s2"), getattr(self, f"bntr{stage}")
-            out = conv_norm(out, up, norm, relu=True, beside=levels[3 - level])
+        for (up, norm, blocks), skip in zip(self._decoder_stages(), reversed(levels[:-1]), strict=True):
+            out = conv_norm(out, up, norm, relu=True, beside=skip)
             # Block by block: a call of the whole stage (the one that hooks see) would keep its input to the end.
-            for block in getattr(self, f"block{stage + 1}"):
+            for block in blocks:
                 out = block(out)
         return out
 
