@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,14 @@ class PretrainOutput:
     places: dict[tuple[int, int], Tensor] | None  # (view i, view j): (B, 2, h, w), (row, col) in j over the image size
 
 
+@dataclass
+class VoxelFeatures:
+    """Features (V, C) of every voxel; one and the same where both losses read the same of the backbone."""
+
+    taught: Tensor  # what the student learns from
+    compared: Tensor  # what views are compared by
+
+
 class PretrainNet(nn.Module):
     """Encodes every cloud of a batch in one pass, projects, and applies the heads that are there.
 
@@ -47,7 +55,8 @@ class PretrainNet(nn.Module):
         matching: head of the matching form of the consistency loss and of point InfoNCE, or None.
         regression: head of the regression form, or None.
         in_channels: of the voxels' features.
-        readout: what is read from the backbone, see :class:`~sparse3d.models.readout.Readout`.
+        kt_readout, mv_readout: what the student, and what the correspondence heads read from the backbone: see
+            :class:`~sparse3d.models.readout.Readout`. Where neither reads the decoder it is frozen, and not run.
     """
 
     def __init__(
@@ -58,30 +67,43 @@ class PretrainNet(nn.Module):
         matching: MatchingHead | None = None,
         regression: RegressionHead | None = None,
         in_channels: int = 3,
-        readout: str = "decoder",
+        kt_readout: str = "decoder",
+        mv_readout: str = "decoder",
     ) -> None:
         super().__init__()
         self.backbone, self.student = backbone, student
-        self.readout = Readout(backbone, readout)
+        self.kt_readout, self.mv_readout = kt_readout, mv_readout
+        self.readouts = nn.ModuleDict({kind: Readout(backbone, kind) for kind in (kt_readout, mv_readout)})
+        self._decodes = any(kind != "encoder" for kind in self.readouts)
+        if not self._decodes:
+            for parameter in backbone.decoder_parameters():
+                parameter.requires_grad_(False)
         self.matching, self.regression = matching, regression
         self.map_stride = map_stride
         self.mask_token = nn.Parameter(torch.zeros(in_channels))
 
-    def encode(self, voxels: VoxelBatch) -> Tensor:
-        """Features (V, C) of every voxel, by the readout; masked voxels enter with the learned token."""
+    def encode(self, voxels: VoxelBatch) -> VoxelFeatures:
+        """Features of every voxel, by the readouts; masked voxels enter with the learned token."""
         feats = voxels.feats
         if voxels.masked is not None:
             feats = torch.where(voxels.masked[:, None], self.mask_token, feats)
-        return self.readout(self.backbone, SparseTensor.from_coords(voxels.coords, feats, voxels.batch_size))
+        levels = self.backbone.encode(SparseTensor.from_coords(voxels.coords, feats, voxels.batch_size))
+        decoded = self.backbone.finish(self.backbone.decode(levels)).feats if self._decodes else None
+        read = {kind: readout(levels, decoded) for kind, readout in self.readouts.items()}
+        return VoxelFeatures(read[self.kt_readout], read[self.mv_readout])
 
     def forward(self, batch: ViewBatch) -> PretrainOutput:
-        given = [cloud for cloud in (batch.views, batch.shared) if cloud is not None]
-        feats = self.encode(_joined(given)).split([len(cloud.coords) for cloud in given])
-        projected = []
-        map_cells = [cells for cells in (batch.view_cells, batch.shared_cells) if cells is not None]
-        for cloud, cloud_feats, cells in zip(given, feats, map_cells, strict=True):
-            projected.append(self.project(cloud_feats, cloud, cells))
-        compared, taught = projected[0], projected[-1]  # one and the same where there is one cloud only
+        clouds = [cloud for cloud in (batch.views, batch.shared) if cloud is not None]
+        cells = [cells for cells in (batch.view_cells, batch.shared_cells) if cells is not None]
+        feats = self.encode(_joined(clouds))
+        # Views come first, the shared cloud last; each is all there is where there is one cloud only.
+        sizes = [len(cloud.coords) for cloud in clouds]
+        compared = self.project(feats.compared.split(sizes)[0], clouds[0], cells[0])
+        taught = compared
+        if len(clouds) > 1:
+            taught = self.project(feats.taught.split(sizes)[-1], clouds[-1], cells[-1])
+        elif feats.taught is not feats.compared:
+            taught = replace(compared, maps=project_features(feats.taught.float(), cells[0]))
         return PretrainOutput(
             taught=taught,
             compared=compared,

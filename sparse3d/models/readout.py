@@ -1,4 +1,4 @@
-"""What a pre-training reads from the backbone: its decoder's output, its encoder's levels, or both."""
+"""What a pre-training's loss reads from the backbone: its decoder's output, its encoder's levels, or both."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Readout(nn.Module):
     """Features of the finest voxels, (V, ``backbone.out_channels``).
 
     ``decoder`` is the backbone's output. ``encoder`` is a linear map of the encoder's five levels, each level's carried
-    to the finest voxels by containment: what the losses ask for must then be there in the encoder, which is the part
-    that transfer keeps; the decoder is not run, and takes no gradients any more. ``both`` is their sum.
+    to the finest voxels by containment: what the loss asks for must then be there in the encoder, which is the part
+    that transfer keeps. ``both`` is their sum.
 
     Args:
         backbone: whose channels they are; it is no part of this module.
@@ -30,29 +30,25 @@ class Readout(nn.Module):
             raise ValueError(f"readout {kind!r} is none of {', '.join(READOUTS)}")
         self.kind = kind
         widths = () if kind == "decoder" else backbone.encoder_channels
-        if kind == "encoder":
-            for parameter in backbone.decoder_parameters():
-                parameter.requires_grad_(False)
         # One bias for the sum of all levels.
         self.levels = nn.ModuleList(
             nn.Linear(width, backbone.out_channels, bias=not k) for k, width in enumerate(widths)
         )
 
-    def forward(self, backbone: SRUNet, x: SparseTensor) -> Tensor:
-        if self.kind == "decoder":
-            return backbone(x).feats
-        levels = backbone.encode(x)
-        # Mapped on the few coarse voxels, then carried to the finest, where the first level is already.
-        mapped = [linear(level.feats) for level, linear in zip(levels, self.levels, strict=True)]
-        parts = [mapped[0]]
-        for level, feats in zip(levels[1:], mapped[1:], strict=True):
-            # Not indexed, as the gradient of that goes one number at a time.
-            parts.append(F.embedding(containing_rows(level, x.coords), feats))
-        total = sum(parts[1:], parts[0])
-        if self.kind == "encoder":
-            return total
-        decoded = backbone.decode(levels)
-        return total + (decoded if backbone.final is None else backbone.final(decoded)).feats
+    def forward(self, levels: list[SparseTensor], decoded: Tensor | None) -> Tensor:
+        """From :meth:`SRUNet.encode`'s levels and the backbone's output (V, C), which ``encoder`` does without."""
+        parts = []
+        if self.kind != "encoder":
+            assert decoded is not None
+            parts.append(decoded)
+        if self.kind != "decoder":
+            # Mapped on the few coarse voxels, then carried to the finest, where the first level is already.
+            mapped = [linear(level.feats) for level, linear in zip(levels, self.levels, strict=True)]
+            parts.append(mapped[0])
+            for level, feats in zip(levels[1:], mapped[1:], strict=True):
+                # Not indexed, as the gradient of that goes one number at a time.
+                parts.append(F.embedding(containing_rows(level, levels[0].coords), feats))
+        return sum(parts[1:], parts[0])
 
 
 def containing_rows(level: SparseTensor, coords: Tensor) -> Tensor:

@@ -180,5 +180,8 @@ class SRUNet(nn.Module):
         return out
 
     def forward(self, x: SparseTensor) -> SparseTensor:
-        out = self.decode(self.encode(x))
-        return out if self.final is None else self.final(out)
+        return self.finish(self.decode(self.encode(x)))
+
+    def finish(self, decoded: SparseTensor) -> SparseTensor:
+        """The output layer, where there is one, behind :meth:`decode`."""
+        return decoded if self.final is None else self.final(decoded)

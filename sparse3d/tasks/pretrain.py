@@ -41,10 +41,11 @@ class PretrainTask:
         student: the 2D student between projected features and teacher.
         val: frame pairs to measure on; None measures nothing while training.
         matching, regression: heads of the consistency loss.
-        readout: what both losses read: the backbone's output (``decoder``), a map of its ``encoder``'s levels, or
-            the sum of ``both``.
         kt_weight: weight of the knowledge transfer loss; 0 leaves teacher and student out.
         mv_weight: weight of the consistency loss; 0 leaves its head out.
+        kt_readout: what the knowledge transfer reads: the backbone's output (``decoder``), a linear map of its
+            ``encoder``'s levels, or the sum of ``both``.
+        mv_readout: what the consistency loss reads, likewise. A loss that is left out reads what the other reads.
         consistency: form of the consistency loss: ``matching``, ``regression``, or ``info_nce`` (the
             PointContrast baseline).
         kt_kind: ``cosine`` or ``smooth_l1``.
@@ -68,9 +69,10 @@ class PretrainTask:
         val: Callable[..., MatchingPairs] | None = None,
         matching: Callable[..., MatchingHead] = MatchingHead,
         regression: Callable[..., RegressionHead] = RegressionHead,
-        readout: str = "decoder",
         kt_weight: float = 1.0,
         mv_weight: float = 1.0,
+        kt_readout: str = "decoder",
+        mv_readout: str = "decoder",
         consistency: str = "matching",
         kt_kind: str = "cosine",
         level_weights: Sequence[float] | None = None,
@@ -85,8 +87,9 @@ class PretrainTask:
             raise InputError(f"PretrainTask.consistency = {consistency!r} is unknown: choose one of {', '.join(FORMS)}")
         if kt_kind not in KINDS:
             raise InputError(f"PretrainTask.kt_kind = {kt_kind!r} is unknown: choose one of {', '.join(KINDS)}")
-        if readout not in READOUTS:
-            raise InputError(f"PretrainTask.readout = {readout!r} is unknown: choose one of {', '.join(READOUTS)}")
+        for option, kind in (("kt_readout", kt_readout), ("mv_readout", mv_readout)):
+            if kind not in READOUTS:
+                raise InputError(f"PretrainTask.{option} = {kind!r} is unknown: choose one of {', '.join(READOUTS)}")
         if kt_weight > 0 and teacher is None:
             raise InputError("PretrainTask.kt_weight is positive but there is no teacher: bind PretrainTask.teacher")
         if kt_weight <= 0 and mv_weight <= 0:
@@ -96,7 +99,8 @@ class PretrainTask:
         self._make_data, self._make_backbone, self._make_teacher = data, backbone, teacher
         self._make_student, self._make_val = student, val
         self._make_matching, self._make_regression = matching, regression
-        self.readout = readout
+        self.kt_readout = kt_readout if kt_weight > 0 else mv_readout
+        self.mv_readout = mv_readout if mv_weight > 0 else kt_readout
         self.kt_weight, self.mv_weight, self.kt_kind = kt_weight, mv_weight, kt_kind
         self.consistency = ViewConsistency(consistency, map_stride, max_queries, near, coordinate_weight)
         self.level_weights, self.map_stride = level_weights, map_stride
@@ -126,7 +130,15 @@ class PretrainTask:
             regression = self._make_regression(width)
         elif self.mv_weight > 0:
             matching = self._make_matching(width)
-        return PretrainNet(backbone, self.map_stride, student, matching, regression, readout=self.readout)
+        return PretrainNet(
+            backbone,
+            self.map_stride,
+            student,
+            matching,
+            regression,
+            kt_readout=self.kt_readout,
+            mv_readout=self.mv_readout,
+        )
 
     def train_dataset(self) -> ViewSets:
         """The training view sets."""

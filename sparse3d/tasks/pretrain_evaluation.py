@@ -27,8 +27,8 @@ def color_features(voxels: VoxelBatch) -> Tensor:
 
 
 def network_features(net: PretrainNet) -> Encoder:
-    """The backbone's output, rows of unit length; nothing of the pre-training heads."""
-    return lambda voxels: unit_rows(net.encode(voxels))
+    """What views are compared by, rows of unit length; nothing of the heads behind it."""
+    return lambda voxels: unit_rows(net.encode(voxels).compared)
 
 
 def unwrapped(model: nn.Module) -> PretrainNet:
@@ -105,7 +105,7 @@ def teacher_agreement(
             seen.add((scene, number))
             voxels = _batched([view.cloud], device)
             cells = map_cells(view.pixel2voxel[None, None], net.map_stride, len(voxels.coords)).to(device)
-            projected = net.project(net.encode(voxels), voxels, cells)
+            projected = net.project(net.encode(voxels).taught, voxels, cells)
             taps = net.predict_teacher(projected) or []
             predictions.append([p.cpu() for p, _ in taps])
             masks.append([m.cpu() for _, m in taps])

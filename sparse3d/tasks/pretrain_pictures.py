@@ -68,7 +68,7 @@ def feature_picture(task: PretrainTask, net: PretrainNet, pair: MatchingPair, de
     for view in views:
         batch = batch_clouds([view.cloud])[0].to(device)
         cells = map_cells(view.pixel2voxel[None, None], net.map_stride, len(batch.coords)).to(device)
-        seen = net.project(net.encode(batch), batch, cells)
+        seen = net.project(net.encode(batch).taught, batch, cells)
         projected.append((_unit(seen.maps[0, 0]), seen.mask[0, 0].cpu().numpy()))
         taps.append([(_unit(p[0]), m[0].cpu().numpy()) for p, m in net.predict_teacher(seen) or []])
     columns = [[resized(f.color, *_tile_size(f)) for f in pair.frames]]
@@ -144,7 +144,7 @@ def find_matches(net: PretrainNet, pair: MatchingPair, device: torch.device) -> 
     """Nearest neighbours in feature space of the true correspondences on a grid, as the matching recall takes them."""
     first, second = pair.views[MATCHES]
     batch = batch_clouds([first.cloud, second.cloud])[0].to(device)
-    feats = unit_rows(net.encode(batch))
+    feats = unit_rows(net.encode(batch).compared)
     source, target = feats.split([len(first.cloud.coords), len(second.cloud.coords)])
     pixels, true_pixels = _grid_matches(pair)
     query = torch.from_numpy(first.pixel2voxel[pixels[:, 0], pixels[:, 1]]).to(device)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sparse3d.models.pretrain_net import PretrainNet
 from sparse3d.models.readout import READOUTS, Readout
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
+from sparse3d.types import VoxelBatch
 
 ENCODER = ("conv0p1s1", "bn0", *(f"{name}{k}" for k in (1, 2, 3, 4) for name in ("conv", "bn", "block")))
 
@@ -27,7 +29,7 @@ def cloud(seed: int = 0, voxels: int = 400) -> SparseTensor:
 
 def test_the_encoders_levels_are_summed_each_from_the_voxel_that_holds_the_fine_one(backbone: SRUNet) -> None:
     readout, x = Readout(backbone.eval(), "encoder"), cloud()
-    found = readout(backbone, x)
+    found = readout(backbone.encode(x), None)
     expected = torch.zeros_like(found)
     for level, linear in zip(backbone.encode(x), readout.levels, strict=True):
         mapped = linear(level.feats)
@@ -43,24 +45,33 @@ def test_both_is_the_sum_and_the_decoder_alone_has_no_weights_of_its_own(backbon
     both, encoder, decoder = (Readout(backbone, kind) for kind in ("both", "encoder", "decoder"))
     both.load_state_dict(encoder.state_dict())
     x = cloud()
-    total = encoder(backbone, x) + decoder(backbone, x)
-    torch.testing.assert_close(both(backbone, x), total, rtol=1e-5, atol=1e-5)
+    levels, output = backbone.encode(x), backbone(x).feats
+    torch.testing.assert_close(decoder(levels, output), output)
+    total = encoder(levels, None) + output
+    torch.testing.assert_close(both(levels, output), total, rtol=1e-5, atol=1e-5)
     assert not decoder.state_dict(), "checkpoints from before there were readouts load"
     assert sum("bias" in name for name in encoder.state_dict()) == 1
 
 
-@pytest.mark.parametrize("kind", READOUTS)
-def test_gradients_reach_what_is_read_and_nothing_else(backbone: SRUNet, kind: str) -> None:
-    readout = Readout(backbone, kind)
-    readout(backbone, cloud()).square().mean().backward()
+@pytest.mark.parametrize("kt_readout", READOUTS)
+@pytest.mark.parametrize("mv_readout", READOUTS)
+@pytest.mark.parametrize("of", ["taught", "compared"])
+def test_a_loss_reaches_what_it_reads_and_nothing_else(
+    backbone: SRUNet, kt_readout: str, mv_readout: str, of: str
+) -> None:
+    net = PretrainNet(backbone, 4, kt_readout=kt_readout, mv_readout=mv_readout)
+    x = cloud()
+    voxels = VoxelBatch(coords=x.coords, feats=x.feats, xyz=x.coords[:, 1:].float(), batch_size=2)
+    getattr(net.encode(voxels), of).square().mean().backward()
     reached = {name for name, p in backbone.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     everything = {name for name, _ in backbone.named_parameters()}
     encoder = {name for name in everything if name.startswith(ENCODER)}
+    kind = kt_readout if of == "taught" else mv_readout
     assert encoder and reached == (encoder if kind == "encoder" else everything)
-    assert all(p.grad is not None for p in readout.parameters())
-    assert {name for name, p in backbone.named_parameters() if p.requires_grad} == reached, (
-        "several processes need that"
-    )
+    assert all(p.grad is not None for p in net.readouts[kind].parameters())
+    trained = {name for name, p in backbone.named_parameters() if p.requires_grad}
+    needed = encoder if {kt_readout, mv_readout} == {"encoder"} else everything
+    assert trained == needed, "several processes need that no loss leaves a trained parameter out"
 
 
 def test_another_readout_is_refused(backbone: SRUNet) -> None:

@@ -30,8 +30,10 @@ FORMS: list[dict[str, Any]] = [
     {"mv_weight": 0.0, "cloud": "shared"},
     {"mv_weight": 0.0, "cloud": "per_view", "kt_kind": "smooth_l1"},
     {"consistency": "matching", "views": 3},
-    {"consistency": "info_nce", "readout": "encoder"},
-    {"consistency": "matching", "readout": "both"},
+    {"consistency": "info_nce", "kt_readout": "encoder", "mv_readout": "encoder"},
+    {"consistency": "matching", "kt_readout": "both", "mv_readout": "both"},
+    {"consistency": "matching", "kt_readout": "encoder"},
+    {"consistency": "regression", "mv_readout": "encoder", "cloud": "both"},
 ]
 
 
@@ -161,7 +163,8 @@ def test_the_running_means_travel_with_the_checkpoint(room_folder: Path) -> None
     ("options", "named"),
     [
         ({"consistency": "matchin"}, "PretrainTask.consistency"),
-        ({"readout": "encoders"}, "PretrainTask.readout"),
+        ({"kt_readout": "encoders"}, "PretrainTask.kt_readout"),
+        ({"mv_readout": "skip"}, "PretrainTask.mv_readout"),
         ({"kt_kind": "l2"}, "PretrainTask.kt_kind"),
         ({"teacher": None}, "PretrainTask.teacher"),
         ({"kt_weight": 0.0, "mv_weight": 0.0}, "nothing to learn"),
