@@ -39,7 +39,7 @@ class PretrainOutput:
 
 @dataclass
 class VoxelFeatures:
-    """Features (V, C) of every voxel; one and the same where both losses read the same of the backbone."""
+    """Features (V, C) of every voxel; one and the same where both losses read the backbone's output."""
 
     taught: Tensor  # what the student learns from
     compared: Tensor  # what views are compared by
@@ -55,8 +55,9 @@ class PretrainNet(nn.Module):
         matching: head of the matching form of the consistency loss and of point InfoNCE, or None.
         regression: head of the regression form, or None.
         in_channels: of the voxels' features.
-        kt_readout, mv_readout: what the student, and what the correspondence heads read from the backbone: see
-            :class:`~sparse3d.models.readout.Readout`. Where neither reads the decoder it is frozen, and not run.
+        kt_readout: what the student reads from the backbone; None: its output.
+        mv_readout: what the correspondence heads read; None: what the student reads. Where neither reads the decoder it
+            is frozen, and not run.
     """
 
     def __init__(
@@ -67,14 +68,15 @@ class PretrainNet(nn.Module):
         matching: MatchingHead | None = None,
         regression: RegressionHead | None = None,
         in_channels: int = 3,
-        kt_readout: str = "decoder",
-        mv_readout: str = "decoder",
+        kt_readout: Readout | None = None,
+        mv_readout: Readout | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.student = backbone, student
-        self.kt_readout, self.mv_readout = kt_readout, mv_readout
-        self.readouts = nn.ModuleDict({kind: Readout(backbone, kind) for kind in (kt_readout, mv_readout)})
-        self._decodes = any(kind != "encoder" for kind in self.readouts)
+        self.kt_readout = kt_readout if kt_readout is not None else Readout(backbone)
+        self.mv_readout = mv_readout if mv_readout is not None else self.kt_readout
+        self._decodes = any(readout.kind != "encoder" for readout in (self.kt_readout, self.mv_readout))
+        self._alike = self.kt_readout is self.mv_readout
         if not self._decodes:
             for parameter in backbone.decoder_parameters():
                 parameter.requires_grad_(False)
@@ -89,8 +91,8 @@ class PretrainNet(nn.Module):
             feats = torch.where(voxels.masked[:, None], self.mask_token, feats)
         levels = self.backbone.encode(SparseTensor.from_coords(voxels.coords, feats, voxels.batch_size))
         decoded = self.backbone.finish(self.backbone.decode(levels)).feats if self._decodes else None
-        read = {kind: readout(levels, decoded) for kind, readout in self.readouts.items()}
-        return VoxelFeatures(read[self.kt_readout], read[self.mv_readout])
+        taught = self.kt_readout(levels, decoded)
+        return VoxelFeatures(taught, taught if self._alike else self.mv_readout(levels, decoded))
 
     def forward(self, batch: ViewBatch) -> PretrainOutput:
         clouds = [cloud for cloud in (batch.views, batch.shared) if cloud is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gin
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,8 +13,9 @@ from sparse3d.sparse.coordinates import floor_to
 READOUTS = ("decoder", "encoder", "both")
 
 
+@gin.configurable(denylist=["backbone", "kind"])
 class Readout(nn.Module):
-    """Features of the finest voxels, (V, ``backbone.out_channels``).
+    """Features of the finest voxels, (V, ``out_channels``).
 
     ``decoder`` is the backbone's output. ``encoder`` is a linear map of the encoder's five levels, each level's carried
     to the finest voxels by containment: what the loss asks for must then be there in the encoder, which is the part
@@ -22,18 +24,18 @@ class Readout(nn.Module):
     Args:
         backbone: whose channels they are; it is no part of this module.
         kind: of :data:`READOUTS`.
+        channels: of the ``encoder``'s map; the other kinds have as many as the backbone's output.
     """
 
-    def __init__(self, backbone: SRUNet, kind: str = "decoder") -> None:
+    def __init__(self, backbone: SRUNet, kind: str = "decoder", channels: int = 128) -> None:
         super().__init__()
         if kind not in READOUTS:
             raise ValueError(f"readout {kind!r} is none of {', '.join(READOUTS)}")
         self.kind = kind
         widths = () if kind == "decoder" else backbone.encoder_channels
+        self.out_channels = channels if kind == "encoder" else backbone.out_channels
         # One bias for the sum of all levels.
-        self.levels = nn.ModuleList(
-            nn.Linear(width, backbone.out_channels, bias=not k) for k, width in enumerate(widths)
-        )
+        self.levels = nn.ModuleList(nn.Linear(width, self.out_channels, bias=not k) for k, width in enumerate(widths))
 
     def forward(self, levels: list[SparseTensor], decoded: Tensor | None) -> Tensor:
         """From :meth:`SRUNet.encode`'s levels and the backbone's output (V, C), which ``encoder`` does without."""

@@ -17,7 +17,7 @@ from sparse3d.errors import InputError
 from sparse3d.losses.knowledge_transfer import KINDS, RunningMean, knowledge_transfer_loss
 from sparse3d.models.correspondence import MatchingHead, RegressionHead
 from sparse3d.models.pretrain_net import PretrainNet, PretrainOutput
-from sparse3d.models.readout import READOUTS
+from sparse3d.models.readout import READOUTS, Readout
 from sparse3d.models.resunet import SRUNet
 from sparse3d.models.student import Student2D
 from sparse3d.models.teachers.base import Teacher, sample_teacher
@@ -99,8 +99,7 @@ class PretrainTask:
         self._make_data, self._make_backbone, self._make_teacher = data, backbone, teacher
         self._make_student, self._make_val = student, val
         self._make_matching, self._make_regression = matching, regression
-        self.kt_readout = kt_readout if kt_weight > 0 else mv_readout
-        self.mv_readout = mv_readout if mv_weight > 0 else kt_readout
+        self.kt_readout, self.mv_readout = kt_readout, mv_readout
         self.kt_weight, self.mv_weight, self.kt_kind = kt_weight, mv_weight, kt_kind
         self.consistency = ViewConsistency(consistency, map_stride, max_queries, near, coordinate_weight)
         self.level_weights, self.map_stride = level_weights, map_stride
@@ -116,7 +115,7 @@ class PretrainTask:
     def build_model(self) -> nn.Module:
         """The network with random weights."""
         backbone = self._make_backbone()
-        width = backbone.out_channels
+        kt_readout, mv_readout = self._readouts(backbone)
         student = matching = regression = None
         if self.kt_weight > 0:
             teacher = self.teacher
@@ -125,20 +124,27 @@ class PretrainTask:
                     f"PretrainTask.level_weights = {tuple(self.level_weights)}: the teacher {teacher.name} has "
                     f"{len(teacher.channels)} taps, give one weight each"
                 )
-            student = self._make_student(width, teacher.channels, self.level_strides, self.map_stride)
+            student = self._make_student(kt_readout.out_channels, teacher.channels, self.level_strides, self.map_stride)
         if self.mv_weight > 0 and self.consistency.form == "regression":
-            regression = self._make_regression(width)
+            regression = self._make_regression(mv_readout.out_channels)
         elif self.mv_weight > 0:
-            matching = self._make_matching(width)
+            matching = self._make_matching(mv_readout.out_channels)
         return PretrainNet(
             backbone,
             self.map_stride,
             student,
             matching,
             regression,
-            kt_readout=self.kt_readout,
-            mv_readout=self.mv_readout,
+            kt_readout=kt_readout,
+            mv_readout=mv_readout,
         )
+
+    def _readouts(self, backbone: SRUNet) -> tuple[Readout, Readout]:
+        """Each loss's own; one for both where they read the backbone's output, and where one loss is left out."""
+        first = Readout(backbone, self.kt_readout if self.kt_weight > 0 else self.mv_readout)
+        if min(self.kt_weight, self.mv_weight) <= 0 or self.kt_readout == self.mv_readout == "decoder":
+            return first, first
+        return first, Readout(backbone, self.mv_readout)
 
     def train_dataset(self) -> ViewSets:
         """The training view sets."""

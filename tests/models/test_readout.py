@@ -42,7 +42,8 @@ def test_the_encoders_levels_are_summed_each_from_the_voxel_that_holds_the_fine_
 
 def test_both_is_the_sum_and_the_decoder_alone_has_no_weights_of_its_own(backbone: SRUNet) -> None:
     backbone.eval()
-    both, encoder, decoder = (Readout(backbone, kind) for kind in ("both", "encoder", "decoder"))
+    width = backbone.out_channels
+    both, encoder, decoder = (Readout(backbone, kind, channels=width) for kind in ("both", "encoder", "decoder"))
     both.load_state_dict(encoder.state_dict())
     x = cloud()
     levels, output = backbone.encode(x), backbone(x).feats
@@ -59,7 +60,8 @@ def test_both_is_the_sum_and_the_decoder_alone_has_no_weights_of_its_own(backbon
 def test_a_loss_reaches_what_it_reads_and_nothing_else(
     backbone: SRUNet, kt_readout: str, mv_readout: str, of: str
 ) -> None:
-    net = PretrainNet(backbone, 4, kt_readout=kt_readout, mv_readout=mv_readout)
+    readouts = {"taught": Readout(backbone, kt_readout), "compared": Readout(backbone, mv_readout)}
+    net = PretrainNet(backbone, 4, kt_readout=readouts["taught"], mv_readout=readouts["compared"])
     x = cloud()
     voxels = VoxelBatch(coords=x.coords, feats=x.feats, xyz=x.coords[:, 1:].float(), batch_size=2)
     getattr(net.encode(voxels), of).square().mean().backward()
@@ -68,7 +70,8 @@ def test_a_loss_reaches_what_it_reads_and_nothing_else(
     encoder = {name for name in everything if name.startswith(ENCODER)}
     kind = kt_readout if of == "taught" else mv_readout
     assert encoder and reached == (encoder if kind == "encoder" else everything)
-    assert all(p.grad is not None for p in net.readouts[kind].parameters())
+    for name, readout in readouts.items():
+        assert all((p.grad is not None) == (name == of) for p in readout.parameters())
     trained = {name for name, p in backbone.named_parameters() if p.requires_grad}
     needed = encoder if {kt_readout, mv_readout} == {"encoder"} else everything
     assert trained == needed, "several processes need that no loss leaves a trained parameter out"
