@@ -36,7 +36,7 @@ PARTS: dict[str, tuple[tuple[str, bool], ...]] = {
     "backbone backward": ((_BACKBONE, True),),
     "teacher": (("teacher", False),),
     "2D student": ((_STUDENT, False), (_STUDENT, True)),
-    "projection": ((_MODEL, False), (_MODEL, True)),
+    "readout, projection": ((_MODEL, False), (_MODEL, True)),
     "matching head": ((_HEADS, False), (_HEADS, True)),
     "losses": (("losses", False), ("losses", True), ("teacher", True)),
     "optimiser": (("update", False),),
@@ -141,7 +141,7 @@ def _parts_of(model: nn.Module) -> dict[str, nn.Module]:
     """The networks inside a pre-training network by the range's name."""
     net = unwrapped(model)
     assert isinstance(net, PretrainNet)
-    found = {_MODEL: net, _BACKBONE: net.backbone, _STUDENT: net.student, _HEADS: net.matching or net.regression}
+    found = {_MODEL: net, _STUDENT: net.student, _HEADS: net.matching or net.regression}
     return {name: module for name, module in found.items() if module is not None}
 
 

@@ -1,7 +1,8 @@
 """Names the parts of a training step for torch's profiler, and sums its time by them, forward and backward.
 
-The loop and the task mark what is theirs (``sparse3d.data``, ``sparse3d.teacher``, ...). Networks are marked here, by
-hooks, and kernel maps by wrapping the coordinate manager's methods, so that neither knows of being measured.
+The loop, the task and the network mark what is theirs (``sparse3d.data``, ``sparse3d.teacher``, ...). Whole modules are
+marked here, by hooks, and kernel maps by wrapping the coordinate manager's methods, so that neither knows of being
+measured.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from sparse3d.models.correspondence import MatchingHead, RegressionHead
 from sparse3d.models.projection import project_features
@@ -89,8 +90,9 @@ class PretrainNet(nn.Module):
         feats = voxels.feats
         if voxels.masked is not None:
             feats = torch.where(voxels.masked[:, None], self.mask_token, feats)
-        levels = self.backbone.encode(SparseTensor.from_coords(voxels.coords, feats, voxels.batch_size))
-        decoded = self.backbone.finish(self.backbone.decode(levels)).feats if self._decodes else None
+        with record_function("sparse3d.backbone"):
+            levels = self.backbone.encode(SparseTensor.from_coords(voxels.coords, feats, voxels.batch_size))
+            decoded = self.backbone.finish(self.backbone.decode(levels)).feats if self._decodes else None
         taught = self.kt_readout(levels, decoded)
         return VoxelFeatures(taught, taught if self._alike else self.mv_readout(levels, decoded))
 
