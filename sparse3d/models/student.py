@@ -44,9 +44,10 @@ def masked_pool(x: Tensor, mask: Tensor, factor: int) -> tuple[Tensor, Tensor]:
 
 @gin.configurable
 class Student2D(nn.Module):
-    """A few mask-respecting convolutions, then one linear map a teacher tap at the tap's own stride.
+    """One linear map a teacher tap at the tap's own stride, behind mask-respecting convolutions where wanted.
 
-    It is kept small on purpose: what the teacher knows should end up in the 3D network, not here.
+    It is kept small on purpose: what the teacher knows should end up in the 3D network, not here (docs/results.md has
+    what a single convolution costs).
 
     Args:
         in_channels: of the projected map.
@@ -67,7 +68,7 @@ class Student2D(nn.Module):
         strides: Sequence[int],
         map_stride: int,
         hidden: int = 128,
-        depth: int = 1,
+        depth: int = 0,
     ) -> None:
         super().__init__()
         if any(s % map_stride for s in strides):
