@@ -58,7 +58,7 @@ class PretrainNet(nn.Module):
         in_channels: of the voxels' features.
         kt_readout: what the student reads from the backbone; None: its output.
         mv_readout: what the correspondence heads read; None: what the student reads. Where neither reads the decoder it
-            is frozen, and not run.
+            is dropped from the backbone.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class PretrainNet(nn.Module):
         self._decodes = any(readout.kind != "encoder" for readout in (self.kt_readout, self.mv_readout))
         self._alike = self.kt_readout is self.mv_readout
         if not self._decodes:
-            for parameter in backbone.decoder_parameters():
-                parameter.requires_grad_(False)
+            # What is not trained is not saved either, so that nobody starts from it.
+            backbone.drop_decoder()
         self.matching, self.regression = matching, regression
         self.map_stride = map_stride
         self.mask_token = nn.Parameter(torch.zeros(in_channels))

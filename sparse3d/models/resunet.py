@@ -7,7 +7,6 @@ Source: Choy, Gwak, Savarese, "4D Spatio-Temporal ConvNets: Minkowski Convolutio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import gin
@@ -85,6 +84,10 @@ class BasicBlock(nn.Module):
         )
 
 
+# Upsampling, its norm and the blocks behind it, from the coarsest stage to the finest.
+_DECODER = tuple((f"convtr{k}p{2 ** (8 - k)}s2", f"bntr{k}", f"block{k + 1}") for k in range(4, 8))
+
+
 @gin.configurable
 class SRUNet(nn.Module):
     """The backbone: voxel features in, voxel features out, on the same voxels.
@@ -138,21 +141,12 @@ class SRUNet(nn.Module):
         """Widths of :meth:`encode`'s five levels (tensor strides 1, 2, 4, 8, 16)."""
         return (self.spec.stem, *self.spec.planes[:4])
 
-    def decoder_parameters(self) -> Iterator[nn.Parameter]:
-        """All that :meth:`decode` and ``final`` use, and :meth:`encode` does not."""
-        parts = [module for stage in self._decoder_stages() for module in stage]
-        for module in parts if self.final is None else [*parts, self.final]:
-            yield from module.parameters()
-
-    def _decoder_stages(self) -> Iterator[tuple[ConvolutionTranspose, BatchNorm, nn.Sequential]]:
-        """Upsampling, its norm and the blocks behind it, from the coarsest stage to the finest."""
-        for stage in range(4, 8):
-            stride = 2 ** (8 - stage)
-            yield (
-                getattr(self, f"convtr{stage}p{stride}s2"),
-                getattr(self, f"bntr{stage}"),
-                getattr(self, f"block{stage + 1}"),
-            )
+    def drop_decoder(self) -> None:
+        """Leaves the encoder alone: :meth:`encode` is all that works from now on, and no weight is held for more."""
+        for names in _DECODER:
+            for name in names:
+                delattr(self, name)
+        self.final = None
 
     def _stage(self, in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
         widths = [in_channels] + [out_channels] * blocks
@@ -172,10 +166,10 @@ class SRUNet(nn.Module):
     def decode(self, levels: list[SparseTensor]) -> SparseTensor:
         """The decoder's output on the input's voxels, before ``final``."""
         out = levels[-1]
-        for (up, norm, blocks), skip in zip(self._decoder_stages(), reversed(levels[:-1]), strict=True):
-            out = conv_norm(out, up, norm, relu=True, beside=skip)
+        for (up, norm, blocks), skip in zip(_DECODER, reversed(levels[:-1]), strict=True):
+            out = conv_norm(out, getattr(self, up), getattr(self, norm), relu=True, beside=skip)
             # Block by block: a call of the whole stage (the one that hooks see) would keep its input to the end.
-            for block in blocks:
+            for block in getattr(self, blocks):
                 out = block(out)
         return out
 

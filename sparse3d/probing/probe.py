@@ -66,7 +66,7 @@ class FeatureProbe:
         val: Callable[..., SceneSource] = gin.REQUIRED,
         backbone: Callable[..., SRUNet] = SRUNet,
         voxel_size: float = 0.05,
-        features: Sequence[str] = KINDS,
+        features: Sequence[str] = ("encoder",),
         methods: Sequence[str] = METHODS,
         points: int = 2000,
         most_points: int = 60_000,

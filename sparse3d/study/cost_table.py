@@ -11,7 +11,7 @@ from sparse3d.study.options import Study
 from sparse3d.study.store import Store
 from sparse3d.study.tables import markdown
 
-PARTS = ("backbone", "student", "teacher", "correspondence", "losses")
+PARTS = ("backbone", "readouts", "student", "teacher", "correspondence", "losses")
 
 
 def cost_table(study: Study, plan: Plan, store: Store) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,18 @@ def counted_convolutions(network: nn.Module) -> Iterator[list[int]]:
             hook.remove()
 
 
+@contextmanager
+def kept_inputs(modules: Iterable[nn.Module]) -> Iterator[list[tuple[nn.Module, tuple[Any, ...]]]]:
+    """Within it, every call of ``modules`` adds the module and what it was given to the list."""
+    found: list[tuple[nn.Module, tuple[Any, ...]]] = []
+    hooks = [m.register_forward_pre_hook(lambda module, given: found.append((module, given))) for m in modules]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def dense_flops(work: Callable[[], Any]) -> int:
     """Operations of the dense products and convolutions that ``work`` calls."""
     with FlopCounterMode(display=False) as counter:
@@ -70,9 +82,13 @@ def part_costs(task: PretrainTask, net: PretrainNet, batch: ViewBatch) -> dict[s
 
     ``losses`` have no parameters: the products that compare all cells of two views.
     """
-    with counted_convolutions(net.backbone) as sparse:
+    readouts = nn.ModuleList({net.kt_readout, net.mv_readout})
+    with counted_convolutions(net.backbone) as sparse, kept_inputs(readouts) as read:
         output = net(batch)
     parts = {"backbone": {"parameters": _size(net.backbone), "flops": sum(sparse)}}
+    if _size(readouts):
+        flops = dense_flops(lambda: [readout(*inputs) for readout, inputs in read])
+        parts["readouts"] = {"parameters": _size(readouts), "flops": flops}
     if net.student is not None:
         flops = dense_flops(lambda: net.predict_teacher(output.taught))
         parts["student"] = {"parameters": _size(net.student), "flops": flops}

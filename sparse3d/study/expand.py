@@ -145,7 +145,8 @@ class _Builder:
         recipe = Recipe(task.files, (*task.bindings, *row.network, *own))
         given = (*_rooms(task.shares[k], label_set), f"FeatureProbe.seed = {label_set}")
         # A pre-trained network does not depend on where it started once it is loaded.
-        given += ("init.parts = 'all'",) if parent is not None else (f"FeatureProbe.network_seed = {seed}",)
+        parts = "all" if "decoder" in task.features else "encoder"
+        given += (f"init.parts = {parts!r}",) if parent is not None else (f"FeatureProbe.network_seed = {seed}",)
         title = f"{task.name} {row.name}, {task.shares[k]:.3g} of the rooms, set {label_set}, seed {seed}"
         return self._labelled("probe", title, recipe, given, parent, 0, task.seconds, order)
 

@@ -156,7 +156,7 @@ class StudyProbe(_Labelled):
 
     Args:
         files, bindings, shares, label_sets: as of :class:`StudyFinetune`.
-        features: ``encoder``, ``decoder``.
+        features: ``encoder``; ``decoder``, for rows whose pre-training has a loss that reads it.
         methods: ``linear``, ``knn``.
         seconds: for the estimate before any was run.
         name: instead of the scope.
@@ -171,7 +171,7 @@ class StudyProbe(_Labelled):
         bindings: Sequence[str] = (),
         shares: Sequence[float] = (0.05, 0.1),
         label_sets: int | Sequence[int] = 5,
-        features: Sequence[str] = FEATURES,
+        features: Sequence[str] = ("encoder",),
         methods: Sequence[str] = METHODS,
         seconds: float = 40.0,
         name: str | None = None,

@@ -179,6 +179,11 @@ def load_parts(model: nn.Module, prefix: str, settings: InitSettings) -> WeightR
     assert settings.checkpoint is not None
     given = read_state_dict(settings.checkpoint)
     theirs = backbone_prefix(given, f"init.checkpoint {settings.checkpoint}")
+    if settings.parts == "all" and not any(LAST_ENCODER_STAGE < stage_of(name, theirs) < HEAD for name in given):
+        raise InputError(
+            f"init.parts = 'all', but init.checkpoint {settings.checkpoint} has no decoder: a pre-training has one "
+            "where a loss reads it (PretrainTask.kt_readout or mv_readout). Take init.parts = 'encoder'"
+        )
     last = HEAD - 1 if settings.parts == "all" else LAST_ENCODER_STAGE
     renamed, ignored = {}, []
     for name, value in given.items():

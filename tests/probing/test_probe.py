@@ -157,7 +157,12 @@ def test_levels_are_carried_to_the_voxels_they_contain() -> None:
 
 def test_the_tool_measures_random_weights_and_a_checkpoint(tmp_path: Path) -> None:
     root = write_prepared(tmp_path / "rooms", train=3, val=1)
-    given = [f"DATA_ROOT = {str(root)!r}", *SMALL]
+    given = [
+        f"DATA_ROOT = {str(root)!r}",
+        *SMALL,
+        "FeatureProbe.features = ['encoder', 'decoder']",
+        "init.parts = 'all'",
+    ]
     random, lines = run_probe(["probe/rooms.gin"], given, tmp_path / "random.json")
     assert json.loads((tmp_path / "random.json").read_text()) == random and lines == []
     assert set(random) == {f"{m}_{f}" for m in ("linear", "knn") for f in ("encoder", "decoder")}

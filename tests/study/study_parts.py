@@ -33,6 +33,7 @@ segmentation/StudyFinetune.shares = [0.5, 1.0]
 segmentation/StudyFinetune.label_sets = 2
 segmentation/StudyFinetune.steps = 4
 segmentation/StudyFinetune.evaluations = 2
+probe/StudyProbe.features = ["encoder", "decoder"]
 probe/StudyProbe.shares = [0.5]
 probe/StudyProbe.label_sets = 2
 """

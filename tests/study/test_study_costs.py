@@ -56,7 +56,9 @@ def test_the_parts_of_a_pre_training(form: str, room_folder: Path) -> None:
     given += [f"PretrainTask.consistency = {form!r}", "VOXEL_SIZE = 0.2", "val/FrameFolder.first = None"]
     found = count_costs(["pretrain/redkitchen.gin"], given)
     parts = found["parts"]
-    assert set(parts) == {"backbone", "student", "teacher", "correspondence", "losses"}
-    assert parts["backbone"]["parameters"] == 2_578_504 and parts["teacher"]["parameters"] == 2_958_848
+    assert set(parts) == {"backbone", "readouts", "student", "teacher", "correspondence", "losses"}
+    assert parts["backbone"]["parameters"] == 846_664 and parts["teacher"]["parameters"] == 2_958_848  # no decoder
+    assert parts["readouts"]["parameters"] == 2 * (264 + 1) * 128
+    assert parts["readouts"]["flops"] >= 2 * 2 * found["voxels"] * 24 * 128, "the finest level's alone are so many"
     assert all(part["flops"] > 0 for part in parts.values()) and parts["losses"]["parameters"] == 0
     assert found["items"] == 2 and found["views"] == 2 and found["voxels"] > 0

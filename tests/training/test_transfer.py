@@ -14,6 +14,7 @@ from torch import nn
 
 from sparse3d.errors import InputError
 from sparse3d.models.pretrain_net import PretrainNet
+from sparse3d.models.readout import Readout
 from sparse3d.models.resunet import SPECS, ResUNetSpec, SRUNet
 from sparse3d.models.segmenter import Segmenter
 from sparse3d.sparse import minkowski_import
@@ -120,6 +121,16 @@ def test_too_little_is_refused_and_changes_nothing(tmp_path: Path) -> None:
         prepare_transfer(model, InitSettings(str(tmp_path / "thin.pth")))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     prepare_transfer(model, InitSettings(str(tmp_path / "thin.pth"), min_fraction=0.05))
+
+
+def test_a_pretraining_without_a_decoder_says_so_where_one_is_asked_for(tmp_path: Path) -> None:
+    net = PretrainNet(source := backbone(1), map_stride=4, kt_readout=Readout(source, "encoder"))
+    state = {"model": net.state_dict(), "optimizer": {}, "step": 1, "config": "", "processes": []}
+    save_checkpoint(tmp_path / "pretrained.pt", state)
+    with pytest.raises(InputError, match=r"pretrained\.pt has no decoder: .*Take init\.parts = 'encoder'"):
+        prepare_transfer(segmenter(), InitSettings(str(tmp_path / "pretrained.pt"), "all"))
+    prepare_transfer(model := segmenter(), InitSettings(str(tmp_path / "pretrained.pt")))
+    assert equal_stages(model, source) == set(range(5))
 
 
 def test_files_that_hold_no_network_say_so(tmp_path: Path) -> None:
