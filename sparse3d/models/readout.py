@@ -6,6 +6,7 @@ import gin
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparse3d.errors import InputError
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
 from sparse3d.sparse.coordinates import floor_to
@@ -25,12 +26,17 @@ class Readout(nn.Module):
         backbone: whose channels they are; it is no part of this module.
         kind: of :data:`READOUTS`.
         channels: of the ``encoder``'s map; the other kinds have as many as the backbone's output.
+
+    Raises:
+        InputError: no channels.
     """
 
     def __init__(self, backbone: SRUNet, kind: str = "decoder", channels: int = 128) -> None:
         super().__init__()
         if kind not in READOUTS:
             raise ValueError(f"readout {kind!r} is none of {', '.join(READOUTS)}")
+        if channels < 1:
+            raise InputError(f"Readout.channels = {channels}: must be at least 1")
         self.kind = kind
         widths = () if kind == "decoder" else backbone.encoder_channels
         self.out_channels = channels if kind == "encoder" else backbone.out_channels

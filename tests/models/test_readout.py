@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sparse3d.errors import InputError
 from sparse3d.models.pretrain_net import PretrainNet
 from sparse3d.models.readout import READOUTS, Readout
 from sparse3d.models.resunet import SRUNet
@@ -79,3 +80,5 @@ def test_a_loss_reaches_what_it_reads_and_nothing_else(
 def test_another_readout_is_refused(backbone: SRUNet) -> None:
     with pytest.raises(ValueError, match="'skip' is none of decoder, encoder, both"):
         Readout(backbone, "skip")
+    with pytest.raises(InputError, match="Readout.channels = 0"):
+        Readout(backbone, "encoder", channels=0)
