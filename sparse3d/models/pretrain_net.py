@@ -40,7 +40,7 @@ class PretrainOutput:
 
 @dataclass
 class VoxelFeatures:
-    """Features (V, C) of every voxel; one and the same where both losses read the backbone's output."""
+    """Features (V, C) of every voxel; one and the same where the network has one readout."""
 
     taught: Tensor  # what the student learns from
     compared: Tensor  # what views are compared by

@@ -20,7 +20,6 @@ from torch import nn
 from sparse3d import config, run
 from sparse3d.data.scannet.classes import ClassList
 from sparse3d.errors import InputError
-from sparse3d.models.resunet import SRUNet
 from sparse3d.prediction.checkpoint_config import ClassesOnly, bound, list_of, placeholders, segmentation_classes
 from sparse3d.prediction.cloud_input import as_scene, canonical_order, checked_cloud
 from sparse3d.prediction.kept_config import config_put_aside
@@ -154,9 +153,10 @@ class Model:
         self.voxel_size = float(bound("ViewSets.voxel_size", 0.05))
         self._scenes = FeaturePredictor(voxel_size=self.voxel_size)
         with config.configured_calls():
-            backbone = bound("PretrainTask.backbone", SRUNet)()
-        own = {name: value for name, value in state["model"].items() if name.startswith("backbone.")}
-        return self._filled(Features(backbone), own)
+            net = run.build_task().build_encoder()
+        heads = ("student.", "matching.", "regression.")
+        self._filled(net, {name: value for name, value in state["model"].items() if not name.startswith(heads)})
+        return Features(net)
 
     def _filled(self, network: nn.Module, tensors: dict[str, torch.Tensor]) -> nn.Module:
         load_same_network(network, tensors, self.checkpoint)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sparse3d import config
+from sparse3d.errors import InputError
 from sparse3d.probing.probe import FeatureProbe, Progress
 from sparse3d.sparse import configure
 from sparse3d.training.distribution import choose_device
@@ -38,6 +39,11 @@ def run_probe(
     with config.configured_calls():
         configure()
         probe, init = FeatureProbe(), InitSettings()
+        if "decoder" in probe.features and init.checkpoint is not None and init.parts != "all":
+            raise InputError(
+                f"FeatureProbe.features asks for the decoder, and init.parts = {init.parts!r} leaves it random: "
+                "take init.parts = 'all'"
+            )
         backbone = probe.build_backbone()
         transfer = prepare_transfer(backbone, init)
         config.check_all_used()

@@ -82,7 +82,7 @@ def part_costs(task: PretrainTask, net: PretrainNet, batch: ViewBatch) -> dict[s
 
     ``losses`` have no parameters: the products that compare all cells of two views.
     """
-    readouts = nn.ModuleList({net.kt_readout, net.mv_readout})
+    readouts = nn.ModuleList(dict.fromkeys((net.kt_readout, net.mv_readout)))
     with counted_convolutions(net.backbone) as sparse, kept_inputs(readouts) as read:
         output = net(batch)
     parts = {"backbone": {"parameters": _size(net.backbone), "flops": sum(sparse)}}

@@ -139,6 +139,12 @@ class PretrainTask:
             mv_readout=mv_readout,
         )
 
+    def build_encoder(self) -> PretrainNet:
+        """The backbone and its readouts with random weights, without student and heads; asks for no teacher."""
+        backbone = self._make_backbone()
+        kt_readout, mv_readout = self._readouts(backbone)
+        return PretrainNet(backbone, self.map_stride, kt_readout=kt_readout, mv_readout=mv_readout)
+
     def _readouts(self, backbone: SRUNet) -> tuple[Readout, Readout]:
         """Each loss's own; one for both where they read the backbone's output, and where one loss is left out."""
         first = Readout(backbone, self.kt_readout if self.kt_weight > 0 else self.mv_readout)

@@ -51,7 +51,7 @@ def test_both_is_the_sum_and_the_decoder_alone_has_no_weights_of_its_own(backbon
     torch.testing.assert_close(decoder(levels, output), output)
     total = encoder(levels, None) + output
     torch.testing.assert_close(both(levels, output), total, rtol=1e-5, atol=1e-5)
-    assert not decoder.state_dict(), "checkpoints from before there were readouts load"
+    assert not decoder.state_dict(), "the output as it is"
     assert sum("bias" in name for name in encoder.state_dict()) == 1
 
 

@@ -192,6 +192,10 @@ def test_features_are_the_backbones_on_every_voxel(pretrained: Path, cloud: Clou
     _, first, back = np.unique(voxel, axis=0, return_index=True, return_inverse=True)
     assert np.array_equal(features, features[first][back.reshape(-1)])  # one feature a voxel
     assert features.std(axis=0).max() > 0
+    saved = torch.load(pretrained, weights_only=True)["model"]
+    assert features.shape[1] == len(saved["mv_readout.levels.0.bias"]), "what views are compared by"
+    held = model.network.state_dict()
+    assert torch.equal(held["net.mv_readout.levels.4.weight"], saved["mv_readout.levels.4.weight"])
 
 
 def test_a_large_cloud_is_cut_and_comes_out_nearly_the_same(segmenter: Path, pretrained: Path) -> None:

@@ -177,6 +177,12 @@ def test_the_tool_measures_random_weights_and_a_checkpoint(tmp_path: Path) -> No
     assert (tmp_path / "config.gin").read_text().count("FeatureProbe.points = 300") == 1
 
 
+def test_a_decoder_that_is_not_loaded_is_not_probed(tmp_path: Path) -> None:
+    given = [f"DATA_ROOT = {str(write_prepared(tmp_path / 'rooms'))!r}", *SMALL, "FeatureProbe.features = ['decoder']"]
+    with pytest.raises(InputError, match="leaves it random: take init.parts = 'all'"):
+        run_probe(["probe/rooms.gin"], [*given, "init.checkpoint = 'some.pt'"])
+
+
 @pytest.mark.parametrize(
     ("binding", "message"),
     [
