@@ -50,12 +50,13 @@ class Readout(nn.Module):
             assert decoded is not None
             parts.append(decoded)
         if self.kind != "decoder":
-            # Mapped on the few coarse voxels, then carried to the finest, where the first level is already.
-            mapped = [linear(level.feats) for level, linear in zip(levels, self.levels, strict=True)]
-            parts.append(mapped[0])
-            for level, feats in zip(levels[1:], mapped[1:], strict=True):
+            # Summed from the coarsest level up, so that only one step is taken by as many rows as there are voxels.
+            total = self.levels[-1](levels[-1].feats)
+            for k in reversed(range(len(levels) - 1)):
+                rows = containing_rows(levels[k + 1], levels[k].coords)
                 # Not indexed, as the gradient of that goes one number at a time.
-                parts.append(F.embedding(containing_rows(level, levels[0].coords), feats))
+                total = self.levels[k](levels[k].feats) + F.embedding(rows, total)
+            parts.append(total)
         return sum(parts[1:], parts[0])
 
 
