@@ -77,7 +77,6 @@ class PretrainNet(nn.Module):
         self.kt_readout = kt_readout if kt_readout is not None else Readout(backbone)
         self.mv_readout = mv_readout if mv_readout is not None else self.kt_readout
         self._decodes = any(readout.kind != "encoder" for readout in (self.kt_readout, self.mv_readout))
-        self._alike = self.kt_readout is self.mv_readout
         if not self._decodes:
             # What is not trained is not saved either, so that nobody starts from it.
             backbone.drop_decoder()
@@ -94,7 +93,8 @@ class PretrainNet(nn.Module):
             levels = self.backbone.encode(SparseTensor.from_coords(voxels.coords, feats, voxels.batch_size))
             decoded = self.backbone.finish(self.backbone.decode(levels)).feats if self._decodes else None
         taught = self.kt_readout(levels, decoded)
-        return VoxelFeatures(taught, taught if self._alike else self.mv_readout(levels, decoded))
+        one = self.mv_readout is self.kt_readout
+        return VoxelFeatures(taught, taught if one else self.mv_readout(levels, decoded))
 
     def forward(self, batch: ViewBatch) -> PretrainOutput:
         clouds = [cloud for cloud in (batch.views, batch.shared) if cloud is not None]

@@ -112,7 +112,7 @@ def test_killing_the_tool_leaves_no_half_scene_and_no_worker(tmp_path: Path) -> 
     while not list(scans.glob(".room*.partial/.*.sens*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=30)
     assert process.returncode == 130 and errors.splitlines()[-1] == "interrupted"
     assert list(scans.iterdir()) == []
     with pytest.raises(ProcessLookupError):  # the whole group has ended, the last of it within moments
