@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sparse3d.study.fingerprints import config_of, data_of, steps_of
+from sparse3d.errors import InputError
+from sparse3d.study.fingerprints import config_of, data_of, leaves_decoder, steps_of
 from sparse3d.study.jobs import Cell, Job, Plan, Recipe, key_of
 from sparse3d.study.options import Study, StudyFinetune, StudyMatching, StudyProbe, StudyRow, StudyTask
 
@@ -128,6 +129,8 @@ class _Builder:
         self, row: StudyRow, task: StudyFinetune, k: int, label_set: int, seed: int, order: tuple[int, ...]
     ) -> Job:
         parent = self._pretrain(row, seed, order)
+        if parent is not None and row.parts == "all":
+            _check_decoder(parent, f"{row.name}/StudyRow.parts = 'all'")
         steps = max(1, round(task.steps[k] * row.step_factor))
         every = -(-steps // task.evaluations)
         own = (f"train.steps = {steps}", f"train.eval_every = {every}")
@@ -141,6 +144,8 @@ class _Builder:
 
     def _probe(self, row: StudyRow, task: StudyProbe, k: int, label_set: int, seed: int, order: tuple[int, ...]) -> Job:
         parent = self._pretrain(row, seed, order)
+        if parent is not None and "decoder" in task.features:
+            _check_decoder(parent, f"{task.name}/StudyProbe.features = {task.features!r} (row {row.name})")
         own = (f"FeatureProbe.features = {task.features!r}", f"FeatureProbe.methods = {task.methods!r}")
         recipe = Recipe(task.files, (*task.bindings, *row.network, *own))
         given = (*_rooms(task.shares[k], label_set), f"FeatureProbe.seed = {label_set}")
@@ -195,3 +200,11 @@ class _Builder:
 def _rooms(share: float, label_set: int) -> tuple[str, ...]:
     """Bindings for a label set: with one ``label_set`` the rooms of a smaller share are among a larger one's."""
     return f"train/PreparedSplit.share = {share}", f"train/PreparedSplit.share_seed = {label_set}"
+
+
+def _check_decoder(pretrain: Job, asked: str) -> None:
+    if not leaves_decoder(config_of(pretrain.recipe)):
+        raise InputError(
+            f"{asked} asks for the decoder, and no loss of its pre-training reads one, so that none is kept: bind "
+            "PretrainTask.kt_readout or mv_readout to 'decoder' in the row, or leave the task out of StudyRow.tasks"
+        )

@@ -40,6 +40,16 @@ def steps_of(config_text: str) -> int:
     return int(found[1]) if found else 0
 
 
+def leaves_decoder(config_text: str) -> bool:
+    """Whether a pre-training's checkpoint has a decoder: none is left where no loss of ``PretrainTask`` reads it.
+
+    Configs of other tasks count as leaving one.
+    """
+    value = dict(re.findall(r"^PretrainTask\.(\w+) = (.+)$", config_text, re.MULTILINE))
+    losses = [loss for loss in ("kt", "mv") if float(value.get(f"{loss}_weight", 1)) > 0]
+    return not value or any(value.get(f"{loss}_readout") == "'decoder'" for loss in losses)
+
+
 @cache
 def data_of(root: str) -> str:
     """16 hexadecimal digits of a data root: its lists of scenes, its manifest's counts, the names in it; not its place.

@@ -23,10 +23,13 @@ Study.baselines = ["scratch", "kt"]
 Study.resamples = 200
 StudyRow.common = ["train.steps = 6", "train.eval_every = 0"]
 kt/StudyRow.files = ["pretrain/rooms.gin"]
-kt/StudyRow.bindings = ["PretrainTask.mv_weight = 0.0"]
+DECODER = "PretrainTask.kt_readout = 'decoder'"
+kt/StudyRow.bindings = ["PretrainTask.mv_weight = 0.0", %DECODER]
 both/StudyRow.title = "MVNet"
 both/StudyRow.files = ["pretrain/rooms.gin"]
+both/StudyRow.bindings = [%DECODER]
 both_all/StudyRow.files = ["pretrain/rooms.gin"]
+both_all/StudyRow.bindings = [%DECODER]
 both_all/StudyRow.parts = "all"
 segmentation/StudyFinetune.files = ["segmentation/rooms.gin"]
 segmentation/StudyFinetune.shares = [0.5, 1.0]

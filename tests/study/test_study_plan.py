@@ -67,7 +67,8 @@ def test_cells_of_all_rows_with_one_label_set_and_seed_have_the_same_rooms_and_d
 @pytest.mark.parametrize(
     ("binding", "changed"),
     [
-        ("kt/StudyRow.bindings = ['PretrainTask.mv_weight = 0.5']", {"pretrain kt", "segmentation kt", "probe kt"}),
+        ("kt/StudyRow.bindings = [%DECODER, 'PretrainTask.mv_weight = 0.5']",
+         {"pretrain kt", "segmentation kt", "probe kt"}),
         ("both_all/StudyRow.finetune = ['init.lr_scale = 0.5']", {"segmentation both_all"}),
         ("segmentation/StudyFinetune.steps = 5", {"segmentation"}),
         ("segmentation/StudyFinetune.bindings = ['train.lr = 0.5']", {"segmentation"}),
@@ -99,7 +100,7 @@ def test_what_determines_a_job_changes_its_key_and_nothing_else_does(
     ],
 )
 def test_a_table_that_grows_keeps_its_jobs(planned: Callable[..., Plan], binding: str) -> None:
-    grown = TEXT + 'more/StudyRow.files = ["pretrain/rooms.gin"]\nmore/StudyRow.parts = "encoder"\n'
+    grown = TEXT + 'more/StudyRow.files = ["pretrain/rooms.gin"]\nmore/StudyRow.bindings = [%DECODER]\n'
     before = planned()
     after = planned(binding, text=grown if "@more" in binding else TEXT)
     assert set(before.jobs) <= set(after.jobs)
@@ -205,6 +206,8 @@ def test_pre_trainings_share_the_teachers_features_unless_a_row_says_otherwise(
         ("segmentation/StudyFinetune.steps = [1]", "one a share"),
         ("Study.pairing = 'some'", "must be one of all, alternate"),
         ("probe/StudyProbe.features = ['head']", "choose of encoder, decoder"),
+        ("both/StudyRow.bindings = []", "row both.* asks for the decoder"),
+        ("both_all/StudyRow.bindings = [%DECODER, 'PretrainTask.kt_weight = 0.0']", "both_all/StudyRow.parts = 'all' "),
         ("kt/StudyRow.bindings = ['PretrainTask.kt_wieght = 0.0']", "kt_weight"),
     ],
 )
