@@ -138,6 +138,9 @@ def training_figures(path: Path) -> dict[str, Any]:
     measured = [record for record in records if record["kind"] == "val"]
     if not trained:
         raise UnreadableResult(f"it ended well, but {path} names no step")
+    steps = trained[-1]["step"] + 1
+    if measured and measured[-1]["step"] != steps:
+        raise UnreadableResult(f"its last evaluation is after {measured[-1]['step']} of {steps} steps: {path}")
     seconds = [record["time/step_s"] + record["time/data_s"] for record in trained]
     curve = [{name: v for name, v in record.items() if "/" not in name and name != "kind"} for record in measured]
     figures = {k: v for k, v in measured[-1].items() if k not in ("step", "kind", "seconds")} if measured else {}
@@ -145,7 +148,7 @@ def training_figures(path: Path) -> dict[str, Any]:
     return {
         "figures": figures | losses,
         "curve": curve,
-        "steps": trained[-1]["step"] + 1,
+        "steps": steps,
         "seconds_per_step": statistics.median(seconds),
     }
 

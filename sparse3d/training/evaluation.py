@@ -26,10 +26,11 @@ class Evaluator:
     def __init__(self, task: Task, settings: TrainSettings, group: Processes, log: RunLog, stop: StopRequest) -> None:
         self.task, self.settings, self.group, self.log, self.stop = task, settings, group, log, stop
         self.best: float | None = None
+        self.owed = False  # an evaluation was due at this step, and a signal came first: it is made on resuming
 
     def figures(self, model: nn.Module, step: int) -> bool:
         """Logs the task's figures after ``step`` steps; returns, in every process, whether the best metric improved."""
-        is_best = False
+        is_best = is_broken_off = False
         if self.group.is_first:
             found: dict[str, float] = {}
             with preserved_random_state(), torch.no_grad():
@@ -37,15 +38,17 @@ class Evaluator:
                     found[name] = float(value)
                     if self.stop:
                         break
-            if self.stop:
-                self.log.say("evaluation broken off by the signal: its figures are left out")
+            is_broken_off = bool(self.stop)
+            if is_broken_off:
+                self.log.say("evaluation broken off by the signal: it is made anew on resuming")
             else:
                 self.log.scalars(step, "val", found)
                 # Figures of single classes ("iou_point/wall") would bury the others: they are in the files.
                 shown = {name: value for name, value in found.items() if "/" not in name}
                 self.log.say(f"step {step}  " + "  ".join(f"{name} {value:.4g}" for name, value in shown.items()))
                 is_best = self._is_best(found)
-        return self.group.any(is_best)[0]
+        is_best, self.owed = self.group.any(is_best, is_broken_off)
+        return is_best
 
     def pictures(self, model: nn.Module, step: int) -> None:
         """Logs the task's pictures, and meshes where it has such, after ``step`` steps."""

@@ -232,7 +232,7 @@ class Trainer:
     def _load_progress(self, state: dict[str, Any]) -> None:
         assert self.log is not None
         self.optimize.skipped, self.optimize.skipped_in_a_row = state["skipped"], state["skipped_in_a_row"]
-        self.evaluator.best = state["best"]
+        self.evaluator.best, self.evaluator.owed = state["best"], state.get("owed", False)
         written_by = len(state["processes"])
         if written_by == self.group.world:
             mine = state["processes"][self.group.rank]
@@ -256,6 +256,7 @@ class Trainer:
             "skipped": self.optimize.skipped,
             "skipped_in_a_row": self.optimize.skipped_in_a_row,
             "best": self.evaluator.best,
+            "owed": self.evaluator.owed,
             "config": self.config_text,
             "processes": gathered,
         }
@@ -278,6 +279,11 @@ class Trainer:
         """Steps until the last one, or until a signal."""
         settings = self.settings
         assert self.log is not None
+        if self.evaluator.owed:
+            is_best = self.evaluator.figures(self.model, self.step)
+            self._save(is_best)
+            if self.evaluator.owed:
+                return
         if self.step >= settings.steps:
             self.log.say(f"nothing to do: {self.step} of {settings.steps} steps are done; raise train.steps to go on")
         if self.step == 0 and settings.eval_at_start:
@@ -289,14 +295,17 @@ class Trainer:
             self._log_step(result.rate)
             self.step += 1
             is_best = False
-            if not result.stopping:
+            if result.stopping:
+                self.evaluator.owed = self._is_due(settings.eval_every)
+            else:
                 if self._is_due(settings.eval_every):
                     is_best = self.evaluator.figures(self.model, self.step)
-                if self._is_due(settings.picture_every):
+                if self._is_due(settings.picture_every) and not self.evaluator.owed:
                     self.evaluator.pictures(self.model, self.step)
-            if result.stopping or is_best or self._is_due(settings.checkpoint_every) or self.step == settings.steps:
+            stopping = result.stopping or self.evaluator.owed
+            if stopping or is_best or self._is_due(settings.checkpoint_every) or self.step == settings.steps:
                 self._save(is_best)
-            if result.stopping:
+            if stopping:
                 self.log.say(f"stopped after {self.step} steps, checkpoint written; go on with --resume")
                 return
 

@@ -19,7 +19,7 @@ from sparse3d.study.jobs import Job, Plan, Recipe
 from sparse3d.study.options import Study
 from sparse3d.study.runner import ProcessRunner
 from sparse3d.study.schedule import Estimate, Scheduler, clock_text
-from sparse3d.study.store import DONE, Store
+from sparse3d.study.store import DONE, Store, UnreadableResult, training_figures
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,19 @@ def test_a_job_that_leaves_no_figures_has_failed(tmp_path: Path) -> None:
     ran = Ran(tmp_path, Forgetful())
     assert {ran.plan.jobs[key].kind for key in ran.outcome.failed} == {"probe"}
     assert all("left no figures" in why for why in ran.outcome.failed.values())
+
+
+def test_an_evaluation_before_the_last_step_is_no_result(tmp_path: Path) -> None:
+    lines = [
+        {"step": 2, "kind": "val", "seconds": 1.0, "miou_point": 0.3},
+        {"step": 3, "kind": "train", "seconds": 1.0, "loss": 1.0, "time/step_s": 0.1, "time/data_s": 0.0},
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UnreadableResult, match="last evaluation is after 2 of 4 steps"):
+        training_figures(path)
+    path.write_text("".join(json.dumps({**line, "step": 3 + k}) + "\n" for k, line in enumerate(reversed(lines))))
+    assert training_figures(path)["figures"]["miou_point"] == 0.3
 
 
 def test_a_signal_ends_it_and_resuming_goes_on_where_jobs_stopped(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,37 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(optim
     run(tmp_path / "parts", resume=True, **options)
     assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "parts")) == []
     assert timeless(tmp_path / "whole") == timeless(tmp_path / "parts")
+
+
+class SignalledWhileEvaluated(ToyTask):
+    """A signal arrives during evaluation number ``at``."""
+
+    at, done = 0, 0
+
+    def evaluate(self, model: torch.nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
+        self.done += 1
+        if self.done == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield from super().evaluate(model, device)
+
+
+@pytest.mark.parametrize("step", [7, 20])
+@pytest.mark.parametrize("during", ["step", "evaluation"])
+def test_no_evaluation_is_lost_to_a_signal(during: str, step: int, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"eval_every": 7, "best_metric": "error", "best_is": "lowest"}
+    run(tmp_path / "whole", **options)
+    task = SignalledWhileEvaluated(signal_at=step - 1) if during == "step" else SignalledWhileEvaluated()
+    task.at = {7: 1, 20: 3}[step] if during == "evaluation" else 0
+    with pytest.raises(SystemExit):
+        train(task, tmp_path / "parts", False, TrainSettings(**{**DEFAULTS, **options}), "")
+    assert load_checkpoint(tmp_path / "parts" / "checkpoints" / "last.pt")["step"] == step
+    assert step not in [record["step"] for record in records(tmp_path / "parts", "val")]
+    run(tmp_path / "parts", resume=True, **options)
+    unequal = differences(state_of(tmp_path / "whole"), state_of(tmp_path / "parts"))
+    assert [name for name in unequal if not name.endswith("/lr")] == []  # every step sets the rate, and none came
+    assert timeless(tmp_path / "whole") == timeless(tmp_path / "parts")
+    best = [load_checkpoint(tmp_path / name / "checkpoints" / "best.pt")["step"] for name in ("whole", "parts")]
+    assert best[0] == best[1]
 
 
 def test_the_comparison_sees_a_difference(tmp_path: Path) -> None:
