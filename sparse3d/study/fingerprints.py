@@ -36,8 +36,7 @@ def config_of(recipe: Recipe, macros: tuple[str, ...] = ("DATA_ROOT",)) -> str:
 
 def steps_of(config_text: str) -> int:
     """``train.steps`` of a config."""
-    found = re.search(r"^train\.steps = (\d+)$", config_text, re.MULTILINE)
-    return int(found[1]) if found else 0
+    return int(_value(config_text, "train.steps") or 0)
 
 
 def leaves_decoder(config_text: str) -> bool:
@@ -45,9 +44,19 @@ def leaves_decoder(config_text: str) -> bool:
 
     Configs of other tasks count as leaving one.
     """
-    value = dict(re.findall(r"^PretrainTask\.(\w+) = (.+)$", config_text, re.MULTILINE))
-    losses = [loss for loss in ("kt", "mv") if float(value.get(f"{loss}_weight", 1)) > 0]
-    return not value or any(value.get(f"{loss}_readout") == "'decoder'" for loss in losses)
+    if _value(config_text, "PretrainTask.data") is None:
+        return True
+    losses = [f"PretrainTask.{loss}" for loss in ("kt", "mv")]
+    read = [_value(config_text, f"{loss}_readout") for loss in losses
+            if float(_value(config_text, f"{loss}_weight") or 1) > 0]  # fmt: skip
+    return any(readout in ("'decoder'", "'both'") for readout in read)
+
+
+def _value(config_text: str, name: str) -> str | None:
+    """What a config binds a parameter or macro to, as it is written, macros followed; None where it does not."""
+    found = re.search(rf"^{re.escape(name)} = (.+)$", config_text, re.MULTILINE)
+    value = found and found[1].strip()
+    return _value(config_text, value[1:]) if value and value.startswith("%") else value
 
 
 @cache

@@ -207,6 +207,7 @@ def test_pre_trainings_share_the_teachers_features_unless_a_row_says_otherwise(
         ("Study.pairing = 'some'", "must be one of all, alternate"),
         ("probe/StudyProbe.features = ['head']", "choose of encoder, decoder"),
         ("both/StudyRow.bindings = []", "row both.* asks for the decoder"),
+        ("both/StudyRow.bindings = ['NONE = 0.0', 'PretrainTask.kt_weight = %NONE', %DECODER]", "row both.* asks for"),
         ("both_all/StudyRow.bindings = [%DECODER, 'PretrainTask.kt_weight = 0.0']", "both_all/StudyRow.parts = 'all' "),
         ("kt/StudyRow.bindings = ['PretrainTask.kt_wieght = 0.0']", "kt_weight"),
     ],
