@@ -59,6 +59,9 @@ class PretrainNet(nn.Module):
         kt_readout: what the student reads from the backbone; None: its output.
         mv_readout: what the correspondence heads read; None: what the student reads. Where neither reads the decoder it
             is dropped from the backbone.
+
+    Attributes:
+        decodes: whether a readout reads the decoder.
     """
 
     def __init__(
@@ -76,8 +79,8 @@ class PretrainNet(nn.Module):
         self.backbone, self.student = backbone, student
         self.kt_readout = kt_readout if kt_readout is not None else Readout(backbone)
         self.mv_readout = mv_readout if mv_readout is not None else self.kt_readout
-        self._decodes = any(readout.kind != "encoder" for readout in (self.kt_readout, self.mv_readout))
-        if not self._decodes:
+        self.decodes = any(readout.kind != "encoder" for readout in (self.kt_readout, self.mv_readout))
+        if not self.decodes:
             # What is not trained is not saved either, so that nobody starts from it.
             backbone.drop_decoder()
         self.matching, self.regression = matching, regression
@@ -91,7 +94,7 @@ class PretrainNet(nn.Module):
             feats = torch.where(voxels.masked[:, None], self.mask_token, feats)
         with record_function("sparse3d.backbone"):
             levels = self.backbone.encode(SparseTensor.from_coords(voxels.coords, feats, voxels.batch_size))
-            decoded = self.backbone.finish(self.backbone.decode(levels)).feats if self._decodes else None
+            decoded = self.backbone.finish(self.backbone.decode(levels)).feats if self.decodes else None
         taught = self.kt_readout(levels, decoded)
         one = self.mv_readout is self.kt_readout
         return VoxelFeatures(taught, taught if one else self.mv_readout(levels, decoded))

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from sparse3d.errors import InputError
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
-from sparse3d.sparse.coordinates import floor_to
 
 READOUTS = ("decoder", "encoder", "both")
 
@@ -53,13 +52,8 @@ class Readout(nn.Module):
             # Summed from the coarsest level up, so that only one step is taken by as many rows as there are voxels.
             total = self.levels[-1](levels[-1].feats)
             for k in reversed(range(len(levels) - 1)):
-                rows = containing_rows(levels[k + 1], levels[k].coords)
+                rows = levels[k].manager.parents(levels[k].key, levels[k + 1].key)
                 # Not indexed, as the gradient of that goes one number at a time.
                 total = self.levels[k](levels[k].feats) + F.embedding(rows, total)
             parts.append(total)
         return sum(parts[1:], parts[0])
-
-
-def containing_rows(level: SparseTensor, coords: Tensor) -> Tensor:
-    """Row (V,) int64 of the level's voxel that holds each of ``coords`` (V, 4)."""
-    return level.manager.coordinates(level.key).rows_of(floor_to(coords, level.tensor_stride))

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparse3d.models.readout import containing_rows
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
 from sparse3d.tasks.segmentation_prediction import VoxelScene
@@ -63,7 +62,8 @@ def scene_features(
     levels = backbone.encode(SparseTensor.from_coords(coords, torch.from_numpy(scene.feats).to(device), 1))
     found = {}
     if "encoder" in kinds:
-        rows = [containing_rows(level, coords).cpu() for level in levels]
+        finest = levels[0]
+        rows = [finest.manager.parents(finest.key, level.key).cpu() for level in levels]
         found["encoder"] = LevelFeatures([level.feats.float().cpu() for level in levels], rows)
     if "decoder" in kinds:
         decoded = backbone.decode(levels).feats.float().cpu()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparse3d.sparse.coordinates import CoordinateSet, Triple, scaled
+from sparse3d.sparse.coordinates import CoordinateSet, Triple, floor_to, scaled
 from sparse3d.sparse.functional import multiplied, sparse_convolution
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, Neighbours, build_kernel_map, neighbours, spaced_offsets
 
@@ -80,6 +80,7 @@ class CoordinateManager:
         self.origin = CoordinateKey(stride)
         self._sets: dict[CoordinateKey, CoordinateSet] = {self.origin: CoordinateSet.build(coords)}
         self._maps: dict[tuple[CoordinateKey, CoordinateKey, KernelRegion], KernelMap] = {}
+        self._parents: dict[tuple[CoordinateKey, CoordinateKey], Tensor] = {}
         self._branches = 1
 
     def coordinates(self, key: CoordinateKey) -> CoordinateSet:
@@ -122,6 +123,13 @@ class CoordinateManager:
             return self.insert(made, finer)
         self._sets[original] = made
         return original
+
+    def parents(self, fine: CoordinateKey, coarse: CoordinateKey) -> Tensor:
+        """Row (N,) int64 of the voxel of ``coarse`` that holds each voxel of ``fine``, -1 where there is none."""
+        if (fine, coarse) not in self._parents:
+            corners = floor_to(self._sets[fine].coords, coarse.stride)
+            self._parents[fine, coarse] = self._sets[coarse].rows_of(corners)
+        return self._parents[fine, coarse]
 
     def kernel_map(
         self, source: CoordinateKey, target: CoordinateKey, region: KernelRegion, transposed: bool = False

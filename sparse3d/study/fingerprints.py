@@ -8,9 +8,12 @@ import re
 from functools import cache
 from pathlib import Path
 
-from sparse3d import config
+import torch
+
+from sparse3d import config, run
 from sparse3d.errors import InputError
 from sparse3d.study.jobs import Recipe
+from sparse3d.tasks.pretrain import PretrainTask
 
 # How a run is watched and fed, which changes none of its figures.
 IMMATERIAL = (
@@ -39,17 +42,19 @@ def steps_of(config_text: str) -> int:
     return int(_value(config_text, "train.steps") or 0)
 
 
-def leaves_decoder(config_text: str) -> bool:
-    """Whether a pre-training's checkpoint has a decoder: none is left where no loss of ``PretrainTask`` reads it.
+@cache
+def leaves_decoder(recipe: Recipe, macros: tuple[str, ...] = ("DATA_ROOT",)) -> bool:
+    """Whether a pre-training's checkpoint has a decoder; tasks other than ``PretrainTask`` count as leaving one.
 
-    Configs of other tasks count as leaving one.
+    The global gin config is replaced.
+
+    Raises:
+        InputError: a binding that the task refuses.
     """
-    if _value(config_text, "PretrainTask.data") is None:
-        return True
-    losses = [f"PretrainTask.{loss}" for loss in ("kt", "mv")]
-    read = [_value(config_text, f"{loss}_readout") for loss in losses
-            if float(_value(config_text, f"{loss}_weight") or 1) > 0]  # fmt: skip
-    return any(readout in ("'decoder'", "'both'") for readout in read)
+    config.load_config(recipe.files, (*recipe.bindings, *(f"{name} = ''" for name in macros)))
+    with config.configured_calls(), torch.device("meta"):  # no weights are wanted
+        task = run.build_task()
+        return task.build_encoder().decodes if isinstance(task, PretrainTask) else True
 
 
 def _value(config_text: str, name: str) -> str | None:

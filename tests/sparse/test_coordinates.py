@@ -15,6 +15,7 @@ from torch import Tensor
 from sparse3d.sparse import kernel_map as kernel_maps
 from sparse3d.sparse.coordinates import COORD_LIMIT, MAX_BATCH, CoordinateSet, pack, unpack
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map, spaced_offsets
+from sparse3d.sparse.manager import CoordinateManager
 from sparse3d.sparse.native import library as native
 from sparse3d.sparse.native.floors import native_strided
 from sparse3d.sparse.native.neighbours import native_neighbours
@@ -185,6 +186,19 @@ def test_strided_coordinates_are_the_different_floors(voxels: list[tuple[int, ..
     floors = {(b, x // stride * stride, y // stride * stride, z // stride * stride) for b, x, y, z in voxels}
     assert [tuple(c) for c in strided.coords.tolist()] == sorted(floors)
     assert torch.equal(pack(strided.coords), strided.sorted_keys)
+
+
+@given(voxels=voxels, stride=st.integers(2, 5))
+@settings(max_examples=40, deadline=None)
+def test_every_voxel_has_the_parent_that_holds_it(voxels: list[tuple[int, ...]], stride: int) -> None:
+    manager = CoordinateManager(as_rows(voxels))
+    coarse = manager.strided(manager.origin, (stride,) * 3)
+    rows = manager.parents(manager.origin, coarse)
+    floors = [(b, *(axis // stride * stride for axis in rest)) for b, *rest in voxels]
+    assert list(map(tuple, manager.coordinates(coarse).coords[rows].tolist())) == floors
+    assert manager.parents(manager.origin, coarse) is rows  # found once for all that ask
+    elsewhere = manager.insert(CoordinateSet.build(as_rows([(0, 100, 100, 100)])), (stride,) * 3)
+    assert (manager.parents(manager.origin, elsewhere) == -1).all()
 
 
 def test_minus_one_strides_to_minus_two_and_not_to_zero() -> None:

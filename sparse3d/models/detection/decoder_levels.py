@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from sparse3d.errors import InputError
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor, concatenate
-from sparse3d.sparse.coordinates import floor_to
 
 COARSEST = 16
 STRIDES = (1, 2, 4, 8, COARSEST)
@@ -42,7 +41,7 @@ def first_children(level: SparseTensor, x: SparseTensor) -> Tensor:
     """The first of the rows of ``x`` (stride 1) that lie in each voxel of ``level``, (V of the level,) int64."""
     if level.key == x.key:
         return torch.arange(len(x), device=x.feats.device)
-    parent = level.manager.coordinates(level.key).rows_of(floor_to(x.coords, level.tensor_stride))
+    parent = x.manager.parents(x.key, level.key)
     rows = torch.arange(len(x), device=parent.device)
     return rows.new_full((len(level),), len(x)).scatter_reduce(0, parent, rows, "amin")
 
