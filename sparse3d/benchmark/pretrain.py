@@ -28,6 +28,7 @@ from sparse3d.training.transfer import InitSettings
 
 # Part -> the range and direction that it is made of; what is in none of them is "rest".
 _BACKBONE, _STUDENT, _HEADS, _MODEL = "backbone", "student", "heads", "model"
+_READOUTS = ("knowledge transfer's readout", "consistency's readout")
 PARTS: dict[str, tuple[tuple[str, bool], ...]] = {
     "waiting for data": (("data", False),),
     "transfer": (("transfer", False),),
@@ -36,7 +37,8 @@ PARTS: dict[str, tuple[tuple[str, bool], ...]] = {
     "backbone backward": ((_BACKBONE, True),),
     "teacher": (("teacher", False),),
     "2D student": ((_STUDENT, False), (_STUDENT, True)),
-    "readout, projection": ((_MODEL, False), (_MODEL, True)),
+    "readouts": tuple((name, backward) for name in _READOUTS for backward in (False, True)),
+    "projection": ((_MODEL, False), (_MODEL, True)),
     "matching head": ((_HEADS, False), (_HEADS, True)),
     "losses": (("losses", False), ("losses", True), ("teacher", True)),
     "optimiser": (("update", False),),
@@ -142,6 +144,8 @@ def _parts_of(model: nn.Module) -> dict[str, nn.Module]:
     net = unwrapped(model)
     assert isinstance(net, PretrainNet)
     found = {_MODEL: net, _STUDENT: net.student, _HEADS: net.matching or net.regression}
+    # The losses may share one readout, which is then marked once.
+    found |= dict(zip(_READOUTS, dict.fromkeys((net.kt_readout, net.mv_readout)), strict=False))
     return {name: module for name, module in found.items() if module is not None}
 
 

@@ -19,7 +19,7 @@ from sparse3d.sparse.manager import CoordinateManager
 
 PREFIX = "sparse3d."
 STEP, MAPS = "step", "kernel maps"
-_MAP_METHODS = ("__init__", "strided", "upsampled", "kernel_map")
+_MAP_METHODS = ("__init__", "strided", "upsampled", "parents", "kernel_map")
 
 
 @contextmanager
