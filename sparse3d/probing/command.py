@@ -45,7 +45,7 @@ def run_probe(
                 "take init.parts = 'all'"
             )
         backbone = probe.build_backbone()
-        transfer = prepare_transfer(backbone, init)
+        transfer = prepare_transfer(backbone, init, config_text=text)
         config.check_all_used()
         figures = probe.measure(backbone, where, progress)
     if out is not None:

@@ -119,7 +119,7 @@ class Trainer:
         group.barrier()  # every process has looked at the folder before the first one writes into it
         seed_everything(settings.seed)
         model = self.task.build_model()
-        self.transfer = prepare_transfer(model, self.init, load=source is None)
+        self.transfer = prepare_transfer(model, self.init, source is None, self.config_text)
         model = model.to(group.device)
         self.task.to(group.device)
         self.optimizer = build_optimizer(

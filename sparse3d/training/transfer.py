@@ -6,19 +6,16 @@ One place for every task: it knows a network only by the names of its tensors, t
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import gin
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sparse3d.errors import InputError
-from sparse3d.training.checkpoint import FORMAT, load_checkpoint
+from sparse3d.training.given_weights import GivenWeights, read_weights, voxel_size_note
 from sparse3d.training.weights import WeightReport, load_weights
 
 PARTS = ("encoder", "all")
@@ -26,7 +23,6 @@ FROZEN = ("none", "encoder", "all")
 STEM = "conv0p1s1.kernel"  # every SR-UNet has it, and only once
 HEAD = 9  # stage of everything that is no part of the backbone: heads, and the backbone's own `final`
 LAST_ENCODER_STAGE = 4
-KEYS = ("state_dict", "model_state_dict", "model", "model_state", "net", "weights")  # where others keep the tensors
 
 
 @gin.configurable("init", module="sparse3d")
@@ -90,13 +86,14 @@ class Transfer:
             module.eval()
 
 
-def prepare_transfer(model: nn.Module, settings: InitSettings, load: bool = True) -> Transfer:
+def prepare_transfer(model: nn.Module, settings: InitSettings, load: bool = True, config_text: str = "") -> Transfer:
     """Loads weights into ``model``, freezes parts, and says at which rates the others learn.
 
     Args:
         model: a network with an SR-UNet in it, on the CPU or elsewhere.
         settings: the options.
         load: False leaves the weights (a resumed run brings its own).
+        config_text: the run's config; where the checkpoint's has voxels of another size, a line says so.
 
     Raises:
         InputError: no SR-UNet in the network, an unreadable checkpoint, or too little that fits.
@@ -106,8 +103,9 @@ def prepare_transfer(model: nn.Module, settings: InitSettings, load: bool = True
         return transfer
     prefix = backbone_prefix(model.state_dict(), "the configured network")
     if settings.checkpoint is not None and load:
-        transfer.report = load_parts(model, prefix, settings)
-        transfer.lines += describe(transfer.report)
+        given = read_weights(settings.checkpoint)
+        transfer.report = load_parts(model, prefix, settings, given)
+        transfer.lines += describe(transfer.report) + voxel_size_note(given.config_text, config_text)
     if settings.freeze != "none":
         transfer.frozen = _freeze(model, prefix, HEAD - 1 if settings.freeze == "all" else LAST_ENCODER_STAGE)
         count = sum(p.numel() for p in model.parameters() if not p.requires_grad)
@@ -140,44 +138,9 @@ def backbone_prefix(tensors: Mapping[str, Any], where: str) -> str:
     return found[0]
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, of sparse3d or of another code base, by name.
-
-    Raises:
-        InputError: the file is missing, cannot be read as plain tensors, or holds none.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"init.checkpoint {path} does not exist")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, OSError, pickle.UnpicklingError) as error:
-        reason = str(error).split("\n", 1)[0][:120]
-        raise InputError(
-            f"init.checkpoint {path} cannot be read as plain tensors ({reason}); if you trust the file, load it with "
-            "torch.load(..., weights_only=False) and save its state dict alone"
-        ) from error
-    if isinstance(state, dict) and state.get("format") == FORMAT:
-        return load_checkpoint(path)["model"]
-    while isinstance(state, dict) and not _tensors(state):
-        inner = next((state[key] for key in KEYS if isinstance(state.get(key), dict)), None)
-        if inner is None:
-            break
-        state = inner
-    tensors = _tensors(state)
-    if not tensors:
-        raise InputError(f"init.checkpoint {path} holds no state dict; known keys are {', '.join(KEYS)}")
-    return tensors
-
-
-def _tensors(state: Any) -> dict[str, Tensor]:
-    return {k: v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, dict) else {}
-
-
-def load_parts(model: nn.Module, prefix: str, settings: InitSettings) -> WeightReport:
+def load_parts(model: nn.Module, prefix: str, settings: InitSettings, weights: GivenWeights) -> WeightReport:
     """Copies the asked parts of ``init.checkpoint`` into the SR-UNet under ``prefix``; see :class:`InitSettings`."""
-    assert settings.checkpoint is not None
-    given = read_state_dict(settings.checkpoint)
+    given = weights.tensors
     theirs = backbone_prefix(given, f"init.checkpoint {settings.checkpoint}")
     if settings.parts == "all" and not any(LAST_ENCODER_STAGE < stage_of(name, theirs) < HEAD for name in given):
         raise InputError(

@@ -108,6 +108,26 @@ def test_figures_are_counted_over_all_points_of_all_scenes_at_once(root: Path) -
     assert found["miou_voxel"] != found["miou_point"]
 
 
+class ByOctant(nn.Module):
+    """Says which of the eight sectors of 45 degrees about the z axis a voxel's centre lies in."""
+
+    def forward(self, voxels: VoxelBatch) -> Tensor:
+        x, y = (voxels.coords[:, 1:3] + 0.5).unbind(dim=1)
+        sector = (torch.atan2(y, x) / (torch.pi / 4)).floor().long() % 8
+        return nn.functional.one_hot(sector, 8).float() * 9
+
+
+def test_the_eight_views_put_every_point_once_into_every_octant() -> None:
+    cells = np.stack(np.meshgrid(np.arange(-9, 9), np.arange(-9, 9), [0, 1]), axis=-1).reshape(-1, 3) + 0.5
+    cells = cells[np.abs(cells[:, 0]) != np.abs(cells[:, 1])]  # none lies between two sectors
+    xyz, rgb = (cells * VOXEL).astype(np.float32), np.zeros((len(cells), 3), np.float32)
+    predictor = ScenePredictor(VOXEL)
+    once = predictor.point_probabilities(ByOctant(), xyz, rgb, CPU)
+    assert once.argmax(dim=1).bincount(minlength=8).tolist() == [len(cells) // 8] * 8
+    votes = predictor.point_probabilities(ByOctant(), xyz, rgb, CPU, tta=True)
+    torch.testing.assert_close(votes, torch.full((len(cells), 8), 1 / 8))
+
+
 def shuffled(scene: LabelledScene, seed: int) -> tuple[LabelledScene, np.ndarray]:
     order = np.random.default_rng(seed).permutation(len(scene))
     return replace(scene, **{n: getattr(scene, n)[order] for n in ("xyz", "rgb", "semantic", "instance")}), order

@@ -48,10 +48,10 @@ def segmenter(classes: int = 5) -> Segmenter:
     return Segmenter(partial(SRUNet, spec="tiny-transfer", stem_kernel_size=3), classes)
 
 
-def pretrained(path: Path, seed: int = 1) -> tuple[Path, SRUNet]:
+def pretrained(path: Path, seed: int = 1, config: str = "") -> tuple[Path, SRUNet]:
     """A checkpoint of this package's pre-training, and the backbone in it."""
     net = PretrainNet(backbone(seed), map_stride=4)
-    state = {"model": net.state_dict(), "optimizer": {}, "step": 1, "config": "", "processes": []}
+    state = {"model": net.state_dict(), "optimizer": {}, "step": 1, "config": config, "processes": []}
     save_checkpoint(path / "pretrained.pt", state)
     return path / "pretrained.pt", net.backbone
 
@@ -131,6 +131,22 @@ def test_a_pretraining_without_a_decoder_says_so_where_one_is_asked_for(tmp_path
         prepare_transfer(segmenter(), InitSettings(str(tmp_path / "pretrained.pt"), "all"))
     prepare_transfer(model := segmenter(), InitSettings(str(tmp_path / "pretrained.pt")))
     assert equal_stages(model, source) == set(range(5))
+
+
+@pytest.mark.parametrize(
+    ("own", "warned"),
+    [
+        ("VOXEL_SIZE = 0.05\nLabelledScenes.voxel_size = %VOXEL_SIZE\n", True),
+        ("SIZE = 0.080\nVOXEL_SIZE = %SIZE\nval/ScenePredictor.voxel_size = %VOXEL_SIZE\n", False),
+        ("SegmentationTask.val = @PreparedSplit()\n", False),  # nothing is known
+    ],
+)
+def test_voxels_of_another_size_are_warned_of(own: str, warned: bool, tmp_path: Path) -> None:
+    """Trap: weights load at any size of voxel, and a kernel then sees another piece of the room."""
+    file, _ = pretrained(tmp_path, config="VOXEL_SIZE = 0.08\nViewSets.voxel_size = %VOXEL_SIZE\n")
+    lines = prepare_transfer(segmenter(), InitSettings(str(file)), config_text=own).lines
+    expected = ["init: WARNING: trained on voxels of 8 cm, loaded for voxels of 5 cm"] if warned else []
+    assert [line for line in lines if "WARNING" in line] == expected
 
 
 def test_files_that_hold_no_network_say_so(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""A pre-trained network's file: its tensors, and the config that made it where the file is one of ours."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sparse3d.errors import InputError
+from sparse3d.training.checkpoint import FORMAT, load_checkpoint
+
+KEYS = ("state_dict", "model_state_dict", "model", "model_state", "net", "weights")  # where others keep the tensors
+_BOUND = re.compile(r"^(?:[\w./]+\.)?voxel_size = (.+)$", re.MULTILINE)
+
+
+class GivenWeights(NamedTuple):
+    """Tensors by name; the config is empty where another code base wrote the file."""
+
+    tensors: dict[str, Tensor]
+    config_text: str = ""
+
+
+def read_weights(path: str | Path) -> GivenWeights:
+    """The tensors of a checkpoint, of sparse3d or of another code base.
+
+    Raises:
+        InputError: the file is missing, cannot be read as plain tensors, or holds none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"init.checkpoint {path} does not exist")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, OSError, pickle.UnpicklingError) as error:
+        reason = str(error).split("\n", 1)[0][:120]
+        raise InputError(
+            f"init.checkpoint {path} cannot be read as plain tensors ({reason}); if you trust the file, load it with "
+            "torch.load(..., weights_only=False) and save its state dict alone"
+        ) from error
+    if isinstance(state, dict) and state.get("format") == FORMAT:
+        state = load_checkpoint(path)
+        return GivenWeights(state["model"], state["config"])
+    while isinstance(state, dict) and not _tensors(state):
+        inner = next((state[key] for key in KEYS if isinstance(state.get(key), dict)), None)
+        if inner is None:
+            break
+        state = inner
+    tensors = _tensors(state)
+    if not tensors:
+        raise InputError(f"init.checkpoint {path} holds no state dict; known keys are {', '.join(KEYS)}")
+    return GivenWeights(tensors)
+
+
+def voxel_size_note(given: str, own: str) -> list[str]:
+    """A line where two configs have voxels of different sizes: then a kernel sees another piece of the room.
+
+    Args:
+        given: the config of the weights; empty where it is not known, and then nothing is said.
+        own: the config of the run that loads them.
+    """
+    theirs, ours = _voxel_sizes(given), _voxel_sizes(own)
+    if not theirs or not ours or theirs & ours:
+        return []
+    sizes = (", ".join(f"{100 * size:g} cm" for size in sorted(found)) for found in (theirs, ours))
+    return ["init: WARNING: trained on voxels of {}, loaded for voxels of {}".format(*sizes)]
+
+
+def _voxel_sizes(config_text: str) -> set[float]:
+    """Metres that a config binds to any parameter ``voxel_size``, macros followed; what is no number is left out."""
+    found = set()
+    for value in _BOUND.findall(config_text):
+        while value.startswith("%"):
+            macro = re.search(rf"^{re.escape(value[1:])} = (.+)$", config_text, re.MULTILINE)
+            value = macro[1] if macro else ""
+        try:
+            found.add(float(value))
+        except ValueError:
+            continue
+    return found
+
+
+def _tensors(state: Any) -> dict[str, Tensor]:
+    return {k: v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, dict) else {}
