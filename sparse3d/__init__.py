@@ -26,7 +26,7 @@ def load(path: str | Path, device: str = "auto") -> Model:
     """The trained model of a checkpoint, ready for ``predict(points, colors)``; its training data are not needed.
 
     Args:
-        path: a checkpoint of a run, such as ``runs/rooms/checkpoints/best.pt``.
+        path: a checkpoint of a run, such as ``runs/classes/checkpoints/best.pt``.
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:

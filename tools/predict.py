@@ -1,7 +1,7 @@
 """Finds the classes of a scan's points, or the boxes of its objects, with a trained network.
 
 example:
-  python tools/predict.py scan.ply --checkpoint runs/rooms/checkpoints/best.pt --out found
+  python tools/predict.py scan.ply --checkpoint runs/classes/checkpoints/best.pt --out found
   python tools/predict.py prepared/scenes/room0061_00 --checkpoint runs/boxes/checkpoints/best.pt --out found
 
 The scan: a .ply with colours (points or a mesh), an .npz with xyz and rgb, a .txt with lines x y z r g b, or the folder

@@ -3,7 +3,7 @@
 example:
   python tools/probe.py gin/probe/rooms.gin --set 'DATA_ROOT="prepared"'
   python tools/probe.py gin/probe/rooms.gin --set 'DATA_ROOT="prepared"' \\
-    --set 'init.checkpoint="runs/pretrain/checkpoints/last.pt"' --set 'train/PreparedSplit.share=0.05' --out probe.json
+    --set 'init.checkpoint="runs/rooms/checkpoints/last.pt"' --set 'train/PreparedSplit.share=0.05' --out probe.json
 
 The first one measures a network with random weights, which is what others are to be compared with.
 Every option stands with its default in gin/base/probe.gin.

@@ -139,7 +139,7 @@ class ViewSets(Dataset):
         frames: FrameFolder = gin.REQUIRED,
         voxel_size: float = 0.05,
         views: int = 2,
-        cloud: str = "both",
+        cloud: str = "per_view",
         overlap: tuple[float, float] = (0.3, 0.9),
         augmentations: Sequence[Augmentation] = (),
         mask_ratio: float = 0.0,

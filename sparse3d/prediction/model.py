@@ -2,7 +2,7 @@
 
 ::
 
-    model = sparse3d.load("runs/rooms/checkpoints/best.pt")
+    model = sparse3d.load("runs/classes/checkpoints/best.pt")
     found = model.predict(points, colors)     # (N, 3) metres, z up; (N, 3) in [0, 1] or uint8
 """
 
@@ -171,7 +171,7 @@ def load(path: str | Path, device: str = "auto") -> Model:
     """The model of a checkpoint, built from the config in it; neither its data nor its folder are needed.
 
     Args:
-        path: a checkpoint of a run, such as ``runs/rooms/checkpoints/best.pt``.
+        path: a checkpoint of a run, such as ``runs/classes/checkpoints/best.pt``.
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:

@@ -48,7 +48,7 @@ def folder_of(root: Path) -> FrameFolder:
 
 @pytest.fixture(scope="module")
 def sets(room_folder: Path) -> ViewSets:
-    return ViewSets(folder_of(room_folder), voxel_size=0.1, augmentations=ALL, mask_ratio=0.3)
+    return ViewSets(folder_of(room_folder), voxel_size=0.1, cloud="both", augmentations=ALL, mask_ratio=0.3)
 
 
 def variant(sets: ViewSets, **changes: object) -> ViewSets:
