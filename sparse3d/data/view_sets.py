@@ -128,10 +128,10 @@ class ViewSets(Dataset):
         mask_ratio, mask_block, mask_remove: see :class:`~sparse3d.data.clouds.Masking`.
         max_depth: readings beyond are left out, metres.
         max_matches: true correspondences kept a pair and direction, drawn at random.
-        cache_frames: decoded frames kept in memory by each worker.
+        cache_frames: decoded frames kept in memory by each worker; 0 keeps none.
 
     Raises:
-        InputError: no pair of frames overlaps within the bounds.
+        InputError: an option out of its range, or no pair of frames overlaps within the bounds.
     """
 
     def __init__(
@@ -157,6 +157,10 @@ class ViewSets(Dataset):
             raise InputError(f"ViewSets.voxel_size = {voxel_size}: must be positive, in metres")
         if not 0 <= mask_ratio < 1:
             raise InputError(f"ViewSets.mask_ratio = {mask_ratio}: must lie in [0, 1), as a share of the voxels")
+        if max_matches < 1 or cache_frames < 0:
+            raise InputError(
+                f"ViewSets: max_matches = {max_matches} must be at least 1, cache_frames = {cache_frames} at least 0"
+            )
         self.voxel_size, self.num_views, self.cloud = voxel_size, views, cloud
         self.augmentations = list(augmentations)
         self.masking = Masking(mask_ratio, mask_block, mask_remove)
@@ -192,12 +196,12 @@ class ViewSets(Dataset):
         return self.make_item(frames, rng)
 
     def make_item(self, frames: Sequence[Frame], rng: np.random.Generator) -> ViewItem:
-        """The item of given frames; augmentation, masking and the choice of matches drawn from ``rng``."""
+        """The item of given frames of one scene; augmentation, masking and the choice of matches drawn from ``rng``."""
         points = [frame_points(frame, self.max_depth) for frame in frames]
         matches = []
         for i in range(len(frames)):
             for j in range(i + 1, len(frames)):
-                if frames[i] is frames[j]:
+                if frames[i].name == frames[j].name:
                     continue  # repeated for want of others: its matches with itself would be no task
                 matches += self._matches(i, j, frames, rng)
         views = shared = None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import gin
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparse3d.errors import InputError
 from sparse3d.models.student import MaskedConv2d, masked_pool
+
+_MOST_SCALE = 100  # one over the least temperature
 
 
 @gin.configurable
@@ -17,13 +22,18 @@ class MatchingHead(nn.Module):
     Args:
         in_channels: of the projected maps.
         dim: of the embedding.
-        temperature: the softmax's, at the start; learned in log space when ``learn_temperature``.
+        temperature: the softmax's, at the start, at least .01; learned in log space when ``learn_temperature``.
+
+    Raises:
+        InputError: a temperature below .01.
     """
 
     def __init__(
         self, in_channels: int, dim: int = 64, temperature: float = 0.07, learn_temperature: bool = False
     ) -> None:
         super().__init__()
+        if not temperature >= 1 / _MOST_SCALE:
+            raise InputError(f"MatchingHead.temperature = {temperature}: must be at least {1 / _MOST_SCALE}")
         self.embed = nn.Linear(in_channels, dim)
         log_scale = torch.log(torch.tensor(1.0 / temperature))
         self.log_scale = nn.Parameter(log_scale, requires_grad=learn_temperature)
@@ -31,7 +41,7 @@ class MatchingHead(nn.Module):
     @property
     def scale(self) -> Tensor:
         """One over the temperature, a scalar, at most 100."""
-        return self.log_scale.clamp(max=4.6052).exp()
+        return self.log_scale.clamp(max=math.log(_MOST_SCALE)).exp()
 
     def forward(self, feats: Tensor) -> Tensor:
         """(..., C) -> (..., dim), unit length; zero rows give finite gradients."""

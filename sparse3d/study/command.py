@@ -95,7 +95,9 @@ def run_study(
     with _locked(out) as lock:
         write_text(out / MARK, text)
         runner = runner or ProcessRunner(threads or max(1, (os.cpu_count() or 1) // slots), lock)
-        scheduler = Scheduler(store, runner, slots, _say, lambda job: write_tables(study, plan, store))
+        scheduler = Scheduler(
+            store, runner, slots, _say, lambda job: write_tables(study, plan, store), wanted=plan.figures_wanted()
+        )
         for note in plan.notes:
             _say(note)
         outcome = scheduler.run(plan.for_rows(rows))

@@ -54,7 +54,7 @@ def preparation_text(root: str) -> str:
 
 def _pretraining(row: str, plan: Plan, store: Store) -> list[float | None]:
     """Median seconds a step, seconds and processor seconds of a run: means over the row's pre-trainings done."""
-    keys = {plan.jobs[cell.job].parent for cell in plan.cells if cell.row == row} - {None}
+    keys = {plan.jobs[cell.job].parent for cell in plan.cells if cell.row == row and not cell.borrowed} - {None}
     found = [done for key in sorted(str(key) for key in keys) if (done := store.done(plan.jobs[key])) is not None]
     names = ("seconds_per_step", "seconds", "cpu_seconds")
     return [sum(done[name] for done in found) / len(found) if found else None for name in names]

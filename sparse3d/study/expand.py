@@ -32,6 +32,7 @@ def expand(study: Study, most: int | None = None) -> Plan:
         if study.costs and row.pretrain is not None:
             builder.add_cost(row, number)
     builder.share_random_recall()
+    builder.check_places()
     builder.note_lonely_cells()
     jobs = dict(sorted(builder.jobs.items(), key=lambda entry: entry[1].order))
     return Plan(jobs, builder.cells, builder.costs, builder.notes)
@@ -76,7 +77,11 @@ class _Builder:
         self.costs[row.name] = self._once(job).key
 
     def share_random_recall(self) -> None:
-        """Rows without a pre-training get the recall of the random network that every measurement brings along."""
+        """Rows without a pre-training show the random network that the first row's measurement brought along.
+
+        Differences are not taken from it, but from the one that each row's own measurement brings: it has the row's
+        size of voxels and its readouts.
+        """
         by_name = {row.name: row for row in self.study.rows}
         made = [cell for cell in self.cells if cell.figure.endswith("_pretrained")]
         for row in self.study.rows:
@@ -85,7 +90,20 @@ class _Builder:
                 same = by_name[cell.row].network == row.network and (cell.task, cell.seed) not in seen
                 if same and row.does(cell.task.rpartition("_")[0]):
                     seen.add((cell.task, cell.seed))
-                    self.cells.append(replace(cell, row=row.name, figure=cell.figure.replace("pretrained", "random")))
+                    assert cell.reference is not None
+                    self.cells.append(replace(cell, row=row.name, figure=cell.reference, reference=None, borrowed=True))
+
+    def check_places(self) -> None:
+        """Raises InputError where two tasks answer the same place of the table."""
+        seen: set[tuple[object, ...]] = set()
+        for cell in self.cells:
+            place = (cell.row, cell.place, cell.pair)
+            if place in seen:
+                raise InputError(
+                    f"Study.tasks: two of them give {cell.task} of row {cell.row}; a study has one StudyProbe for each "
+                    "kind of features and method, so put the other one into a study of its own"
+                )
+            seen.add(place)
 
     def note_lonely_cells(self) -> None:
         """Says which cells cannot be compared, because their baseline has none with the same label set and seed."""
@@ -193,8 +211,9 @@ class _Builder:
             )  # fmt: skip
             self._once(job)
             for protocol in PROTOCOLS:
-                figure = f"recall_{protocol}_pretrained"
-                self.cells.append(Cell(row.name, f"{task.name}_{protocol}", None, None, seed, key, figure))
+                figures = (f"recall_{protocol}_{network}" for network in ("pretrained", "random"))
+                name, (figure, reference) = f"{task.name}_{protocol}", figures
+                self.cells.append(Cell(row.name, name, None, None, seed, key, figure, reference=reference))
 
 
 def _rooms(share: float, label_set: int) -> tuple[str, ...]:

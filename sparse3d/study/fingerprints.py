@@ -14,6 +14,7 @@ from sparse3d import config, run
 from sparse3d.errors import InputError
 from sparse3d.study.jobs import Recipe
 from sparse3d.tasks.pretrain import PretrainTask
+from sparse3d.training.settings import TrainSettings
 
 # How a run is watched and fed, which changes none of its figures.
 IMMATERIAL = (
@@ -21,7 +22,8 @@ IMMATERIAL = (
     "train.checkpoint_every", "train.picture_every", "PretrainTask.teacher_cache", "PretrainTask.cache_items",
     "ViewSets.cache_frames", "LabelledScenes.cache_bytes",
 )  # fmt: skip
-_IMMATERIAL = re.compile(rf"^({'|'.join(map(re.escape, IMMATERIAL))}) = .*\n", re.MULTILINE)
+# gin puts a long value on lines of its own, indented.
+_IMMATERIAL = re.compile(rf"^({'|'.join(map(re.escape, IMMATERIAL))}) = .*\n(?:[ \t]+.*\n)*", re.MULTILINE)
 
 
 @cache
@@ -34,6 +36,8 @@ def config_of(recipe: Recipe, macros: tuple[str, ...] = ("DATA_ROOT",)) -> str:
         InputError: a file or binding that is wrong; so a study's mistakes are found before its first job.
     """
     config.load_config(recipe.files, (*recipe.bindings, *(f"{name} = ''" for name in macros)))
+    with config.configured_calls():
+        TrainSettings()  # its values are checked, too
     return _IMMATERIAL.sub("", config.config_text())
 
 
@@ -59,7 +63,7 @@ def leaves_decoder(recipe: Recipe, macros: tuple[str, ...] = ("DATA_ROOT",)) -> 
 
 def _value(config_text: str, name: str) -> str | None:
     """What a config binds a parameter or macro to, as it is written, macros followed; None where it does not."""
-    found = re.search(rf"^{re.escape(name)} = (.+)$", config_text, re.MULTILINE)
+    found = re.search(rf"^{re.escape(name)} = (?:\\\n\s+)?(.+)$", config_text, re.MULTILINE)
     value = found and found[1].strip()
     return _value(config_text, value[1:]) if value and value.startswith("%") else value
 
@@ -68,13 +72,18 @@ def _value(config_text: str, name: str) -> str | None:
 def data_of(root: str) -> str:
     """16 hexadecimal digits of a data root: its lists of scenes, its manifest's counts, the names in it; not its place.
 
+    Of a single file (a recording): its name and size.
+
     Raises:
-        InputError: it is no folder.
+        InputError: there is no such folder or file.
     """
     folder = Path(root)
-    if not folder.is_dir():
-        raise InputError(f"data root {root} is no folder; tools/prepare.py writes one")
     found = hashlib.sha256()
+    if folder.is_file():
+        found.update(f"{folder.name}\0{folder.stat().st_size}".encode())
+        return found.hexdigest()[:16]
+    if not folder.is_dir():
+        raise InputError(f"data root {root} does not exist; tools/prepare.py writes one")
     for path in sorted((folder / "splits").glob("*.txt")):
         found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     listed = folder / "scenes" if (folder / "scenes").is_dir() else folder

@@ -98,6 +98,9 @@ class Cell:
         job: key of the job.
         figure: the score's name among the job's figures.
         section: the group of the job's figures to look in, "" for all of them.
+        reference: the figure of a random network that the same job measured, which is then what rows without a
+            pre-training have there.
+        borrowed: the job is another row's, which measured this one along the way.
     """
 
     row: str
@@ -108,6 +111,8 @@ class Cell:
     job: str
     figure: str
     section: str = ""
+    reference: str | None = None
+    borrowed: bool = False
 
     @property
     def place(self) -> tuple[str, float | None]:
@@ -132,10 +137,18 @@ class Plan:
     def for_rows(self, rows: Iterable[str]) -> list[Job]:
         """The jobs that these rows need, pre-trainings included, in order."""
         wanted = set(rows)
-        keys = {cell.job for cell in self.cells if cell.row in wanted}
+        keys = {cell.job for cell in self.cells if cell.row in wanted and not cell.borrowed}
         keys |= {key for row, key in self.costs.items() if row in wanted}
         keys |= {parent for key in keys if (parent := self.jobs[key].parent) is not None}
         return [job for key, job in self.jobs.items() if key in keys]
+
+    def figures_wanted(self) -> dict[str, set[tuple[str, str]]]:
+        """By the job's key: the (section, figure)s that cells will look for."""
+        found: dict[str, set[tuple[str, str]]] = {}
+        for cell in self.cells:
+            named = {cell.figure} | ({cell.reference} if cell.reference else set())
+            found.setdefault(cell.job, set()).update((cell.section, figure) for figure in named)
+        return found
 
 
 def key_of(**parts: object) -> str:

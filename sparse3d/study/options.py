@@ -274,11 +274,17 @@ class Study:
             raise InputError(f"row {name!r} is none of the study's: {', '.join(r.name for r in self.rows)}")
         return found
 
+    def task_title(self, name: str) -> str:
+        """What the report calls a task."""
+        return next((t.title for t in self.tasks if isinstance(t, StudyFinetune) and t.name == name), name)
+
     def baseline_of(self, row: StudyRow) -> str:
         """The name of the row that a row's differences are taken from; a baseline's own name for itself."""
         return row.baseline or self.baselines[0]
 
     def _check_names(self) -> None:
+        if not self.baselines:
+            raise InputError("Study.baselines is empty: name a row, such as 'scratch'")
         known = {task.name for task in self.tasks}
         for name in (*self.baselines, *(row.baseline for row in self.rows if row.baseline)):
             self.row(name)

@@ -46,6 +46,8 @@ def _state(plan: Plan, store: Store, records: list[dict[str, Any]], failed: Mapp
     if commits:
         mixed = " (results of several commits stand side by side)" if len(commits) > 1 else ""
         lines.append(f"Commit: {', '.join(commits)}{mixed}. Every cell's command and config: results.jsonl.")
+    empty = sum(record["score"] is None for record in records)
+    lines += [f"{empty} cells have a score that is no number, and are left out."] if empty else []
     lines += [f"Failed: {plan.jobs[key].title} ({plan.jobs[key].name}): {why}" for key, why in failed.items()]
     if strangers := store.strangers(plan.jobs):
         lines.append(f"{strangers} job folders are of no cell of this table: they were made by another form of it.")

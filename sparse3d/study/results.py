@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sparse3d.errors import InputError
 from sparse3d.study.jobs import Cell, Plan
 from sparse3d.study.options import Study
 from sparse3d.study.statistics import Estimate, bootstrap, paired
-from sparse3d.study.store import Store
+from sparse3d.study.store import Store, UnreadableResult, figure_of
 
 Place = tuple[str, float | None]  # task and share: a column
 
 
 def collect(plan: Plan, store: Store) -> list[dict[str, Any]]:
-    """A record for every cell whose job is done, in the plan's order; JSON."""
+    """A record for every cell whose job is done, in the plan's order; JSON.
+
+    Raises:
+        InputError: a job has no figure of the name that the study asks for.
+    """
     records = {key: store.done(job) for key, job in plan.jobs.items()}
     found = []
     for cell in plan.cells:
         done = records[cell.job]
         if done is not None:
-            parent = plan.jobs[cell.job].parent
+            parent = None if cell.borrowed else plan.jobs[cell.job].parent
             before = records.get(parent) if parent is not None else None
-            found.append(_record(cell, plan, done, before))
+            try:
+                found.append(_record(cell, plan, done, before))
+            except UnreadableResult as error:
+                job = plan.jobs[cell.job]
+                raise InputError(f"{job.title} ({job.name}): {error}; {cell.task} of the study asks for it") from error
     return found
 
 
@@ -38,9 +48,14 @@ def _record(cell: Cell, plan: Plan, done: dict[str, Any], before: dict[str, Any]
         "label_set": cell.label_set,
         "seed": cell.seed,
         "figure": cell.figure,
-        "score": figures[cell.figure],
+        "score": _finite(figure_of(done, cell.section, cell.figure)),
+        "reference": _finite(figure_of(done, cell.section, cell.reference)) if cell.reference else None,
         "metrics": figures,
-        "curve": [[entry["step"], entry[cell.figure]] for entry in done.get("curve", []) if cell.figure in entry],
+        "curve": [
+            [entry["step"], value]
+            for entry in done.get("curve", [])
+            if (value := _finite(float(entry.get(cell.figure, math.nan)))) is not None
+        ],
         "steps": done.get("steps", 0),
         "seconds": done["seconds"],
         "cpu_seconds": done["cpu_seconds"],
@@ -51,6 +66,10 @@ def _record(cell: Cell, plan: Plan, done: dict[str, Any], before: dict[str, Any]
         "config": done["config"],
         "job": plan.jobs[cell.job].name,
     }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def as_lines(records: Sequence[dict[str, Any]]) -> str:
@@ -70,14 +89,18 @@ class Entry:
 
 
 class Scores:
-    """The records by column, row and pair."""
+    """The records by column, row and pair; scores that are no number are left out."""
 
     def __init__(self, study: Study, records: Sequence[dict[str, Any]]) -> None:
         self.study, self.records = study, records
         self.by_place: dict[Place, dict[str, dict[tuple[int | None, int], float]]] = defaultdict(dict)
+        self._random: dict[tuple[Place, str], dict[tuple[int | None, int], float]] = defaultdict(dict)
         for record in records:
-            rows = self.by_place[record["task"], record["share"]]
-            rows.setdefault(record["row"], {})[record["label_set"], record["seed"]] = float(record["score"])
+            place, row, pair = (record["task"], record["share"]), record["row"], (record["label_set"], record["seed"])
+            if record["score"] is not None:
+                self.by_place[place].setdefault(row, {})[pair] = record["score"]
+            if record["reference"] is not None:
+                self._random[place, row][pair] = record["reference"]
 
     @property
     def tasks(self) -> list[str]:
@@ -99,7 +122,10 @@ class Scores:
             return None
         against = baseline or self.study.baseline_of(self.study.row(row))
         count = self.study.resamples
-        difference = None if row == against else paired(rows[row], rows.get(against, {}), count)
+        theirs = rows.get(against, {})
+        if self.study.row(against).pretrain is None:
+            theirs = self._random.get((place, row), theirs)
+        difference = None if row == against else paired(rows[row], theirs, count)
         return Entry(row, place, bootstrap(list(rows[row].values()), count), against, difference)
 
     def curves(self, row: str, place: Place) -> dict[tuple[int | None, int], list[tuple[int, float]]]:

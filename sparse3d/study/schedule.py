@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -45,6 +45,7 @@ class Scheduler:
         slots: jobs at a time.
         say: a line for the user.
         on_done: called after each job that was done.
+        wanted: (section, figure)s by the job's key; a job that ends without one of them has failed.
         wait: sleeps; tests give another.
     """
 
@@ -57,9 +58,10 @@ class Scheduler:
         on_done: Callable[[Job], object] = lambda job: None,
         wait: Callable[[], None] = lambda: time.sleep(0.2),
         clock: Callable[[], float] = time.monotonic,
+        wanted: Mapping[str, Iterable[tuple[str, str]]] | None = None,
     ) -> None:
         self.store, self.runner, self.slots, self.say = store, runner, slots, say
-        self.on_done, self.wait, self.clock = on_done, wait, clock
+        self.on_done, self.wait, self.clock, self.wanted = on_done, wait, clock, wanted or {}
         self.outcome = Outcome()
 
     def run(self, jobs: Sequence[Job]) -> Outcome:
@@ -70,14 +72,22 @@ class Scheduler:
         self.waiting = [job for job in jobs if job.key not in self.finished]
         self.total, self.started = len(jobs), list[_Started]()
         with _signals(self.outcome):
-            while self.waiting or self.started:
-                if self.outcome.stopped:
-                    self._stop()
-                    break
-                self._start_ready()
-                if not self._collect():
-                    self.wait()
+            try:
+                self._work()
+            except BaseException:
+                for entry in self.started:  # nothing goes on behind a study that has crashed
+                    entry.running.stop()
+                raise
         return self.outcome
+
+    def _work(self) -> None:
+        while self.waiting or self.started:
+            if self.outcome.stopped:
+                self._stop()
+                break
+            self._start_ready()
+            if not self._collect():
+                self.wait()
 
     def _start_ready(self) -> None:
         unusable = self.outcome.failed.keys() | set(self.outcome.blocked)
@@ -109,7 +119,7 @@ class Scheduler:
                 self._fail(job, f"exit code {code}: {self.store.last_words(job)}")
             return
         try:
-            record = self.store.finish(job)
+            record = self.store.finish(job, self.wanted.get(job.key, ()))
         except UnreadableResult as error:
             self._fail(job, str(error))
             return
@@ -167,9 +177,9 @@ def _score_text(record: dict[str, Any]) -> str:
     figures = record["figures"]
     for name in ("miou_point", "map25", "recall_rotated_pretrained", "recall_rotated"):
         if name in figures:
-            return f"{name} {100 * figures[name]:.1f}, "
-    scores = [f"{name} {100 * part['miou_point']:.1f}" for name, part in figures.items() if isinstance(part, dict)
-              and "miou_point" in part]  # fmt: skip
+            return f"{name} {100 * float(figures[name]):.1f}, "
+    parts = {name: part for name, part in figures.items() if isinstance(part, dict) and "miou_point" in part}
+    scores = [f"{name} {100 * float(part['miou_point']):.1f}" for name, part in parts.items()]
     return "".join(f"{text}, " for text in scores)
 
 

@@ -16,6 +16,7 @@ import os
 import shutil
 import statistics
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,12 @@ class Store:
             record = {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3), "code": code}
             file.write(json.dumps(record) + "\n")
 
-    def finish(self, job: Job) -> dict[str, Any]:
+    def finish(self, job: Job, wanted: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
         """Writes ``done.json`` of a job that ended well, and drops what is no longer needed.
+
+        Args:
+            job: what has ended.
+            wanted: (section, figure)s that must be there.
 
         Raises:
             UnreadableResult: its figures are not there.
@@ -87,6 +92,8 @@ class Store:
             "config": str(_config_path(job, self.out).relative_to(self.out)),
             **_figures(job, folder),
         }
+        for section, name in wanted:
+            figure_of(record, section, name)
         write_text(folder / DONE, json.dumps(record, indent=1) + "\n")
         if job.kind == "finetune" and not self.keep_checkpoints:
             shutil.rmtree(folder / RUN / "checkpoints", ignore_errors=True)
@@ -108,6 +115,15 @@ class Store:
         known = {job.name for job in jobs.values()}
         folder = self.out / JOBS
         return sum(path.name not in known for path in folder.iterdir()) if folder.is_dir() else 0
+
+
+def figure_of(record: dict[str, Any], section: str, name: str) -> float:
+    """A figure of a finished job. Raises UnreadableResult where there is none of that name."""
+    figures = record["figures"].get(section, {}) if section else record["figures"]
+    if name not in figures:
+        known = ", ".join(key for key in figures if "/" not in key) or "none"
+        raise UnreadableResult(f"it has no figure {name!r}; there are {known}")
+    return float(figures[name])  # written as text where it is not finite
 
 
 def _config_path(job: Job, out: Path) -> Path:

@@ -12,12 +12,13 @@ from sparse3d.study.statistics import LEAST, Estimate
 
 COLUMNS = (
     "task", "share", "row", "n", "mean", "low", "high", "baseline", "pairs", "difference", "difference_low",
-    "difference_high",
+    "difference_high", "difference_student",
 )  # fmt: skip
 LEGEND = (
     "Scores in per cent: the mean over label sets and seeds, and behind it the mean difference from the baseline, "
     "cell by cell with the same label set and seed, with its 95 % percentile bootstrap interval and the number of "
-    f"pairs. Bold: the interval excludes zero. Fewer than {LEAST} pairs: no interval is given, and nothing is bold. "
+    "pairs. Of few pairs such an interval is too narrow: bold only where Student's t interval excludes zero, too. "
+    f"Fewer than {LEAST} pairs: no interval is given, and nothing is bold. "
     "Where features are measured as they are (linear, knn, matching), a row without pre-training is a random network."
 )
 
@@ -26,7 +27,7 @@ def task_tables(study: Study, scores: Scores) -> str:
     """A Markdown table a task against the rows' own baselines, then one for each other baseline."""
     parts = [LEGEND]
     for task in scores.tasks:
-        parts += [f"### {task}", _task_table(study, scores, task, None)]
+        parts += [f"### {study.task_title(task)}", _task_table(study, scores, task, None)]
         for other in study.baselines[1:]:
             if other in scores.rows(task) and len(scores.rows(task)) > 1:
                 title = study.row(other).title
@@ -41,23 +42,24 @@ def _task_table(study: Study, scores: Scores, task: str, baseline: str | None) -
     for row in scores.rows(task):
         entries = [scores.entry(row, (task, share), baseline) for share in shares]
         if baseline is None or any(entry and entry.difference for entry in entries):
-            rows.append([study.row(row).title, *(entry_text(study, entry) for entry in entries)])
+            rows.append([study.row(row).title, *(entry_text(study, entry, baseline) for entry in entries)])
     return markdown(head, rows)
 
 
-def entry_text(study: Study, entry: Entry | None) -> str:
-    """A cell of the table."""
+def entry_text(study: Study, entry: Entry | None, baseline: str | None = None) -> str:
+    """A cell of a table of differences from ``baseline`` (None: the study's first); another one is named."""
     if entry is None:
         return "-"
     score = f"{100 * entry.score.mean:.1f}"
     if entry.difference is None:
         return f"{score} (n={entry.score.n})"
-    other = "" if entry.baseline in study.baselines else f" to {study.row(entry.baseline or '').title}"
+    expected = baseline or study.baselines[0]
+    other = "" if entry.baseline == expected else f" to {study.row(entry.baseline or '').title}"
     return f"{score}, {difference_text(entry.difference)}{other}"
 
 
 def difference_text(difference: Estimate) -> str:
-    """``+3.1 [1.2, 5.0] n=10``, in per cent, bold where the interval excludes zero."""
+    """``+3.1 [1.2, 5.0] n=10``, in per cent, bold where zero is excluded (:attr:`Estimate.excludes_zero`)."""
     text = f"{_percent(difference.mean):+.1f}"
     if difference.low is None or difference.high is None:
         return f"{text} (n={difference.n}, no interval)"
@@ -90,8 +92,8 @@ def _csv_row(entry: Entry) -> list[object]:
     score, found = entry.score, entry.difference
     row: list[object] = [task, share, entry.row, score.n, score.mean, score.low, score.high]
     if found is None:
-        return [*row, *[None] * 5]
-    return [*row, entry.baseline, found.n, found.mean, found.low, found.high]
+        return [*row, *[None] * 6]
+    return [*row, entry.baseline, found.n, found.mean, found.low, found.high, found.student]
 
 
 def _percent(value: float) -> float:

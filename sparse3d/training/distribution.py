@@ -80,11 +80,13 @@ class Processes:
         return nullcontext()
 
 
-def choose_device(device: str, local_rank: int = 0, option: str = "train.device") -> torch.device:
+def choose_device(device: str, option: str = "train.device") -> torch.device:
     """``auto`` takes CUDA where there is one; anything else is taken by its torch name.
 
+    Of several processes that ``torchrun`` started, each takes the CUDA device of its own rank.
+
     Raises:
-        InputError: no such device here; the message calls it by ``option``.
+        InputError: no such device here, or one device named for several processes; the message calls it by ``option``.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -94,6 +96,9 @@ def choose_device(device: str, local_rank: int = 0, option: str = "train.device"
         raise InputError(f"{option} = {device!r} is not a device; use auto, cpu, cuda or cuda:N") from None
     if chosen.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if chosen.index is not None and _environment_number("WORLD_SIZE", 1) > 1:
+            raise InputError(f"{option} = {device!r} would put every process on one device; say cuda, or auto")
+        local_rank = _environment_number("LOCAL_RANK", 0)
         chosen = torch.device("cuda", local_rank if chosen.index is None else chosen.index)
         if chosen.index >= count:
             raise InputError(f"{option} = {device!r}, but torch sees {count or 'no'} CUDA devices; use auto or cpu")
@@ -112,7 +117,7 @@ def _environment_number(name: str, default: int) -> int:
 def processes(device: str) -> Iterator[Processes]:
     """Joins the group that ``torchrun`` made, if any, and leaves it at the end."""
     world = _environment_number("WORLD_SIZE", 1)
-    chosen = choose_device(device, _environment_number("LOCAL_RANK", 0))
+    chosen = choose_device(device)
     if world == 1:
         yield Processes(0, 1, chosen)
         return

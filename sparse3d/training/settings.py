@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -58,7 +59,9 @@ class TrainSettings:
             self._require(name, "at least 1", getattr(self, name) >= 1)
         for name in ("warmup", "workers", "eval_every", "picture_every", "checkpoint_every", "keep", "seed"):
             self._require(name, "at least 0 (0 = never, where it counts steps)", getattr(self, name) >= 0)
-        self._require("lr", "a positive number", self.lr > 0)
+        self._require("lr", "a positive, finite number", 0 < self.lr < math.inf)
+        self._require("betas", "two numbers in [0, 1)", len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas))
+        self._require("momentum", "in [0, 1)", 0 <= self.momentum < 1)
         self._require("weight_decay", "at least 0", self.weight_decay >= 0)
         self._require("final_lr_fraction", "in [0, 1]", 0 <= self.final_lr_fraction <= 1)
         self._require("clip_norm", "positive, or None for no clipping", self.clip_norm is None or self.clip_norm > 0)

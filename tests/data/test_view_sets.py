@@ -249,6 +249,22 @@ def test_too_few_neighbours_repeat_the_given_frames(sets: ViewSets) -> None:
     assert len(set(lonely[(0, 0)].names)) == 2 and len(lonely[(0, 0)].names) == 4
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_how_many_frames_are_kept_changes_no_item_and_no_frame_is_matched_with_itself(
+    room_folder: Path, kept: int
+) -> None:
+    few, many = (
+        variant(
+            ViewSets(folder_of(room_folder), voxel_size=0.1, views=4, cache_frames=number),
+            overlaps=[np.zeros((6, 6), np.float32)],
+        )
+        for number in (kept, 400)
+    )
+    item = few[(0, 3)]
+    assert same(item, many[(0, 3)]) and len(set(item.names)) == 2
+    assert item.matches and all(item.names[i] != item.names[j] for i, j, _, _ in item.matches)
+
+
 def test_a_pair_without_matches_is_counted_and_nothing_is_made_up(sets: ViewSets) -> None:
     """Pitfall: a pair without matches: infinite loop, fake match, or division by zero."""
     blind = replace(room_frame(1), depth=np.zeros((48, 64), np.float32))
@@ -282,6 +298,8 @@ def wrong_options() -> Sequence[tuple[dict[str, object], str]]:
         ({"views": 1}, "ViewSets.views"),
         ({"voxel_size": 0.0}, "ViewSets.voxel_size"),
         ({"mask_ratio": 1.5}, "ViewSets.mask_ratio"),
+        ({"max_matches": 0}, "max_matches = 0 must be"),
+        ({"cache_frames": -1}, "cache_frames = -1 at least 0"),
         ({"overlap": (0.999, 1.0)}, "widen ViewSets.overlap"),
     ]
 

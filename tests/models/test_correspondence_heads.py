@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sparse3d.errors import InputError
 from sparse3d.losses.consistency import coordinate_regression_loss
 from sparse3d.models.correspondence import MatchingHead, RegressionHead
 
@@ -34,6 +35,13 @@ def test_the_scale_is_one_over_the_temperature_and_bounded(learned: bool) -> Non
     with torch.no_grad():
         head.log_scale.fill_(50)
     assert float(head.scale.detach()) == pytest.approx(100, rel=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -0.07, 0.005, float("nan")])
+def test_a_temperature_that_the_bound_would_hide_is_refused(temperature: float) -> None:
+    with pytest.raises(InputError, match="MatchingHead.temperature = .*at least 0.01"):
+        MatchingHead(4, temperature=temperature)
+    assert float(MatchingHead(4, temperature=0.01).scale) == pytest.approx(100)
 
 
 def test_regression_starts_near_the_cells_own_place_and_ignores_what_is_masked() -> None:

@@ -64,6 +64,7 @@ class FakeRunner:
     code: Callable[[Job], int] = lambda job: 0
     polls: Callable[[Job], int] = lambda job: 1
     score: Callable[[Job], float] = made_up
+    random: Callable[[Job], float] = made_up  # the random network's recall, of a matching
     started: list[tuple[Job, list[str]]] = field(default_factory=list)
     most_at_once: int = 0
     alive: int = 0
@@ -100,7 +101,7 @@ class _FakeProcess:
         self.ended = code
         self.runner.alive -= 1
         if code == 0:
-            write_outputs(self.job, self.folder, self.runner.score(self.job))
+            write_outputs(self.job, self.folder, self.runner.score(self.job), self.runner.random(self.job))
 
     def stop(self) -> None:
         (self.folder / RUN).mkdir(parents=True, exist_ok=True)
@@ -109,22 +110,29 @@ class _FakeProcess:
             self.end(143)
 
 
-def write_outputs(job: Job, folder: Path, score: float) -> None:
-    """What the job's process would leave behind."""
+def write_outputs(job: Job, folder: Path, score: float, random: float = 0.1) -> None:
+    """What the job's process would leave behind; a score may be given as text, as logs write what is not finite."""
     if job.kind in ("pretrain", "finetune"):
         records: list[dict[str, Any]] = [
             {"step": k, "kind": "train", "loss": 1.0, "time/step_s": 0.5, "time/data_s": 0.1} for k in range(4)
         ]
         for step in (2, 4) if job.kind == "finetune" else ():
             records.append(
-                {"step": step, "kind": "val", "seconds": 1.0, "miou_point": score * step / 4, "iou/bed": 0.1}
+                {
+                    "step": step,
+                    "kind": "val",
+                    "seconds": 1.0,
+                    "miou_point": score if isinstance(score, str) else score * step / 4,
+                    "iou/bed": 0.1,
+                }
             )
         (folder / RUN / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / RUN / "checkpoints" / "last.pt").write_text("weights")
         (folder / RUN / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
     elif job.kind == "matching":
         with (folder / "log.txt").open("a") as file:
-            figures = {f"recall_{p}_{r}": score for p in ("rotated", "aligned") for r in ("random", "pretrained")}
+            both = {"random": random, "pretrained": score}
+            figures = {f"recall_{p}_{r}": value for p in ("rotated", "aligned") for r, value in both.items()}
             file.write(json.dumps(figures) + "\n")
     elif job.kind == "probe":
         kinds = [f"{m}_{f}" for m in ("linear", "knn") for f in ("encoder", "decoder")]

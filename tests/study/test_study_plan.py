@@ -14,8 +14,8 @@ from sparse3d.config_paths import packaged_gin_dir
 from sparse3d.errors import InputError
 from sparse3d.study.command import read_study
 from sparse3d.study.expand import expand
-from sparse3d.study.fingerprints import data_of
-from sparse3d.study.jobs import Job, Plan
+from sparse3d.study.fingerprints import config_of, data_of
+from sparse3d.study.jobs import Job, Plan, Recipe
 
 STUDIES = sorted(path.name for path in (packaged_gin_dir() / "study").glob("*.gin"))
 
@@ -112,7 +112,7 @@ def test_another_place_of_the_same_data_changes_no_key_and_other_data_do(tmp_pat
     (there / "splits" / "train.txt").write_text("room0000_00\n")
     data_of.cache_clear()
     assert data_of(str(here)) != data_of(str(there))
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="does not exist"):
         data_of(str(tmp_path / "nothing"))
 
 
@@ -167,6 +167,24 @@ def test_matching_is_left_out_and_said_or_measured_once_a_pre_training(
     assert [(cell.seed, cell.figure) for cell in random] == [(0, "recall_rotated_random"), (1, "recall_rotated_random")]
     command = next(iter(jobs.values())).command(tmp_path)
     assert "--data" in command and command[-1] == "--json" and "pretrain-" in command[2]
+    assert {job.kind for job in plan.for_rows(["scratch"])} == {"finetune", "probe"}  # what it borrows is others' work
+
+
+def test_a_recording_of_one_file_may_be_matched_on(tmp_path: Path) -> None:
+    recording = tmp_path / "kitchen.sens"
+    recording.write_bytes(b"frames")
+    key = data_of(str(recording))
+    data_of.cache_clear()
+    recording.write_bytes(b"other frames")
+    assert data_of(str(recording)) != key
+
+
+def test_a_long_path_of_what_changes_no_figure_changes_no_key(tmp_path: Path) -> None:
+    """gin breaks a line that is longer than 120 characters."""
+    short, long = (
+        config_of(Recipe(("pretrain/rooms.gin",), (f"PretrainTask.teacher_cache = {'/x' * n!r}",))) for n in (1, 90)
+    )
+    assert short == long and "teacher_cache" not in short
 
 
 def test_commands_name_everything(planned: Callable[..., Plan], tmp_path: Path) -> None:
@@ -198,6 +216,8 @@ def test_pre_trainings_share_the_teachers_features_unless_a_row_says_otherwise(
     ("binding", "message"),
     [
         ("Study.baselines = ['scrach']", "'scrach' is none of the study's"),
+        ("Study.baselines = []", "Study.baselines is empty"),
+        ("kt/StudyRow.bindings = ['train.lr = -1.0', %DECODER]", "train.lr = -1.0: must be a positive"),
         ("kt/StudyRow.tasks = ['segmentaton']", "'segmentaton' is no task"),
         ("kt/StudyRow.parts = 'decoder'", "must be one of encoder, all"),
         ("scratch/StudyRow.bindings = ['train.lr = 1.0']", "its files are none"),
@@ -215,6 +235,12 @@ def test_pre_trainings_share_the_teachers_features_unless_a_row_says_otherwise(
 def test_mistakes_are_one_line_before_any_job(planned: Callable[..., Plan], binding: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         planned(binding)
+
+
+def test_two_probes_for_one_place_of_the_table_are_refused(planned: Callable[..., Plan]) -> None:
+    text = TEXT.replace("@probe/StudyProbe()]", "@probe/StudyProbe(), @fine/StudyProbe()]")
+    with pytest.raises(InputError, match="two of them give linear_encoder of row scratch"):
+        planned("fine/StudyProbe.bindings = ['FeatureProbe.l2 = 0.1']", "fine/StudyProbe.shares = [0.5]", text=text)
 
 
 @pytest.mark.parametrize("name", STUDIES)

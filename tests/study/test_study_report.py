@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from study_parts import FakeRunner, make_study
+from study_parts import TEXT, FakeRunner, make_study
 
+from sparse3d.errors import InputError
 from sparse3d.study.command import run_study
 from sparse3d.study.cost_table import preparation_text
 from sparse3d.study.expand import expand
@@ -113,16 +115,94 @@ def test_a_report_of_half_a_study_says_what_is_missing(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("estimate", "text"),
     [
-        (Estimate(0.031, 10, 0.012, 0.05), "**+3.1 [1.2, 5.0]** n=10"),
-        (Estimate(0.031, 10, -0.001, 0.05), "+3.1 [-0.1, 5.0] n=10"),
-        (Estimate(0.031, 10, 0.0, 0.05), "+3.1 [0.0, 5.0] n=10"),
-        (Estimate(-0.02, 5, -0.03, -0.01), "**-2.0 [-3.0, -1.0]** n=5"),
-        (Estimate(-0.0002, 4, -0.0003, 0.0004), "+0.0 [0.0, 0.0] n=4"),
+        (Estimate(0.031, 10, 0.012, 0.05, 0.02), "**+3.1 [1.2, 5.0]** n=10"),
+        (Estimate(0.031, 3, 0.012, 0.05, 0.04), "+3.1 [1.2, 5.0] n=3"),  # Student's does not
+        (Estimate(0.031, 10, -0.001, 0.05, 0.02), "+3.1 [-0.1, 5.0] n=10"),
+        (Estimate(0.031, 10, 0.0, 0.05, 0.02), "+3.1 [0.0, 5.0] n=10"),
+        (Estimate(-0.02, 5, -0.03, -0.01, 0.01), "**-2.0 [-3.0, -1.0]** n=5"),
+        (Estimate(-0.0002, 4, -0.0003, 0.0004, 0.01), "+0.0 [0.0, 0.0] n=4"),
         (Estimate(0.5, 2), "+50.0 (n=2, no interval)"),
     ],
 )
 def test_bold_needs_an_interval_that_excludes_zero(estimate: Estimate, text: str) -> None:
     assert difference_text(estimate) == text
+
+
+def with_task(folder: Path, runner: FakeRunner, task: str, *bindings: str, tasks: str = "") -> tuple[Study, Path]:
+    """A study with one more task, run."""
+    listed = tasks or f"@segmentation/StudyFinetune(), @probe/StudyProbe(), {task}"
+    text = re.sub(r"TASKS = .*", f"TASKS = [{listed}]", TEXT)
+    study, config = make_study(folder, *bindings, text=text)
+    run_study(study, config, folder / "out", runner=runner, resume=True)
+    return study, folder / "out"
+
+
+def test_recall_is_compared_with_the_random_network_of_the_same_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows may differ in voxels and readouts, and so do their random networks."""
+    monkeypatch.setattr("sparse3d.study.report.write_figures", lambda *_: [])
+    (tmp_path / "frames").mkdir()
+    runner = FakeRunner(score=known, random=lambda job: known(job) - (0.07 if "both" in job.title else 0.11))
+    study, out = with_task(
+        tmp_path, runner, "@kitchen/StudyMatching()", f"kitchen/StudyMatching.folder = {str(tmp_path / 'frames')!r}"
+    )
+    scores = Scores(study, collect(expand(study), Store(out)))
+    gains = {row: scores.entry(row, ("kitchen_rotated", None)) for row in ("scratch", "kt", "both")}
+    assert gains["scratch"] and gains["scratch"].difference is None and gains["scratch"].score.n == 2
+    assert gains["kt"] and gains["kt"].difference and gains["kt"].difference.mean == pytest.approx(0.11)
+    assert gains["both"] and gains["both"].difference and gains["both"].difference.mean == pytest.approx(0.07)
+    against = scores.entry("both", ("kitchen_rotated", None), "kt")
+    assert against and against.difference and against.difference.mean == pytest.approx(0.03)
+    records = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert all(r["pretrain_seconds"] == 0 and r["pretrain_command"] is None for r in records if r["row"] == "scratch")
+    assert "\n| scratch |" not in (out / "table.md").read_text().split("### Cost")[1]  # it has no pre-training
+
+
+def test_a_figure_that_jobs_do_not_have_fails_them_by_name_and_stops_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparse3d.study.report.write_figures", lambda *_: [])
+    study, out = with_task(tmp_path, FakeRunner(score=known), "", "segmentation/StudyFinetune.figure = 'miou'",
+                           tasks="@segmentation/StudyFinetune(), @probe/StudyProbe()")  # fmt: skip
+    table = (out / "table.md").read_text()
+    assert "it has no figure 'miou'; there are miou_point, loss" in table
+    assert "### linear_encoder" in table and "### segmentation" not in table
+    assert run_study(study, "", out, report_only=True) == 0
+
+
+def test_a_finished_job_without_the_figure_is_one_line(ran: tuple[Study, Path], tmp_path: Path) -> None:
+    _, out = ran
+    study, _ = make_study(out.parent, "segmentation/StudyFinetune.figure = 'map25'")
+    with pytest.raises(InputError, match="no figure 'map25'; there are miou_point.*segmentation of the study asks"):
+        collect(expand(study), Store(out))
+
+
+def test_scores_that_are_no_number_are_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparse3d.study.report.write_figures", lambda *_: [])
+    study, text = make_study(tmp_path)
+    bad = "segmentation both, 0.5 of the rooms, set 0, seed 0"
+    runner = FakeRunner(score=lambda job: "nan" if job.title == bad else known(job))  # type: ignore[arg-type,return-value]
+    assert run_study(study, text, tmp_path / "out", runner=runner) == 0
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "1 cells have a score that is no number" in table
+    scores = Scores(study, collect(expand(study), Store(tmp_path / "out")))
+    entry = scores.entry("both", ("segmentation", 0.5))
+    assert entry and entry.difference and entry.difference.n == 3 and entry.difference.mean == pytest.approx(0.05)
+    assert gain(study, scores, "both", ("segmentation", 0.5))[-1][1].n == 3
+
+
+def test_a_baseline_other_than_the_tables_is_named_and_a_task_has_its_title(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparse3d.study.report.write_figures", lambda *_: [])
+    study, out = with_task(
+        tmp_path, FakeRunner(score=known), "", "both/StudyRow.baseline = 'kt'",
+        "segmentation/StudyFinetune.title = 'Classes of points'",
+        tasks="@segmentation/StudyFinetune(), @probe/StudyProbe()",
+    )  # fmt: skip
+    main = (out / "table.md").read_text().split("### Classes of points")[1].split("Differences from")[0]
+    assert "**+3.0 [3.0, 3.0]** n=4 to kt" in main and "+2.0 [2.0, 2.0]** n=4 |" in main
 
 
 def test_markdown_survives_bars_in_names() -> None:

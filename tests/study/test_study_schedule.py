@@ -84,6 +84,19 @@ def test_a_job_that_leaves_no_figures_has_failed(tmp_path: Path) -> None:
     assert all("left no figures" in why for why in ran.outcome.failed.values())
 
 
+def test_no_job_goes_on_behind_a_study_that_crashed(tmp_path: Path) -> None:
+    runner = FakeRunner(polls=lambda job: 1 if job.title == "pretrain kt, seed 0" else 1000)
+    study = make_study(tmp_path)[0]
+
+    def crash(job: Job) -> None:
+        raise RuntimeError("a defect")
+
+    scheduler = Scheduler(Store(tmp_path / "out"), runner, 3, lambda line: None, crash, wait=lambda: None)
+    with pytest.raises(RuntimeError, match="a defect"):
+        scheduler.run(list(expand(study).jobs.values()))
+    assert len(runner.started) == 3 and runner.alive == 0
+
+
 def test_an_evaluation_before_the_last_step_is_no_result(tmp_path: Path) -> None:
     lines = [
         {"step": 2, "kind": "val", "seconds": 1.0, "miou_point": 0.3},

@@ -63,6 +63,7 @@ def test_a_network_without_trainable_parameters_is_refused() -> None:
     [
         {"steps": 0}, {"lr": 0.0}, {"lr": float("nan")}, {"optimizer": "adam"}, {"schedule": "linear"},
         {"workers": -1}, {"steps": "ten"}, {"steps": True}, {"amp": 1}, {"clip_norm": 0.0}, {"best_is": "max"},
+        {"lr": float("inf")}, {"betas": (0.9,)}, {"betas": (1.5, 0.9)}, {"momentum": -1.0},
     ],
 )  # fmt: skip
 def test_an_option_out_of_range_names_itself(options: dict[str, object]) -> None:
