@@ -111,6 +111,8 @@ class _Builder:
         for row in self.study.rows:
             against = self.study.baseline_of(row)
             mine = [cell for cell in self.cells if cell.row == row.name]
+            if self.study.row(against).pretrain is None:
+                mine = [cell for cell in mine if cell.reference is None]  # they bring their own random network
             lonely = sum((against, cell.place, cell.pair) not in there for cell in mine)
             if lonely:
                 self.notes.append(f"{lonely} of {len(mine)} cells of {row.name} have no partner in {against}")

@@ -40,7 +40,7 @@ def collect(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 
 def _record(cell: Cell, plan: Plan, done: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
-    figures = done["figures"][cell.section] if cell.section else done["figures"]
+    figures = done["figures"].get(cell.section, {}) if cell.section else done["figures"]
     return {
         "row": cell.row,
         "task": cell.task,
