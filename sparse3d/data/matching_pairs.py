@@ -71,14 +71,13 @@ class MatchingPairs:
             )
         self.voxel_size, self.matches, self.max_depth, self.seed = voxel_size, matches, max_depth, seed
         self.sources = frames.open()
-        pairs = [
-            (scene, int(i), int(j))
-            for scene, source in enumerate(self.sources)
-            for i, j in scene_pairs(source, *overlap)[0]
-        ]
+        found = [scene_pairs(source, *overlap) for source in self.sources]
+        pairs = [(scene, int(i), int(j)) for scene, (chosen, _) in enumerate(found) for i, j in chosen]
         if not pairs:
             raise InputError(
-                f"{frames.root}: no two frames overlap by {overlap[0]} to {overlap[1]}: nothing to measure on"
+                f"{frames.root}: no two frames overlap by {overlap[0]} to {overlap[1]}: nothing to measure on "
+                f"({_range_text([matrix for _, matrix in found])}). Widen MatchingPairs.overlap, hold other frames out "
+                "(val/FrameFolder.part, first, last), or train unmeasured: PretrainTask.val = None"
             )
         chosen = np.unique(np.linspace(0, len(pairs) - 1, min(max_pairs, len(pairs))).round().astype(int))
         self.pairs = [pairs[k] for k in chosen]
@@ -106,3 +105,9 @@ class MatchingPairs:
 def _world_points(frame: Frame, pixels: np.ndarray) -> np.ndarray:
     z = frame.depth[pixels[:, 0], pixels[:, 1]]
     return transform_points(frame.T_world_cam, unproject_pixels(pixels, z, frame.camera)).astype(np.float32)
+
+
+def _range_text(overlaps: list[np.ndarray]) -> str:
+    """Between what the overlaps of different frames lie."""
+    known = np.concatenate([matrix[np.triu_indices(len(matrix), 1)] for matrix in overlaps])
+    return f"their overlaps are {known.min():.2f} to {known.max():.2f}" if len(known) else "there are no two frames"

@@ -87,7 +87,9 @@ def test_frames_without_a_common_surface_make_an_empty_pair(pairs: MatchingPairs
 
 def test_no_qualifying_pair_and_wrong_numbers_are_input_errors(room_folder: Path) -> None:
     frames = FrameFolder(str(room_folder), size=(64, 48), up="z")
-    with pytest.raises(InputError, match="nothing to measure on"):
+    with pytest.raises(
+        InputError, match=r"nothing to measure on \(their overlaps are 0\.\d+ to .*Widen MatchingPairs.overlap"
+    ):
         MatchingPairs(frames, overlap=(0.9999, 1.0))
     with pytest.raises(InputError, match="max_pairs = 0"):
         MatchingPairs(frames, max_pairs=0)
