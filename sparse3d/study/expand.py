@@ -213,8 +213,8 @@ class _Builder:
             )  # fmt: skip
             self._once(job)
             for protocol in PROTOCOLS:
-                figures = (f"recall_{protocol}_{network}" for network in ("pretrained", "random"))
-                name, (figure, reference) = f"{task.name}_{protocol}", figures
+                name, recall = f"{task.name}_{protocol}", f"recall_{protocol}"
+                figure, reference = f"{recall}_pretrained", f"{recall}_random"
                 self.cells.append(Cell(row.name, name, None, None, seed, key, figure, reference=reference))
 
 

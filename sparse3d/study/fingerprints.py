@@ -14,6 +14,7 @@ from sparse3d import config, run
 from sparse3d.errors import InputError
 from sparse3d.study.jobs import Recipe
 from sparse3d.tasks.pretrain import PretrainTask
+from sparse3d.training.config_text import written
 from sparse3d.training.settings import TrainSettings
 
 # How a run is watched and fed, which changes none of its figures.
@@ -35,7 +36,7 @@ def config_of(recipe: Recipe, macros: tuple[str, ...] = ("DATA_ROOT",)) -> str:
     Raises:
         InputError: a file or binding that is wrong; so a study's mistakes are found before its first job.
     """
-    config.load_config(recipe.files, (*recipe.bindings, *(f"{name} = ''" for name in macros)))
+    _load(recipe, macros)
     with config.configured_calls():
         TrainSettings()  # its values are checked, too
     return _IMMATERIAL.sub("", config.config_text())
@@ -43,7 +44,7 @@ def config_of(recipe: Recipe, macros: tuple[str, ...] = ("DATA_ROOT",)) -> str:
 
 def steps_of(config_text: str) -> int:
     """``train.steps`` of a config."""
-    return int(_value(config_text, "train.steps") or 0)
+    return int(written(config_text, "train.steps") or 0)
 
 
 @cache
@@ -55,17 +56,14 @@ def leaves_decoder(recipe: Recipe, macros: tuple[str, ...] = ("DATA_ROOT",)) -> 
     Raises:
         InputError: a binding that the task refuses.
     """
-    config.load_config(recipe.files, (*recipe.bindings, *(f"{name} = ''" for name in macros)))
+    _load(recipe, macros)
     with config.configured_calls(), torch.device("meta"):  # no weights are wanted
         task = run.build_task()
         return task.build_encoder().decodes if isinstance(task, PretrainTask) else True
 
 
-def _value(config_text: str, name: str) -> str | None:
-    """What a config binds a parameter or macro to, as it is written, macros followed; None where it does not."""
-    found = re.search(rf"^{re.escape(name)} = (?:\\\n\s+)?(.+)$", config_text, re.MULTILINE)
-    value = found and found[1].strip()
-    return _value(config_text, value[1:]) if value and value.startswith("%") else value
+def _load(recipe: Recipe, macros: tuple[str, ...]) -> None:
+    config.load_config(recipe.files, (*recipe.bindings, *(f"{name} = ''" for name in macros)))
 
 
 @cache

@@ -80,6 +80,12 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     except (RuntimeError, EOFError, ValueError, LookupError, TypeError, OSError, pickle.UnpicklingError) as error:
         reason = str(error).split("\n", 1)[0][:120]
         raise InputError(f"checkpoint {path} cannot be read (truncated, or not a checkpoint): {reason}") from error
+    check_checkpoint(state, path)
+    return state
+
+
+def check_checkpoint(state: Any, path: str | Path) -> None:
+    """Raises InputError where what ``path`` holds is no whole checkpoint of a known format."""
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of sparse3d: it lacks the mark {FORMAT!r}")
     if state.get("version", 0) > VERSION:
@@ -89,7 +95,6 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     missing = [key for key in KEYS if key not in state]
     if missing:
         raise InputError(f"checkpoint {path} lacks {', '.join(missing)}; it was not written by a training run")
-    return state
 
 
 def load_same_network(model: nn.Module, state: dict[str, torch.Tensor], source: str | Path) -> None:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from sparse3d.errors import InputError
-from sparse3d.training.checkpoint import FORMAT, load_checkpoint
+from sparse3d.training.checkpoint import FORMAT, check_checkpoint
+from sparse3d.training.config_text import written
 
 KEYS = ("state_dict", "model_state_dict", "model", "model_state", "net", "weights")  # where others keep the tensors
-_BOUND = re.compile(r"^(?:[\w./]+\.)?voxel_size = (.+)$", re.MULTILINE)
+_SIZES = re.compile(r"^((?:[\w./]+\.)?voxel_size) = ", re.MULTILINE)
 
 
 class GivenWeights(NamedTuple):
@@ -42,7 +43,7 @@ def read_weights(path: str | Path) -> GivenWeights:
             "torch.load(..., weights_only=False) and save its state dict alone"
         ) from error
     if isinstance(state, dict) and state.get("format") == FORMAT:
-        state = load_checkpoint(path)
+        check_checkpoint(state, path)
         return GivenWeights(state["model"], state["config"])
     while isinstance(state, dict) and not _tensors(state):
         inner = next((state[key] for key in KEYS if isinstance(state.get(key), dict)), None)
@@ -72,12 +73,9 @@ def voxel_size_note(given: str, own: str) -> list[str]:
 def _voxel_sizes(config_text: str) -> set[float]:
     """Metres that a config binds to any parameter ``voxel_size``, macros followed; what is no number is left out."""
     found = set()
-    for value in _BOUND.findall(config_text):
-        while value.startswith("%"):
-            macro = re.search(rf"^{re.escape(value[1:])} = (.+)$", config_text, re.MULTILINE)
-            value = macro[1] if macro else ""
+    for name in _SIZES.findall(config_text):
         try:
-            found.add(float(value))
+            found.add(float(written(config_text, name) or ""))
         except ValueError:
             continue
     return found
