@@ -63,7 +63,7 @@ def test_a_source_is_picklable_and_holds_no_open_file(recorded: tuple[Path, str,
     source = open_frames(path, up="z")
     copy = pickle.loads(pickle.dumps(source))
     assert_same(copy[3], frames[3])
-    assert not before or len(os.listdir("/proc/self/fd")) == before
+    assert not before or len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_an_index_out_of_range_is_an_index_error(recorded: tuple[Path, str, list[Frame]]) -> None:

@@ -6,6 +6,8 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +95,24 @@ def test_an_unknown_start_method_is_an_input_error() -> None:
         stream(1, worker_start="forked")
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_no_file_descriptor_is_left_open() -> None:
     stream(2)
-    gc.collect()
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    wait_for_queue_threads()
+    before = open_descriptors()
     for _ in range(3):
         stream(2)
+    wait_for_queue_threads()
+    assert open_descriptors() <= before
+
+
+def wait_for_queue_threads(seconds: float = 30.0) -> None:
+    """The feeder thread of a multiprocessing queue closes the queue's pipe by itself, after its owner has let go."""
     gc.collect()
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    deadline = time.monotonic() + seconds
+    while any(thread.name == "QueueFeederThread" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline, f"a queue's thread still runs after {seconds:.0f} s"
+        time.sleep(0.01)
