@@ -19,6 +19,7 @@ from sparse3d.cli import run_tool, tool_parser
 from sparse3d.errors import InputError
 from sparse3d.study.command import plan_text, read_study, run_study
 from sparse3d.study.expand import expand
+from sparse3d.study.rehearsal import rehearse
 from sparse3d.study.store import Store
 
 
@@ -47,7 +48,9 @@ def _main() -> int:
     study, text = read_study(options.config, options.bindings)
     if options.plan:
         rows = [study.row(name).name for name in options.only] or [row.name for row in study.rows]
-        print(plan_text(expand(study, options.seeds), Store(options.out), options.jobs, rows))
+        plan = expand(study, options.seeds)
+        rehearse(plan.for_rows(rows))
+        print(plan_text(plan, Store(options.out), options.jobs, rows))
         return 0
     return run_study(
         study,

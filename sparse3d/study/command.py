@@ -14,6 +14,7 @@ from sparse3d.errors import InputError
 from sparse3d.study.expand import expand
 from sparse3d.study.jobs import Plan
 from sparse3d.study.options import Study
+from sparse3d.study.rehearsal import rehearse
 from sparse3d.study.report import write_report, write_tables
 from sparse3d.study.runner import ProcessRunner, Runner
 from sparse3d.study.schedule import Estimate, Outcome, Scheduler, clock_text
@@ -82,7 +83,7 @@ def run_study(
         runner: starts jobs; None starts processes.
 
     Raises:
-        InputError: a folder that is in use or not a study's, or an unknown row.
+        InputError: a folder that is in use or not a study's, an unknown row, or an option that a job would refuse.
     """
     rows = [study.row(name).name for name in only] or [row.name for row in study.rows]
     _check_folder(out, resume or report_only, report_only)
@@ -91,6 +92,7 @@ def run_study(
     if report_only:
         write_report(study, plan, store)
         return 0
+    rehearse(job for job in plan.for_rows(rows) if not store.done(job))
     out.mkdir(parents=True, exist_ok=True)
     with _locked(out) as lock:
         write_text(out / MARK, text)

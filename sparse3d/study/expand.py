@@ -224,7 +224,11 @@ def _rooms(share: float, label_set: int) -> tuple[str, ...]:
 
 
 def _check_decoder(pretrain: Job, asked: str) -> None:
-    if not leaves_decoder(pretrain.recipe):
+    try:
+        there = leaves_decoder(pretrain.recipe)
+    except InputError as error:
+        raise InputError(f"{pretrain.title}: {error}") from error
+    if not there:
         raise InputError(
             f"{asked} asks for the decoder, and no loss of its pre-training reads one, so that none is kept: bind "
             "PretrainTask.kt_readout or mv_readout to 'decoder' in the row, or leave the task out of StudyRow.tasks"

@@ -58,6 +58,24 @@ def test_what_is_done_is_never_run_again_also_when_the_table_grows(tmp_path: Pat
     assert all(job.kind == "finetune" for job, _ in grown.runner.started)
 
 
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        ("kt/StudyRow.network = ['SRUNet.spec = \"nope\"']", "kt.*: SRUNet.spec = 'nope' is unknown"),
+        ("kt/StudyRow.bindings = [%DECODER, 'PretrainTask.map_stride = 0']", "pretrain kt, seed 0: .*map_stride = 0"),
+        ("scratch/StudyRow.finetune = ['init.lr_scale = 0.5']", "segmentation scratch.*1 where no init.checkpoint"),
+        ("both/StudyRow.finetune = ['init.freeze = \"half\"']", "segmentation both, .*init.freeze = 'half'"),
+        ("probe/StudyProbe.bindings = ['FeatureProbe.k = 0']", "probe scratch.*k = 0"),
+    ],
+)
+def test_what_a_job_would_refuse_is_said_before_any_runs(tmp_path: Path, binding: str, message: str) -> None:
+    study, text = make_study(tmp_path, binding)
+    runner = FakeRunner()
+    with pytest.raises(InputError, match=message):
+        run_study(study, text, tmp_path / "out", runner=runner)
+    assert runner.started == [] and not (tmp_path / "out").exists()
+
+
 def test_a_failed_job_is_named_and_takes_only_its_children_with_it(tmp_path: Path) -> None:
     bad = "pretrain kt, seed 1"
     ran = Ran(tmp_path, FakeRunner(code=lambda job: 3 if job.title == bad else 0))
