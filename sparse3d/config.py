@@ -10,8 +10,8 @@ Three rules, and each breach is an :class:`InputError` that names the place, the
    configurable takes part in the run. Files brought in by ``include`` hold documented defaults; no run uses them all.
 
 "Takes part" means: it has been called by then, or references lead to it from one that has been called, or from a root
-(:data:`ROOTS`). So a binding that only evaluation will use is no error. For ``--set`` only the effective bindings
-count as paths; for files every binding does, as an override must not turn a shipped file into an error.
+(:data:`ROOTS`, of a training). So a binding that only evaluation will use is no error. For ``--set`` only the effective
+bindings count as paths; for files every binding does, as an override must not turn a shipped file into an error.
 A parameter that the program itself gives in every call cannot be bound either.
 """
 
@@ -36,7 +36,8 @@ from sparse3d.config_usage import Binding, constant_of, find_unused, macros_in
 from sparse3d.errors import InputError
 
 PACKAGES = ("data", "models", "losses", "tasks", "training", "sparse")
-ROOTS = ["run", "train", "init", "sparse", "TeacherCache"]  # what the program calls by itself, around the check
+ROOTS = ["run", "train", "init", "sparse", "TeacherCache"]  # what a training calls by itself, around the check
+PROBE_ROOTS, EVALUATION_ROOTS = ("init", "sparse"), ("run", "train", "sparse", "TeacherCache")
 
 _bindings: list[Binding] = []  # every binding read, in order, overridden ones too
 
@@ -93,15 +94,19 @@ def config_text() -> str:
     return gin.config_str(max_line_length=120)
 
 
-def check_all_used() -> None:
+def check_all_used(roots: Sequence[str] | None = None) -> None:
     """Applies rules 2 and 3 of the module; call it once the run is set up.
+
+    Args:
+        roots: what the program calls by itself; None: what a training does (:data:`ROOTS`).
 
     Raises:
         InputError: the first binding that nothing uses.
     """
-    roots = [selector for name in ROOTS for selector in gin_config._REGISTRY.matching_selectors(name)]
+    names = ROOTS if roots is None else roots
+    selectors = [selector for name in names for selector in gin_config._REGISTRY.matching_selectors(name)]
     called = dict(gin_config._OPERATIVE_CONFIG)
-    problem = find_unused(_bindings, roots, called)
+    problem = find_unused(_bindings, selectors, called)
     if problem is not None:
         raise InputError(problem)
 

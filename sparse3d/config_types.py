@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from gin import config as gin_config
 
+from sparse3d.config_names import registered_name
 from sparse3d.config_usage import MACRO, Binding, references
 
 SCALARS = (bool, int, float, str)
@@ -25,6 +26,9 @@ def wrong_type(binding: Binding, effective: Mapping[tuple[str, str, str], Bindin
         effective: all that hold, by key; macros are looked up there.
     """
     value, where = binding.value, binding.where
+    wanted = _annotations(binding.selector).get(binding.argument, Any)
+    if (problem := _misreferred(value, wanted)) is not None:
+        return f"{where}: {binding.name}: {problem}"
     for reference in references(value):
         if value is reference and reference.configurable.selector == MACRO:
             macro = effective.get(("/".join(reference.scopes), MACRO, "value"))
@@ -32,7 +36,6 @@ def wrong_type(binding: Binding, effective: Mapping[tuple[str, str, str], Bindin
                 value, where = macro.value, macro.where
     if any(True for _ in references(value)):
         return None  # an object that is made later
-    wanted = _annotations(binding.selector).get(binding.argument, Any)
     if _fits(value, wanted):
         return None
     return f"{where}: {binding.name} = {value!r}: must be of type {_in_words(wanted)}"
@@ -48,6 +51,44 @@ def _annotations(selector: str) -> dict[str, Any]:
         return typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError):  # annotations of names that only type checkers import
         return {}
+
+
+def _misreferred(value: Any, wanted: Any) -> str | None:
+    """Where a reference stands for an object and a maker of it is wanted, or the reverse: ``@Part()`` and ``@Part``."""
+    wanted, listed = _without_none(wanted), isinstance(value, (list, tuple))
+    if typing.get_origin(wanted) in (list, tuple, Sequence):
+        if not listed:
+            part = isinstance(value, gin_config.ConfigurableReference) and value.configurable.selector != MACRO
+            return f"a list is wanted: [{_written(value)}]" if part and _is_part(value) else None
+        entries = typing.get_args(wanted)
+        return next((p for one in value if (p := _misreferred(one, entries[0] if entries else Any))), None)
+    if not isinstance(value, gin_config.ConfigurableReference) or value.configurable.selector == MACRO:
+        return None
+    is_call = typing.get_origin(wanted) is Callable
+    makes = is_call and typing.get_args(wanted)[0] is ...
+    if makes and value.evaluate:
+        return f"{_written(value)} is made too early; write {_written(value).removesuffix('()')}, without ()"
+    is_object = (is_call and not makes) or (isinstance(wanted, type) and wanted not in (*SCALARS, Any))
+    if is_object and not value.evaluate and _is_part(value):
+        return f"{_written(value)} is a class; write {_written(value)}()"
+    return None
+
+
+def _without_none(wanted: Any) -> Any:
+    """``X`` of ``X | None``; other unions as they are."""
+    if typing.get_origin(wanted) not in (typing.Union, types.UnionType):
+        return wanted
+    others = [each for each in typing.get_args(wanted) if each is not type(None)]
+    return others[0] if len(others) == 1 else wanted
+
+
+def _is_part(reference: Any) -> bool:
+    return isinstance(reference.configurable.wrapped, type)
+
+
+def _written(reference: Any) -> str:
+    scope = "".join(f"{name}/" for name in reference.scopes)
+    return f"@{scope}{registered_name(reference.configurable.selector)}" + "()" * reference.evaluate
 
 
 def _fits(value: Any, wanted: Any) -> bool:

@@ -160,9 +160,11 @@ def _without_effect(binding: Binding, reached: set[Node], called: Mapping[Node, 
 
 
 def _hidden(binding: Binding, bindings: Sequence[Binding], reached: set[Node]) -> str | None:
-    """A binding for all scopes is silent where each scope had one of its own before: gin takes the narrower one.
+    """A binding for all scopes is silent where a scope had one of its own before: gin takes the narrower one.
 
-    Bindings read later do not count: an override must not turn a shipped file into an error.
+    In a file it may stand for the other scopes. Given with --set it is meant for all, so that each scope must be hidden
+    on purpose, by giving its own binding again. Bindings read later do not count otherwise: an override must not turn a
+    shipped file into an error.
     """
     earlier = [
         b
@@ -171,7 +173,12 @@ def _hidden(binding: Binding, bindings: Sequence[Binding], reached: set[Node]) -
     ]
     scopes = [scope for scope, selector in reached if selector == binding.selector and _applies(binding.scope, scope)]
     hiding = [next((b for b in earlier if _applies(b.scope, scope)), None) for scope in scopes]
-    if binding.selector == MACRO or not scopes or None in hiding:
+    if binding.selector == MACRO or not scopes:
         return None
-    names = sorted({b.name for b in hiding if b is not None})
-    return f"{binding.name} has no effect, as narrower bindings hide it; bind {' and '.join(names)} instead"
+    later = {b.key for b in bindings[bindings.index(binding) :]}
+    names = sorted({b.name for b in hiding if b is not None and (None not in hiding or b.key not in later)})
+    if None not in hiding:
+        return f"{binding.name} has no effect, as narrower bindings hide it; bind {' and '.join(names)} instead"
+    if names and not binding.is_file:
+        return f"{binding.name} reaches only a part of the run, as {' and '.join(names)} hides it: bind that one, too"
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def evaluate_task(
             figures = task.write_submission(model, where, submission)
         else:
             raise InputError(f"--submission: the task {task.name!r} has no benchmark's form to write")
-    config.check_all_used()
+    config.check_all_used(config.EVALUATION_ROOTS)
     if not figures and submission is None:
         raise InputError(f"checkpoint {checkpoint}: its config names no labelled scenes to measure on")
     return {"task": task.name, **figures}
@@ -178,7 +178,8 @@ def evaluate_matching(
         device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
-        ``recall_<protocol>_<colour|random|pretrained>``, ``pairs``, ``frames``, ``split``, and with a teacher
+        ``recall_<protocol>_<colour|random|pretrained>``, ``pairs``, ``frames``, ``frames_dropped`` (those that could
+        not be used), ``split``, and with a teacher
         ``teacher_cosine`` and ``teacher_cosine_shuffled``.
 
     Raises:
@@ -186,6 +187,7 @@ def evaluate_matching(
     """
     where = choose_device(device, option="--device")
     split = split or default_split(checkpoint, data)
+    _check_scopes(split, bindings)
     root = tuple(bindings) if data is None else (*bindings, f"DATA_ROOT = {str(data)!r}")
     task, trained, untrained = load_pretrained(checkpoint, root)
     task.to(where)
@@ -196,9 +198,19 @@ def evaluate_matching(
         pairs = 100  # the config's number is for a glance while training
     with config.configured_calls():
         chosen = MatchingPairs(frames=folder) if pairs is None else MatchingPairs(frames=folder, max_pairs=pairs)
-    config.check_all_used()
+    config.check_all_used(config.EVALUATION_ROOTS)
     figures = measure_matching(task, trained.to(where), untrained.to(where), chosen, where, progress)
     return {"split": split, **figures}
+
+
+def _check_scopes(split: str, bindings: Sequence[str]) -> None:
+    """A binding of frames that are not opened would be ignored."""
+    for text in bindings:
+        scope = re.match(r"\s*(\w+)/FrameFolder\.", text)
+        if scope is not None and scope[1] != split:
+            raise InputError(
+                f"--set '{text}' has no effect with --split {split}: bind FrameFolder, or take --split {scope[1]}"
+            )
 
 
 def default_split(checkpoint: str | Path, data: str | None) -> str:
@@ -231,4 +243,6 @@ def measure_matching(
     figures: dict[str, float | int | str] = {f"recall_{key}": value for key, value in recalls.items()}
     if task.kt_weight > 0:
         figures |= teacher_agreement(task, trained, pairs, device)
-    return {**figures, "pairs": len(pairs), "frames": sum(len(source) for source in pairs.sources)}
+    dropped = sum(len(source.manifest.dropped) for source in pairs.sources)
+    frames = sum(len(source) for source in pairs.sources)
+    return {**figures, "pairs": len(pairs), "frames": frames, "frames_dropped": dropped}

@@ -17,6 +17,8 @@ def figures_text(figures: Mapping[str, float | int | str]) -> str:
 def matching_text(figures: Mapping[str, float | int | str]) -> str:
     """A table of matching recall, a row an encoder."""
     measured = f"{figures['pairs']} pairs of {figures['frames']} frames (split: {figures['split']})"
+    if figures.get("frames_dropped"):
+        measured += f"; {figures['frames_dropped']} more frames cannot be used"
     lines = [f"matching recall at 10 cm over {measured}"]
     lines.append(f"{'':12}" + "".join(f"{protocol:>10}" for protocol in PROTOCOLS))
     for row in ROWS:

@@ -9,6 +9,7 @@ from typing import Any
 import gin
 
 from sparse3d import config
+from sparse3d.errors import InputError
 from sparse3d.sparse.backend import configure, resolve
 from sparse3d.training.distribution import choose_device
 from sparse3d.training.loop import train
@@ -29,7 +30,10 @@ def build_task() -> Any:
         InputError: the config binds no ``run.task``, or leaves out a parameter that must be given.
     """
     with config.configured_calls():
-        return configured_task()
+        task = configured_task()
+    if isinstance(task, type):
+        raise InputError(f"run.task = @{task.__name__}: write @{task.__name__}(), with brackets")
+    return task
 
 
 def start(files: Sequence[str | Path], bindings: Sequence[str], out: str | Path, resume: bool = False) -> None:

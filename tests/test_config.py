@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,46 @@ def test_a_binding_hidden_by_narrower_ones_read_before_is_refused(tmp_path: Path
         text, tmp_path, "Zebra.herd='b'"
     )
     used(text.replace("calm/Zebra.herd", "Zebra.herd"), tmp_path, ["calm/Zebra.herd='b'"])
+
+
+def test_a_set_binding_for_all_scopes_of_which_one_stays_as_it_was_is_refused(tmp_path: Path) -> None:
+    """Else PreparedSplit.share = .1 would thin out the validation rooms, and train on all."""
+    text = LION + "Lion.prey = @calm/Zebra()\nLion.food = @wild/Zebra()\ncalm/Zebra.herd = 'a'\n"
+    assert "Zebra.herd reaches only a part of the run, as calm/Zebra.herd hides it: bind that one, too" in message(
+        text, tmp_path, "Zebra.herd='b'"
+    )
+    lion = used(text, tmp_path, ["Zebra.herd='b'", "calm/Zebra.herd='c'"])
+    assert (lion.prey.herd, lion.food.herd) == ("c", "b")
+    assert used(text + "Zebra.herd = 'd'\n", tmp_path).food.herd == "d"  # in a file: the default of the others
+
+
+@gin.configurable(module="zoo")
+class Keeper:
+    def __init__(
+        self,
+        makes: Callable[..., Zebra] | None = None,
+        owns: Zebra | None = None,
+        tools: Sequence[Callable[[int], int]] = (),
+    ) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("binding", "expected"),
+    [
+        ("Keeper.makes=@calm/Zebra()", "Keeper.makes: @calm/Zebra() is made too early; write @calm/Zebra, without ()"),
+        ("Keeper.owns=@Zebra", "Keeper.owns: @Zebra is a class; write @Zebra()"),
+        ("Keeper.tools=@Zebra()", "Keeper.tools: a list is wanted: [@Zebra()]"),
+        ("Keeper.tools=[@Zebra]", "Keeper.tools: @Zebra is a class; write @Zebra()"),
+        ("run.task=@Keeper", "run.task = @Keeper: write @Keeper()"),
+    ],
+)
+def test_brackets_that_are_missing_or_too_many_are_named(binding: str, expected: str, tmp_path: Path) -> None:
+    assert expected in message("run.task = @Keeper()\nZebra.herd = 'a'\n", tmp_path, binding)
+
+
+def test_parts_and_functions_that_are_written_rightly_pass(tmp_path: Path) -> None:
+    text = "run.task = @Keeper()\nZebra.herd = 'a'\nPART = @Zebra()\n"
+    used(text + "Keeper.makes = @Zebra\nKeeper.owns = %PART\nKeeper.tools = [@count_animals, @Zebra()]\n", tmp_path)
 
 
 def used(text: str, tmp_path: Path, bindings: Sequence[str] = ()) -> Any:

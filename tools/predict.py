@@ -27,7 +27,7 @@ def _main() -> None:
     parser.add_argument("scan", help="a .ply, .npz or .txt file, or the folder of a scene")
     parser.add_argument("--checkpoint", required=True, help="of a segmentation or a detection")
     parser.add_argument("--out", required=True, help="folder to write into")
-    parser.add_argument("--min-score", type=float, default=0.2, help="boxes with less are left out; by default 0.2")
+    parser.add_argument("--min-score", type=float, help="detection: boxes with less are left out; by default 0.2")
     parser.add_argument("--tta", action="store_true", help="segmentation: average over eight turned and mirrored views")
     parser.add_argument("--device", default="auto", help="where the network runs: auto, cpu, cuda or cuda:N")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a line a file")

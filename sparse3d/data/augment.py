@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import gin
 import numpy as np
 
+from sparse3d.checks import in_range, not_negative, positive, require
+
 Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
@@ -28,6 +30,7 @@ class RandomYaw:
     """Turn about the up axis (z), through the cloud's mean, by an angle drawn from the full circle or +-``degrees``."""
 
     def __init__(self, degrees: float = 180.0) -> None:
+        not_negative("RandomYaw.degrees", degrees)
         self.degrees = degrees
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +43,7 @@ class RandomTilt:
     """Turn about a random horizontal axis by a normal angle of ``degrees`` standard deviation (a pose's error)."""
 
     def __init__(self, degrees: float = 2.0) -> None:
+        not_negative("RandomTilt.degrees", degrees)
         self.degrees = degrees
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +57,7 @@ class RandomFlip:
     """Mirror x, and y, each with ``probability``."""
 
     def __init__(self, probability: float = 0.5) -> None:
+        in_range("RandomFlip.probability", probability, 0, 1)
         self.probability = probability
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -66,6 +71,9 @@ class RandomScale:
     """Scale by a factor from [``low``, ``high``]."""
 
     def __init__(self, low: float = 0.9, high: float = 1.1) -> None:
+        positive("RandomScale.low", low)
+        positive("RandomScale.high", high)
+        require(low <= high, "RandomScale.low", low, f"at most RandomScale.high = {high}")
         self.low, self.high = low, high
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -77,6 +85,7 @@ class RandomShift:
     """Move by up to ``distance`` metres along each axis: the voxel grid's phase, and the parity of strided layers."""
 
     def __init__(self, distance: float = 1.0) -> None:
+        not_negative("RandomShift.distance", distance, "metres")
         self.distance = distance
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +97,8 @@ class ColorJitter:
     """Brightness, contrast and a gain a channel, each uniform around its neutral value; result clipped to [0, 1]."""
 
     def __init__(self, brightness: float = 0.15, contrast: float = 0.15, gain: float = 0.05) -> None:
+        for option, value in (("brightness", brightness), ("contrast", contrast), ("gain", gain)):
+            not_negative(f"ColorJitter.{option}", value)
         self.brightness, self.contrast, self.gain = brightness, contrast, gain
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -107,6 +118,7 @@ class ColorDrop:
     """
 
     def __init__(self, probability: float = 0.1) -> None:
+        in_range("ColorDrop.probability", probability, 0, 1)
         self.probability = probability
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import uniform_filter
 
+from sparse3d.checks import in_range, not_negative
 from sparse3d.errors import InputError
 
 _MOST_CELLS = 2e7  # of the field: 240 MB
@@ -35,6 +36,7 @@ class ElasticDistortion:
     def __init__(self, scales: Sequence[Sequence[float]] = ((0.2, 0.4), (0.8, 1.6)), probability: float = 0.95) -> None:
         if any(len(scale) != 2 or scale[0] <= 0 for scale in scales):
             raise InputError(f"ElasticDistortion.scales = {scales}: pairs of granularity and magnitude are needed")
+        in_range("ElasticDistortion.probability", probability, 0, 1)
         self.scales, self.probability = [tuple(scale) for scale in scales], probability
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -83,6 +85,9 @@ class AutoContrast:
     """
 
     def __init__(self, probability: float = 0.2, blend: float | None = None) -> None:
+        in_range("AutoContrast.probability", probability, 0, 1)
+        if blend is not None:
+            in_range("AutoContrast.blend", blend, 0, 1)
         self.probability, self.blend = probability, blend
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -100,6 +105,8 @@ class ColorNoise:
     """Adds normal noise of standard deviation ``std`` to every point's colour, with ``probability``."""
 
     def __init__(self, std: float = 0.05, probability: float = 0.95) -> None:
+        not_negative("ColorNoise.std", std)
+        in_range("ColorNoise.probability", probability, 0, 1)
         self.std, self.probability = std, probability
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

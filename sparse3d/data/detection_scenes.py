@@ -8,6 +8,7 @@ import gin
 import numpy as np
 from torch.utils.data import Dataset
 
+from sparse3d.checks import in_range
 from sparse3d.data.augment import Augmentation, apply_all
 from sparse3d.data.clouds import VoxelCloud
 from sparse3d.data.labelled_scenes import SceneItem, moved_boxes
@@ -151,6 +152,7 @@ class RandomMirrorX:
     """Mirror left and right with ``probability``, in frames whose camera looks along y: what is behind stays behind."""
 
     def __init__(self, probability: float = 0.5) -> None:
+        in_range("RandomMirrorX.probability", probability, 0, 1)
         self.probability = probability
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

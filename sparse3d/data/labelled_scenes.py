@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sparse3d.checks import at_least
 from sparse3d.data.augment import Augmentation, apply_all
 from sparse3d.data.clouds import VoxelCloud, batch_clouds
 from sparse3d.data.crops import CENTERS, SHAPES, crop_center, crop_rows
@@ -98,6 +99,7 @@ class LabelledScenes(Dataset):
         for option, value in numbers:
             if value is not None and value < 1:
                 raise InputError(f"LabelledScenes.{option} = {value}: must be at least 1")
+        at_least("LabelledScenes.points_seed", points_seed, 0)
         self.source, self.voxel_size = source, voxel_size
         self.crop_points, self.crop_shape, self.crop_centers = crop_points, crop_shape, crop_centers
         self.thin_to = thin_to

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import gin
 import numpy as np
 
+from sparse3d.checks import at_least, positive
 from sparse3d.data.augment import RandomYaw
 from sparse3d.data.clouds import VoxelCloud, frame_points, voxelize_frames
-from sparse3d.data.view_sets import FrameFolder, match_frames, scene_pairs
+from sparse3d.data.view_sets import FrameFolder, match_frames, scene_pairs, warn_of_pairless
 from sparse3d.errors import InputError
 from sparse3d.geometry import transform_points
 from sparse3d.geometry.projection import unproject_pixels
@@ -69,6 +70,8 @@ class MatchingPairs:
                 f"MatchingPairs: voxel_size = {voxel_size}, max_pairs = {max_pairs} and matches = {matches} must be "
                 "positive"
             )
+        positive("MatchingPairs.max_depth", max_depth, "metres")
+        at_least("MatchingPairs.seed", seed, 0)
         self.voxel_size, self.matches, self.max_depth, self.seed = voxel_size, matches, max_depth, seed
         self.sources = frames.open()
         found = [scene_pairs(source, *overlap) for source in self.sources]
@@ -79,6 +82,7 @@ class MatchingPairs:
                 f"({_range_text([matrix for _, matrix in found])}). Widen MatchingPairs.overlap, hold other frames out "
                 "(val/FrameFolder.part, first, last), or train unmeasured: PretrainTask.val = None"
             )
+        warn_of_pairless(frames.root, self.sources, [chosen for chosen, _ in found])
         chosen = np.unique(np.linspace(0, len(pairs) - 1, min(max_pairs, len(pairs))).round().astype(int))
         self.pairs = [pairs[k] for k in chosen]
 

@@ -78,12 +78,17 @@ def s3dis_split(split: str, test_area: int = TEST_AREA) -> tuple[int, ...]:
 def s3dis_rooms(root: str | Path, areas: Sequence[int] = AREAS) -> list[Path]:
     """The rooms' folders of the ``areas`` below ``root``, by area and name.
 
-    Raises InputError for an area whose folder is missing or holds no room.
+    Raises InputError for an area whose folder is missing or holds no room, and for a room without annotations.
     """
     rooms: list[Path] = []
     for area in areas:
         folder = Path(root) / f"Area_{area}"
         found = sorted(path for path in folder.iterdir() if is_s3dis_room(path)) if folder.is_dir() else []
+        for path in sorted(folder.glob("*/Annotations")):
+            if path.parent not in found:
+                raise InputError(
+                    f"{path}: holds no *.txt, so that the room has no points: unpack it anew, or remove it"
+                )
         if not found:
             raise InputError(f"{folder}: holds no room with Annotations/*.txt: name the folder that Area_1 to 6 lie in")
         rooms += found

@@ -14,6 +14,7 @@ from typing import Protocol
 import gin
 import numpy as np
 
+from sparse3d.checks import at_least
 from sparse3d.data.limited_labels import keep_labelled_points
 from sparse3d.data.prepared import PreparedObject, PreparedScene, limited_scenes, prepared_scenes
 from sparse3d.data.scannet.classes import CLASS_LISTS, ClassList
@@ -99,6 +100,7 @@ class PreparedSplit:
             raise InputError(f"PreparedSplit.classes = {classes!r} is unknown: choose scannet20 or scannet200")
         if not 0 < share <= 1:
             raise InputError(f"PreparedSplit.share = {share}: must lie in (0, 1], as a share of the scenes")
+        at_least("PreparedSplit.share_seed", share_seed, 0)
         scenes = prepared_scenes(root, split)
         kept = set(limited_scenes([scene.name for scene in scenes], share, share_seed))
         self.scenes: list[PreparedScene] = [scene for scene in scenes if scene.name in kept]

@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from sparse3d.checks import positive
 from sparse3d.data.augment import Augmentation
 from sparse3d.data.clouds import FramePoints, Masking, VoxelCloud, batch_clouds, frame_points, voxelize_frames
 from sparse3d.data.map_cells import map_cells
 from sparse3d.data.overlaps import frame_overlaps
 from sparse3d.data.prepared import prepared_scenes
 from sparse3d.data.readers import FrameSource, open_frames, open_scenes
+from sparse3d.data.readers.manifest import left_out, some_of
 from sparse3d.errors import InputError
 from sparse3d.geometry import match_pixels, select_pairs
 from sparse3d.types import Frame, MapCells, Matches, ViewBatch, VoxelBatch
@@ -74,12 +76,23 @@ class FrameFolder:
             InputError: nothing usable there.
         """
         scenes = self._of_split(self.split) if self.split else open_scenes(self.root, **self.options)
-        return scenes if tuple(self.part) == (0.0, 1.0) else [self._part_of(scene) for scene in scenes]
+        if tuple(self.part) != (0.0, 1.0):
+            scenes = [self._part_of(scene) for scene in scenes]
+        if dropped := left_out(scene.manifest for scene in scenes):
+            _log.warning("%s: %s", self.root, dropped)
+        return scenes
 
     def _of_split(self, split: str) -> list[FrameSource]:
-        scenes = [scene for scene in prepared_scenes(self.root, split) if scene.has_frames]
+        listed = prepared_scenes(self.root, split)
+        scenes = [scene for scene in listed if scene.has_frames]
         if not scenes:
             raise InputError(f"{self.root}: no scene of the split {split!r} has frames: prepare it from .sens files")
+        without = [scene.name for scene in listed if not scene.has_frames]
+        if without:
+            _log.warning(
+                "%s: %d of %d scenes of the split %r have no frames and are left out: %s",
+                self.root, len(without), len(listed), split, some_of(without),
+            )  # fmt: skip
         return [scene.frames(**self.options) for scene in scenes]
 
     def _part_of(self, scene: FrameSource) -> FrameSource:
@@ -88,6 +101,16 @@ class FrameFolder:
             raise InputError(f"{scene.path}: FrameFolder.part = {self.part} of {len(scene)} frames is none")
         numbers = {"first": scene.frame_number(start), "last": scene.frame_number(end - 1)}
         return open_frames(scene.path, **(self.options | {"format": scene.format} | numbers))
+
+
+def warn_of_pairless(root: str, sources: Sequence[FrameSource], pairs: Sequence[np.ndarray]) -> None:
+    """Says which scenes have no two frames that overlap as asked, and so take no part."""
+    without = [source.scene for source, found in zip(sources, pairs, strict=True) if not len(found)]
+    if without:
+        _log.warning(
+            "%s: %d of %d scenes have no two frames that overlap as asked, and take no part: %s",
+            root, len(without), len(sources), some_of(without),
+        )  # fmt: skip
 
 
 def scene_pairs(
@@ -161,6 +184,7 @@ class ViewSets(Dataset):
             raise InputError(
                 f"ViewSets: max_matches = {max_matches} must be at least 1, cache_frames = {cache_frames} at least 0"
             )
+        positive("ViewSets.max_depth", max_depth, "metres")
         self.voxel_size, self.num_views, self.cloud = voxel_size, views, cloud
         self.augmentations = list(augmentations)
         self.masking = Masking(mask_ratio, mask_block, mask_remove)
@@ -168,10 +192,11 @@ class ViewSets(Dataset):
         self.sources = frames.open()
         self.overlaps: list[np.ndarray] = []
         self._bounds = overlap
-        pairs = []
+        pairs, found_pairs = [], []
         for scene, source in enumerate(self.sources):
             found, matrix = scene_pairs(source, *overlap)
             self.overlaps.append(matrix)
+            found_pairs.append(found)
             pairs.append(np.concatenate([np.full((len(found), 1), scene), found], axis=1))
         self.pairs = np.concatenate(pairs) if pairs else np.zeros((0, 3), dtype=np.int64)  # (P, 3): scene, i, j
         if len(self.pairs) == 0:
@@ -180,6 +205,7 @@ class ViewSets(Dataset):
                 f"({sum(len(s) for s in self.sources)} frames in {len(self.sources)} scenes): "
                 "widen ViewSets.overlap, or check that the poses are camera-to-world in metres"
             )
+        warn_of_pairless(frames.root, self.sources, found_pairs)
         self._frames = _FrameCache(cache_frames)
 
     def __len__(self) -> int:

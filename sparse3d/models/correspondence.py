@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparse3d.errors import InputError
+from sparse3d.checks import at_least, require
 from sparse3d.models.student import MaskedConv2d, masked_pool
 
 _MOST_SCALE = 100  # one over the least temperature
@@ -25,15 +25,16 @@ class MatchingHead(nn.Module):
         temperature: the softmax's, at the start, at least .01; learned in log space when ``learn_temperature``.
 
     Raises:
-        InputError: a temperature below .01.
+        InputError: a temperature below .01, or no dimension.
     """
 
     def __init__(
         self, in_channels: int, dim: int = 64, temperature: float = 0.07, learn_temperature: bool = False
     ) -> None:
         super().__init__()
-        if not temperature >= 1 / _MOST_SCALE:
-            raise InputError(f"MatchingHead.temperature = {temperature}: must be at least {1 / _MOST_SCALE}")
+        sane = 1 / _MOST_SCALE <= temperature < math.inf
+        require(sane, "MatchingHead.temperature", temperature, f"at least {1 / _MOST_SCALE}, and finite")
+        at_least("MatchingHead.dim", dim, 1)
         self.embed = nn.Linear(in_channels, dim)
         log_scale = torch.log(torch.tensor(1.0 / temperature))
         self.log_scale = nn.Parameter(log_scale, requires_grad=learn_temperature)
@@ -63,6 +64,8 @@ class RegressionHead(nn.Module):
 
     def __init__(self, in_channels: int, hidden: int = 96, coarse: int = 4) -> None:
         super().__init__()
+        at_least("RegressionHead.hidden", hidden, 1)
+        at_least("RegressionHead.coarse", coarse, 1)
         self.coarse = coarse
         self.local = MaskedConv2d(2 * in_channels, hidden)
         self.context = nn.ModuleList(

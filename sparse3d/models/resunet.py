@@ -13,6 +13,7 @@ import gin
 import torch
 from torch import nn
 
+from sparse3d.checks import at_least, in_range
 from sparse3d.errors import InputError
 from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, SparseTensor, conv_norm
 from sparse3d.sparse.conv_norm import has_hooks
@@ -100,7 +101,7 @@ class SRUNet(nn.Module):
         bn_momentum: of every batch normalisation (in torch's sense: the new batch's share).
 
     Raises:
-        InputError: for an unknown ``spec``.
+        InputError: an unknown ``spec``, or a number out of its range.
     """
 
     def __init__(
@@ -114,6 +115,10 @@ class SRUNet(nn.Module):
         super().__init__()
         if spec not in SPECS:
             raise InputError(f"SRUNet.spec = {spec!r} is unknown: choose one of {', '.join(SPECS)}")
+        at_least("SRUNet.in_channels", in_channels, 1)
+        at_least("SRUNet.stem_kernel_size", stem_kernel_size, 1)
+        at_least("SRUNet.out_channels", out_channels, 1)
+        in_range("SRUNet.bn_momentum", bn_momentum, 0, 1)
         self.spec = SPECS[spec]
         planes, layers, stem = self.spec.planes, self.spec.layers, self.spec.stem
         self._momentum = bn_momentum

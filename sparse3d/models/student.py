@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparse3d.checks import at_least
 from sparse3d.errors import InputError
 
 
@@ -58,7 +59,7 @@ class Student2D(nn.Module):
         depth: number of convolutions; 0 leaves a linear map a tap.
 
     Raises:
-        InputError: a teacher's stride that is not a multiple of ``map_stride``.
+        InputError: a teacher's stride that is not a multiple of ``map_stride``, or a size out of its range.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class Student2D(nn.Module):
         depth: int = 0,
     ) -> None:
         super().__init__()
+        at_least("Student2D.hidden", hidden, 1)
+        at_least("Student2D.depth", depth, 0)
         if any(s % map_stride for s in strides):
             raise InputError(
                 f"the teacher's strides {tuple(strides)} are not multiples of PretrainTask.map_stride = {map_stride}: "

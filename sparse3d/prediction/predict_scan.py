@@ -17,13 +17,14 @@ from sparse3d.prediction.scan_pictures import boxes_picture, labels_picture
 from sparse3d.types import Boxes
 
 Told = Callable[[str, Path], None]
+MIN_SCORE = 0.2  # of a box, where nothing else is asked for
 
 
 def predict_scan(
     scan: str | Path,
     checkpoint: str | Path,
     out: str | Path,
-    min_score: float = 0.2,
+    min_score: float | None = None,
     device: str = "auto",
     tta: bool = False,
     on_file: Told = lambda what, path: None,
@@ -34,7 +35,7 @@ def predict_scan(
         scan: see :func:`~sparse3d.prediction.scan_input.read_scan`.
         checkpoint: of a segmentation or a detection.
         out: the folder; files in it that bear the scan's name are replaced.
-        min_score: boxes with less are left out.
+        min_score: detection: boxes with less are left out; None: those with less than .2.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         tta: segmentation: average over eight turned and mirrored views.
         on_file: called with what each file is, and its path.
@@ -46,7 +47,7 @@ def predict_scan(
     Raises:
         InputError: a scan, checkpoint or option that cannot be used.
     """
-    if not 0 <= min_score <= 1:
+    if min_score is not None and not 0 <= min_score <= 1:
         raise InputError(f"--min-score {min_score}: must lie in [0, 1]")
     cloud = read_scan(scan)
     model = load(checkpoint, device)
@@ -55,6 +56,8 @@ def predict_scan(
             f"checkpoint {checkpoint} is of a pre-training, which has no classes: train a segmentation or a detection "
             "from it (init.checkpoint)"
         )
+    if min_score is not None and model.task != "detection":
+        raise InputError(f"--min-score is for boxes; checkpoint {checkpoint} labels points, so leave it out")
     answer = model.predict(cloud.xyz, cloud.rgb, tta)
     files: dict[str, str] = {}
 
@@ -63,7 +66,7 @@ def predict_scan(
         on_file(what, path)
 
     write = _write_labels if isinstance(answer, SegmentationPrediction) else _write_boxes
-    counts = write(Path(out) / cloud.name, cloud, model, answer, min_score, wrote)
+    counts = write(Path(out) / cloud.name, cloud, model, answer, MIN_SCORE if min_score is None else min_score, wrote)
     found = {name: int(count) for name, count in zip(model.classes, counts, strict=True) if count}
     return {
         "task": model.task,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sparse3d.errors import InputError
 from sparse3d.probing.probe import FeatureProbe, Progress
 from sparse3d.sparse import configure
 from sparse3d.training.distribution import choose_device
-from sparse3d.training.run_folder import write_text
+from sparse3d.training.run_folder import CHECKPOINTS, write_text
 from sparse3d.training.transfer import InitSettings, prepare_transfer
 
 
@@ -31,9 +32,11 @@ def run_probe(
         progress: wraps the scenes' indices.
 
     Raises:
-        InputError: a mistake in the config, the checkpoint or the scenes.
+        InputError: a mistake in the config, the checkpoint or the scenes, or an ``out`` that cannot be written.
     """
     where = choose_device(device, option="--device")
+    if out is not None:
+        _check_output(Path(out))
     config.load_config(files, bindings)
     text = config.config_text()
     with config.configured_calls():
@@ -44,11 +47,29 @@ def run_probe(
                 f"FeatureProbe.features asks for the decoder, and init.parts = {init.parts!r} leaves it random: "
                 "take init.parts = 'all'"
             )
+        if init.freeze != "none" or init.lr_scale != 1 or init.lr_decay != 1:
+            raise InputError("init.freeze, lr_scale and lr_decay are for training, and a probe trains no network")
         backbone = probe.build_backbone()
         transfer = prepare_transfer(backbone, init, config_text=text)
-        config.check_all_used()
+        config.check_all_used(config.PROBE_ROOTS)
         figures = probe.measure(backbone, where, progress)
     if out is not None:
         write_text(Path(out), json.dumps(figures, indent=1) + "\n")
         write_text(Path(out).parent / "config.gin", text)
     return figures, transfer.lines
+
+
+def _check_output(out: Path) -> None:
+    """Before hours of work: whether the figures can be written, and overwrite nothing but a probe's."""
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder: name a file, as in {out / 'probe.json'}")
+    if (out.parent / CHECKPOINTS).is_dir():
+        raise InputError(
+            f"--out {out} lies in a training run's folder, whose config.gin it would replace: name another"
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: its folder cannot be made ({error.strerror})") from error
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"--out {out}: its folder cannot be written to")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparse3d.checks import at_least
 from sparse3d.data.scene_sources import LabelledScene, SceneSource, check_scene
 from sparse3d.errors import InputError
 from sparse3d.metrics.segmentation import ConfusionMatrix
@@ -78,12 +79,14 @@ class FeatureProbe:
         network_seed: int = 0,
     ) -> None:
         for option, values, known in (("features", features, KINDS), ("methods", methods, METHODS)):
-            if not values or not set(values) <= set(known):
-                raise InputError(f"FeatureProbe.{option} = {tuple(values)}: choose of {', '.join(known)}")
+            if not values or not set(values) <= set(known) or len(set(values)) < len(values):
+                raise InputError(f"FeatureProbe.{option} = {tuple(values)}: choose of {', '.join(known)}, each once")
         counts = {"points": points, "most_points": most_points, "knn_points": knn_points, "iterations": iterations}
         for option, count in (counts | {"k": k}).items():
             if count < 1:
                 raise InputError(f"FeatureProbe.{option} = {count}: must be at least 1")
+        at_least("FeatureProbe.seed", seed, 0)
+        at_least("FeatureProbe.network_seed", network_seed, 0)
         if voxel_size <= 0 or l2 < 0:
             raise InputError(f"FeatureProbe: voxel_size = {voxel_size} must be positive, l2 = {l2} at least 0")
         self._make_train, self._make_val, self._make_backbone = train, val, backbone

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import gin
 
+from sparse3d.checks import at_least, require
 from sparse3d.errors import InputError
 from sparse3d.probing.features import KINDS as FEATURES
 from sparse3d.probing.probe import METHODS  # its module makes FeatureProbe known to gin, too
@@ -199,6 +200,9 @@ class StudyMatching:
         pairs: of frames.
         seconds: for the estimate before any was run.
         name: instead of the scope.
+
+    Raises:
+        InputError: no pair, or a last frame before the first.
     """
 
     def __init__(
@@ -211,6 +215,9 @@ class StudyMatching:
         name: str | None = None,
     ) -> None:
         self.name, self.folder, self.pairs, self.seconds = _named("StudyMatching", name), folder, pairs, seconds
+        at_least(f"{self.name}/StudyMatching.pairs", pairs, 1)
+        if first is not None and last is not None:
+            require(first <= last, f"{self.name}/StudyMatching.first", first, f"at most StudyMatching.last = {last}")
         self.arguments: tuple[str, ...] = ("--pairs", str(pairs), "--split", "all")
         for option, value in (("--first", first), ("--last", last)):
             self.arguments += () if value is None else (option, str(value))

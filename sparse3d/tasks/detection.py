@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.profiler import record_function
 
+from sparse3d.checks import at_least
 from sparse3d.data.detection_scenes import DetectionScenes, box_class_names, class_mean_sizes
 from sparse3d.data.labelled_scenes import SceneBatch, collate_scenes
 from sparse3d.data.scene_sources import SceneSource
@@ -66,6 +67,7 @@ class DetectionTask:
                 f"DetectionTask: min_points = {min_points} and val_pictures = {val_pictures} must be at least 0, "
                 f"nms_iou = {nms_iou} in [0, 1)"
             )
+        at_least("DetectionTask.points", points, 1)
         self._make_data, self._make_head, self._make_val, self._make_backbone = data, head, val, backbone
         self.criterion = criterion()
         self.voxel_size, self.points, self.min_points, self.nms_iou = voxel_size, points, min_points, nms_iou
@@ -79,7 +81,14 @@ class DetectionTask:
     def build_model(self) -> DetectionNet:
         """The network with random weights."""
         backbone = self._make_backbone()
-        return DetectionNet(backbone, self._make_head(backbone, len(self.classes)))
+        head = self._make_head(backbone, len(self.classes))
+        told = getattr(head, "voxel_size", self.voxel_size)
+        if told != self.voxel_size:
+            raise InputError(
+                f"{type(head).__name__}.voxel_size = {told} but DetectionTask.voxel_size = {self.voxel_size}: boxes "
+                "would be told in the wrong place"
+            )
+        return DetectionNet(backbone, head)
 
     def train_dataset(self) -> DetectionScenes:
         """The training scenes."""

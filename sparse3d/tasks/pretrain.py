@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
+from sparse3d.checks import not_negative, require
 from sparse3d.data.matching_pairs import MatchingPairs
 from sparse3d.data.view_sets import ViewSets, collate_views
 from sparse3d.errors import InputError
@@ -90,9 +92,16 @@ class PretrainTask:
         for option, kind in (("kt_readout", kt_readout), ("mv_readout", mv_readout)):
             if kind not in READOUTS:
                 raise InputError(f"PretrainTask.{option} = {kind!r} is unknown: choose one of {', '.join(READOUTS)}")
+        weights = {"kt_weight": kt_weight, "mv_weight": mv_weight, "coordinate_weight": coordinate_weight}
+        for option, weight in weights.items():
+            not_negative(f"PretrainTask.{option}", weight)
+        not_negative("PretrainTask.near", near, "metres")
+        if level_weights is not None:
+            sane = all(0 <= weight < math.inf for weight in level_weights) and sum(level_weights) > 0
+            require(sane, "PretrainTask.level_weights", tuple(level_weights), "finite, at least 0, and not all 0")
         if kt_weight > 0 and teacher is None:
             raise InputError("PretrainTask.kt_weight is positive but there is no teacher: bind PretrainTask.teacher")
-        if kt_weight <= 0 and mv_weight <= 0:
+        if kt_weight == 0 and mv_weight == 0:
             raise InputError("PretrainTask.kt_weight and mv_weight are both 0: there is nothing to learn")
         if map_stride < 1 or max_queries < 1:
             raise InputError(f"PretrainTask: map_stride = {map_stride}, max_queries = {max_queries}: at least 1 each")
@@ -108,6 +117,7 @@ class PretrainTask:
         self._teacher: Teacher | None = None
         self._features: TeacherCache | None = None
         self._means: list[RunningMean] | None = None
+        self._data: ViewSets | None = None
         self._val: MatchingPairs | None = None
 
     # What the loop asks for -------------------------------------------------------------------------------
@@ -154,7 +164,8 @@ class PretrainTask:
 
     def train_dataset(self) -> ViewSets:
         """The training view sets."""
-        return self._make_data()
+        self._data = self._make_data()
+        return self._data
 
     def collate(self, items: list[Any]) -> ViewBatch:
         """Items of :class:`ViewSets` as one batch."""
@@ -220,10 +231,10 @@ class PretrainTask:
             yield from validation_pictures(self, model, self.val_pairs, device)
 
     def text(self) -> Iterator[tuple[str, str]]:
-        """The validation frames that were kept."""
-        if self.val_pairs is not None:
-            for source in self.val_pairs.sources:
-                yield f"val/{source.scene}", source.manifest.summary()
+        """The frames that were kept on both sides, and each that was not, with the reason."""
+        for name, data in (("train", self._data), ("val", self.val_pairs)):
+            if data is not None:
+                yield f"frames/{name}", "\n".join(source.manifest.listing() for source in data.sources)
 
     # Parts, built when first needed -------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparse3d.checks import at_least, require
 from sparse3d.data.labelled_scenes import LabelledScenes, SceneBatch, collate_scenes
 from sparse3d.data.scene_sources import SceneSource, check_scene
 from sparse3d.data.voxelize import majority_label
@@ -73,6 +75,10 @@ class SegmentationTask:
                 f"SegmentationTask: label_smoothing = {label_smoothing} must lie in [0, 1), lovasz_weight = "
                 f"{lovasz_weight} must not be negative"
             )
+        at_least("SegmentationTask.pictures", pictures, 0)
+        if given_weights is not None:
+            sane = all(0 <= weight < math.inf for weight in given_weights) and sum(given_weights) > 0
+            require(sane, "SegmentationTask.given_weights", tuple(given_weights), "finite, at least 0, and not all 0")
         self._make_data, self._make_val, self._make_backbone = data, val, backbone
         self._make_predictor = predictor
         self.label_smoothing, self.lovasz_weight, self.tta = label_smoothing, lovasz_weight, tta
@@ -236,7 +242,13 @@ class SegmentationTask:
     def train_data(self) -> LabelledScenes:
         """The training pieces, opened at the first call."""
         if self._data is None:
-            self._data = self._make_data()
+            data = self._make_data()
+            if data.voxel_size != self.predictor.voxel_size:
+                raise InputError(
+                    f"LabelledScenes.voxel_size = {data.voxel_size} but ScenePredictor.voxel_size = "
+                    f"{self.predictor.voxel_size}: training and prediction must agree"
+                )
+            self._data = data
         return self._data
 
     @property

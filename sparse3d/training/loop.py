@@ -35,6 +35,7 @@ from sparse3d.training.run_folder import (
     LAST,
     checkpoint_to_resume,
     prepare_folder,
+    write_data_account,
     write_init_report,
     write_operative_config,
     write_run_files,
@@ -194,6 +195,7 @@ class Trainer:
         write_run_files(self.out, self.config_text)
         write_operative_config(self.out)
         write_init_report(self.out, self.transfer.lines)
+        write_data_account(self.out, texts)
         self.log = RunLog(self.out, self.settings.steps, self.step, self.settings.tensorboard)
         self.log.text(self.step, "config", self.config_text)
         for name, text in texts:

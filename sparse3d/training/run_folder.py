@@ -70,6 +70,12 @@ def write_init_report(out: Path, lines: Sequence[str]) -> None:
         write_text(path, "".join(f"{line}\n" for line in lines))
 
 
+def write_data_account(out: Path, texts: Sequence[tuple[str, str]]) -> None:
+    """``data.txt``: what was kept of the data and what was not, as the task tells it."""
+    if texts:
+        write_text(out / "data.txt", "\n\n".join(f"{name}\n{text}" for name, text in texts) + "\n")
+
+
 def write_operative_config(out: Path) -> None:
     """``operative_config.gin``: every parameter that was used until now, defaults included."""
     write_text(out / "operative_config.gin", gin.operative_config_str(max_line_length=120))

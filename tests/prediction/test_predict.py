@@ -130,8 +130,8 @@ def test_twice_gives_the_same_bytes(tool: Run, segmenter: Path, detector: Path, 
     write_ply(tmp_path / "room.ply")
     written = []
     for out in ("one", "two"):
-        for checkpoint in (segmenter, detector):
-            tool(tmp_path / "room.ply", "--checkpoint", checkpoint, "--out", tmp_path / out, "--min-score", 0)
+        for checkpoint, options in ((segmenter, ()), (detector, ("--min-score", 0))):
+            assert tool(tmp_path / "room.ply", "--checkpoint", checkpoint, "--out", tmp_path / out, *options) == 0
         written.append({p.name: p.read_bytes() for p in (tmp_path / out).iterdir()})
     assert written[0] == written[1] and len(written[0]) == 7  # the table of classes belongs to both
 
@@ -218,6 +218,7 @@ def test_bad_options_are_one_line_and_code_2(
         ((tmp_path / "no.pt", tmp_path / "out"), "no.pt does not exist"),
         ((segmenter, tmp_path / "file" / "below"), "file"),
         ((segmenter, tmp_path / "out", "--min-score", "7"), "--min-score 7.0"),
+        ((segmenter, tmp_path / "out", "--min-score", "0.5"), "--min-score is for boxes"),
         ((segmenter, tmp_path / "out", "--device", "teapot"), "teapot"),
         ((detector, tmp_path / "out", "--tta"), "tta"),
     ]

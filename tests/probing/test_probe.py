@@ -183,6 +183,23 @@ def test_a_decoder_that_is_not_loaded_is_not_probed(tmp_path: Path) -> None:
         run_probe(["probe/rooms.gin"], [*given, "init.checkpoint = 'some.pt'"])
 
 
+def test_where_figures_cannot_be_written_is_said_before_they_are_measured(tmp_path: Path) -> None:
+    given = [f"DATA_ROOT = {str(write_prepared(tmp_path / 'rooms'))!r}", *SMALL]
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+
+    def never(*_: object) -> Iterator[int]:
+        raise AssertionError("measured")
+
+    for out, message in (
+        (tmp_path / "run", "is a folder: name a file"),
+        (tmp_path / "run" / "probe.json", "lies in a training run's folder"),
+        (tmp_path / "file" / "probe.json", "cannot be made"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run_probe(["probe/rooms.gin"], given, out, progress=never)
+
+
 @pytest.mark.parametrize(
     ("binding", "message"),
     [
@@ -191,6 +208,9 @@ def test_a_decoder_that_is_not_loaded_is_not_probed(tmp_path: Path) -> None:
         ("VOXEL_SIZE = 0.0", "must be positive"),
         ("train/PreparedSplit.split = 'test'", "test"),
         ("FeatureProbe.wieght = 1", "no parameter"),
+        ("init.freeze = 'all'", "a probe trains no network"),
+        ("train.lr = 1.0", "nothing in this run uses train.lr"),
+        ("PreparedSplit.share = 0.5", "reaches only a part of the run"),
     ],
 )
 def test_mistakes_are_one_line(binding: str, message: str, tmp_path: Path) -> None:

@@ -196,6 +196,8 @@ def test_boxes_without_a_class_are_not_asked_for(root: str) -> None:
 def test_parts_that_do_not_fit_are_refused(root: str) -> None:
     with pytest.raises(InputError, match="training and evaluation must agree"):
         make_task(root, "sparse", voxel_size=0.2).train_dataset()
+    with pytest.raises(InputError, match=r"SparseHead.voxel_size = .* told in the wrong place"):
+        make_task(root, "sparse", voxel_size=0.2).build_model()
     with pytest.raises(InputError, match="they must be the same"):
         make_task(root, "sparse", classes="sunrgbd10").train_dataset()
     with pytest.raises(InputError, match="nms_iou = 1"):

@@ -273,3 +273,8 @@ def test_a_linear_probe_trains_the_head_alone(root: Path, tmp_path: Path) -> Non
     changed = {name for name in first if not torch.equal(first[name], last[name])}
     assert changed == {"backbone.final.kernel", "backbone.final.bias"}
     assert "frozen: all of the backbone" in (tmp_path / "run" / "init.txt").read_text()
+
+
+def test_voxels_of_another_size_in_prediction_than_in_training_are_refused(root: Path) -> None:
+    with pytest.raises(InputError, match=r"ScenePredictor.voxel_size = 0.4: training and prediction must agree"):
+        make_task(root, predictor=partial(ScenePredictor, 0.4)).train_dataset()

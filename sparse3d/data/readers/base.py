@@ -193,10 +193,20 @@ class FrameSource(ABC):
     # Selection and faults -----------------------------------------------------------------------------------
 
     def _select(self, listed: list[Entry]) -> list[Entry]:
-        """The entries within ``first`` and ``last``, every ``step``-th of them as listed."""
+        """The entries within ``first`` and ``last``, every ``step``-th frame of them.
+
+        What has no partner is no frame and is not counted in steps; it stays, for the manifest.
+        """
         first, last = self.options.first, self.options.last
         low, high = -np.inf if first is None else first, np.inf if last is None else last
-        chosen = [entry for entry in listed if low <= entry.number <= high][:: self.options.step]
+        within = [entry for entry in listed if low <= entry.number <= high]
+        chosen: list[Entry] = []
+        frames = 0
+        for entry in within:
+            is_frame = entry.fault is None or entry.fault.reason != "unpaired"
+            if not is_frame or frames % self.options.step == 0:
+                chosen.append(entry)
+            frames += is_frame
         if not chosen:
             wanted = f"first={first}, last={last}"
             numbers = f"{listed[0].number} to {listed[-1].number}"

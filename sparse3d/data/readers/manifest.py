@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 REASONS = {
@@ -55,6 +56,26 @@ class Manifest:
         """One line: how many frames were kept, how many dropped and why."""
         why = describe(self.counts())
         return f"{self.scene}: {self.kept} frames kept, {len(self.dropped)} dropped" + (f" ({why})" if why else "")
+
+    def listing(self) -> str:
+        """The summary, and a line for each frame that was dropped: name, reason, and which file or value it was."""
+        return "\n".join([self.summary(), *(f"  {d.name}: {d.reason}: {d.detail}" for d in self.dropped)])
+
+
+def left_out(manifests: Iterable[Manifest]) -> str | None:
+    """One line for many recordings: how many frames of how many were dropped and why; None where all were kept."""
+    every = list(manifests)
+    counts = sum((Counter(m.counts()) for m in every), Counter[str]())
+    if not counts:
+        return None
+    frames, scenes = sum(m.kept + len(m.dropped) for m in every), sum(bool(m.dropped) for m in every)
+    why = describe(dict(counts.most_common()))
+    return f"{counts.total()} of {frames} frames, in {scenes} of {len(every)} scenes, are left out ({why})"
+
+
+def some_of(names: Sequence[str], most: int = 4) -> str:
+    """The first names, and dots where there are more."""
+    return ", ".join(names[:most]) + ", ..." * (len(names) > most)
 
 
 def describe(counts: dict[str, int]) -> str:

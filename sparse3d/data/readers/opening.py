@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import logging
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
@@ -12,8 +13,12 @@ from pathlib import Path
 
 from sparse3d.data import readers
 from sparse3d.data.readers.base import FrameSource, ReadOptions, Size
+from sparse3d.data.readers.manifest import some_of
 from sparse3d.errors import InputError
 
+_log = logging.getLogger("sparse3d")
+
+IMAGE_FOLDERS = {"color", "depth", "image", "images", "rgb"}  # what a recording's folder holds, whatever its form
 DEEPEST = 3  # folders below the given one that are searched for scenes
 
 
@@ -62,7 +67,7 @@ def open_frames(
     options = ReadOptions(size, up, first, last, step, on_fault, check_images, depth_scale)  # type: ignore[arg-type]
     found = _scenes(Path(path), format)
     if len(found) > 1:
-        names = ", ".join(str(p.relative_to(path)) for p, _ in found[:4]) + (", ..." if len(found) > 4 else "")
+        names = some_of([str(p.relative_to(path)) for p, _ in found])
         raise InputError(f"{path}: holds {len(found)} recordings ({names}): name one of them")
     where, reader = found[0]
     return reader(where, options)
@@ -96,19 +101,26 @@ def _scenes(path: Path, format: str) -> list[tuple[Path, type[FrameSource]]]:
         candidates = {format: candidates[format]}
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
+    strange: list[str] = []
     try:
-        found = list(_search(path, candidates, DEEPEST))
+        found = list(_search(path, candidates, DEEPEST, strange))
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be searched ({error.strerror})") from error
     if not found:
         wanted = "; ".join(f"{name}: {reader.looks_for}" for name, reader in candidates.items())
         raise InputError(f"{path}: no RGB-D recording found there; looked for {wanted}")
+    if strange:
+        _log.warning(
+            "%s: %d folders with images are no recording of a known form, and are left out: %s (name the format, and "
+            "the error says which of their files are missing)", path, len(strange), some_of(strange),
+        )  # fmt: skip
     return found
 
 
 def _search(
-    path: Path, candidates: dict[str, type[FrameSource]], deeper: int
+    path: Path, candidates: dict[str, type[FrameSource]], deeper: int, strange: list[str]
 ) -> Iterator[tuple[Path, type[FrameSource]]]:
+    """The recordings at or below ``path``; folders with images that are none go into ``strange``."""
     here = {name: scenes for name, reader in candidates.items() if (scenes := reader.scenes_in(path))}
     if len(here) > 1:
         raise InputError(f"{path}: could be {' or '.join(here)}: name the format; known: {', '.join(known_formats())}")
@@ -116,6 +128,8 @@ def _search(
         yield from ((scene, candidates[name]) for scene in scenes)
     if here or deeper == 0 or not path.is_dir():
         return
-    for child in sorted(path.iterdir()):
-        if child.is_dir() and not child.name.startswith("."):
-            yield from _search(child, candidates, deeper - 1)
+    children = [child for child in sorted(path.iterdir()) if child.is_dir() and not child.name.startswith(".")]
+    if len(candidates) > 1 and not IMAGE_FOLDERS.isdisjoint(child.name for child in children):
+        strange.append(str(path))
+    for child in children:
+        yield from _search(child, candidates, deeper - 1, strange)

@@ -13,6 +13,7 @@ import gin
 import torch
 from torch import Tensor, nn
 
+from sparse3d.checks import at_least, in_range
 from sparse3d.errors import InputError
 from sparse3d.models.detection.box_coding import sizes_and_yaw
 from sparse3d.models.detection.candidates import boxes_by_item
@@ -84,6 +85,9 @@ class SparseHead(nn.Module):
                 f"SparseHead: voxel_size = {voxel_size} (positive), prior = {prior} (in (0, 1)), most_voxels = "
                 f"{most_voxels} (8 or more), most_boxes = {most_boxes} (1 or more)"
             )
+        in_range("SparseHead.score", score, 0, 1)
+        at_least("SparseHead.hidden", hidden, 1)
+        in_range("SparseHead.bn_momentum", bn_momentum, 0, 1)
         self.voxel_size, self.oriented, self.most_voxels = voxel_size, oriented, most_voxels
         self.score, self.most_boxes = score, most_boxes
         freeze_below(backbone, self.strides[0])

@@ -13,6 +13,7 @@ import gin
 import torch
 from torch import Tensor, nn
 
+from sparse3d.checks import at_least, in_range
 from sparse3d.errors import InputError
 from sparse3d.models.detection.candidates import boxes_by_item
 from sparse3d.models.detection.decoder_levels import (
@@ -108,6 +109,9 @@ class VoteNetHead(nn.Module):
                 f"VoteNetHead: seeds = {seeds}, proposals = {proposals}, group = {group}, heading_bins = "
                 f"{heading_bins}, most_boxes = {most_boxes}: at least 1 each; radius = {radius}: positive"
             )
+        in_range("VoteNetHead.score", score, 0, 1)
+        at_least("VoteNetHead.hidden", hidden, 1)
+        in_range("VoteNetHead.bn_momentum", bn_momentum, 0, 1)
         self.seeds, self.proposals, self.radius, self.group = seeds, proposals, radius, group
         self.bins, self.score, self.most_boxes, self.classes = heading_bins, score, most_boxes, classes
         (self.stride,) = check_strides((stride,), "VoteNetHead.stride")

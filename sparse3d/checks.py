@@ -1,0 +1,33 @@
+"""Checks of option values: each breach is one line that names the option as gin names it, its value and its range."""
+
+from __future__ import annotations
+
+import math
+
+from sparse3d.errors import InputError
+
+
+def require(holds: bool, option: str, value: object, wanted: str) -> None:
+    """Raises InputError unless ``holds``: ``ViewSets.views = 1: must be at least 2``."""
+    if not holds:
+        raise InputError(f"{option} = {value!r}: must be {wanted}")
+
+
+def in_range(option: str, value: float, low: float, high: float) -> None:
+    """Raises InputError unless ``low <= value <= high``."""
+    require(low <= value <= high, option, value, f"in [{low:g}, {high:g}]")
+
+
+def positive(option: str, value: float, unit: str = "") -> None:
+    """Raises InputError unless the value is finite and above 0."""
+    require(0 < value < math.inf, option, value, "positive and finite" + f", in {unit}" * bool(unit))
+
+
+def not_negative(option: str, value: float, unit: str = "") -> None:
+    """Raises InputError unless the value is finite and at least 0."""
+    require(0 <= value < math.inf, option, value, "finite and at least 0" + f", in {unit}" * bool(unit))
+
+
+def at_least(option: str, value: int | None, least: int) -> None:
+    """Raises InputError where the value is below ``least``; None, where an option takes it, is no limit."""
+    require(value is None or value >= least, option, value, f"at least {least}")

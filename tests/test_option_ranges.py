@@ -1,0 +1,119 @@
+"""A value outside its range is one line that names the option, whatever part of the package takes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from sparse3d.checks import at_least, in_range, not_negative, positive
+from sparse3d.data.augment import ColorDrop, ColorJitter, RandomFlip, RandomScale, RandomShift, RandomTilt, RandomYaw
+from sparse3d.data.augment_scenes import AutoContrast, ColorNoise, ElasticDistortion
+from sparse3d.data.detection_scenes import RandomMirrorX
+from sparse3d.data.labelled_scenes import LabelledScenes
+from sparse3d.data.matching_pairs import MatchingPairs
+from sparse3d.data.scene_sources import PreparedSplit
+from sparse3d.data.view_sets import FrameFolder, ViewSets
+from sparse3d.errors import InputError
+from sparse3d.models.correspondence import MatchingHead, RegressionHead
+from sparse3d.models.detection.sparse_head import SparseHead
+from sparse3d.models.detection.votenet_head import VoteNetHead
+from sparse3d.models.resunet import SRUNet
+from sparse3d.models.student import Student2D
+from sparse3d.probing.probe import FeatureProbe
+from sparse3d.study.options import StudyMatching
+from sparse3d.tasks.detection import DetectionTask
+from sparse3d.tasks.pretrain import PretrainTask
+from sparse3d.tasks.segmentation import SegmentationTask
+from sparse3d.training.settings import TrainSettings
+
+FOLDER = FrameFolder(root="never opened")
+# What each class needs besides the option in question; none of it is touched before the options are checked.
+GIVEN: dict[type, dict[str, Any]] = {
+    LabelledScenes: {"source": None}, MatchingPairs: {"frames": FOLDER}, ViewSets: {"frames": FOLDER},
+    PreparedSplit: {"root": "never opened"}, MatchingHead: {"in_channels": 4}, RegressionHead: {"in_channels": 4},
+    SparseHead: {"backbone": None, "classes": 3}, VoteNetHead: {"backbone": None, "classes": 3},
+    Student2D: {"in_channels": 4, "channels": (8,), "strides": (8,), "map_stride": 4},
+    FeatureProbe: {"train": None, "val": None}, StudyMatching: {"name": "kitchen"},
+    DetectionTask: {"data": None, "head": None, "criterion": dict}, PretrainTask: {"data": None, "teacher": dict},
+    SegmentationTask: {"data": None},
+}  # fmt: skip
+WRONG: list[tuple[Callable[..., Any], str, list[Any]]] = [
+    (RandomYaw, "degrees", [-1.0, math.inf, math.nan]),
+    (RandomTilt, "degrees", [-1.0]),
+    (RandomFlip, "probability", [1.5, -0.1]),
+    (partial(RandomScale, high=0.8), "low", [0.0, -1.0, 0.9]),
+    (partial(RandomScale, low=0.1), "high", [0.0]),
+    (RandomShift, "distance", [-1.0]),
+    (ColorJitter, "brightness", [-0.1]),
+    (ColorJitter, "gain", [-0.1]),
+    (ColorDrop, "probability", [7.0, -7.0]),
+    (ElasticDistortion, "probability", [2.0]),
+    (AutoContrast, "probability", [-0.1]),
+    (AutoContrast, "blend", [1.1]),
+    (ColorNoise, "std", [-1.0]),
+    (ColorNoise, "probability", [1.1]),
+    (RandomMirrorX, "probability", [1.1]),
+    (ViewSets, "max_depth", [0.0, -1.0, math.nan]),
+    (MatchingPairs, "max_depth", [0.0]),
+    (MatchingPairs, "seed", [-1]),
+    (LabelledScenes, "points_seed", [-1]),
+    (PreparedSplit, "share_seed", [-1]),
+    (FeatureProbe, "seed", [-1]),
+    (FeatureProbe, "features", [("encoder", "encoder")]),
+    (StudyMatching, "pairs", [0, -3]),
+    (partial(StudyMatching, last=3), "first", [4]),
+    (PretrainTask, "kt_weight", [-1.0, math.inf]),
+    (PretrainTask, "mv_weight", [-1.0, math.nan]),
+    (PretrainTask, "coordinate_weight", [-5.0]),
+    (PretrainTask, "near", [-1.0]),
+    (PretrainTask, "level_weights", [(-1.0, 2.0), (0.0, 0.0), (math.inf, 1.0)]),
+    (SegmentationTask, "pictures", [-1]),
+    (partial(SegmentationTask, class_weights="given"), "given_weights", [(-1.0, -1.0), (0.0, 0.0)]),
+    (DetectionTask, "points", [0, -5]),
+    (SparseHead, "score", [5.0]),
+    (SparseHead, "hidden", [0, -1]),
+    (SparseHead, "bn_momentum", [9.0]),
+    (VoteNetHead, "score", [-0.1]),
+    (VoteNetHead, "hidden", [0]),
+    (SRUNet, "in_channels", [0]),
+    (SRUNet, "stem_kernel_size", [0]),
+    (SRUNet, "out_channels", [0]),
+    (SRUNet, "bn_momentum", [7.0]),
+    (MatchingHead, "dim", [0, -1]),
+    (MatchingHead, "temperature", [0.001, math.inf, math.nan]),
+    (RegressionHead, "hidden", [0]),
+    (Student2D, "hidden", [0]),
+    (Student2D, "depth", [-1]),
+    (TrainSettings, "worker_start", ["bogus"]),
+]
+
+
+def made_by(make: Callable[..., Any]) -> type:
+    return make.func if isinstance(make, partial) else make  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "value"),
+    [(make, option, value) for make, option, values in WRONG for value in values],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_it_is_named_with_its_value(make: Callable[..., Any], option: str, value: Any) -> None:
+    kind = made_by(make)
+    with pytest.raises(InputError) as caught:
+        make(**GIVEN.get(kind, {}), **{option: value})
+    owner = "train" if kind is TrainSettings else kind.__name__
+    assert f"{owner}.{option} = " in str(caught.value) and str(value) in str(caught.value)
+
+
+def test_the_ends_of_a_range_belong_to_it_where_they_make_sense() -> None:
+    RandomYaw(0.0), RandomFlip(0.0), RandomFlip(1.0), RandomScale(1.0, 1.0), RandomShift(0.0), ColorDrop(1.0)
+    in_range("x", 0, 0, 1), in_range("x", 1, 0, 1), not_negative("x", 0), at_least("x", 1, 1), at_least("x", None, 1)
+    for check in (partial(positive, "x"), partial(not_negative, "x"), partial(in_range, "x", low=0, high=1)):
+        with pytest.raises(InputError, match="x = nan"):
+            check(math.nan)
+    with pytest.raises(InputError, match="x = 0.0: must be positive and finite, in metres"):
+        positive("x", 0.0, "metres")
