@@ -292,6 +292,71 @@ def test_pairs_overlap_within_the_bounds_and_scenes_do_not_mix(tmp_path: Path) -
         assert 0.2 <= sets.overlaps[scene][i, j] <= 0.9 and i < j < len(sets.sources[scene])
 
 
+def test_each_scene_gives_its_own_frames_also_from_memory(tmp_path: Path) -> None:
+    for k, name in enumerate("ab"):
+        frames = [replace(room_frame(i), color=np.full((48, 64, 3), 50 + 100 * k, np.uint8)) for i in range(3)]
+        write_room(tmp_path / name, frames)
+    sets = ViewSets(folder_of(tmp_path), voxel_size=0.1)
+    for index, (scene, _, _) in enumerate(sets.pairs.tolist()):
+        assert (sets[(index, 0)].images == 50 + 100 * scene).all()
+
+
+def test_images_stand_in_the_order_of_views_and_items(sets: ViewSets, room_frames: list[Frame]) -> None:
+    items = [sets.make_item(room_frames[k : k + 2], np.random.default_rng(0)) for k in (0, 2)]
+    images = collate_views(items, 4).images
+    for place, frame in enumerate(room_frames[:4]):
+        np.testing.assert_array_equal(images[place // 2, place % 2].numpy(), frame.color)
+
+
+def test_every_cloud_is_augmented_and_masked_by_draws_of_its_own(sets: ViewSets, room_frames: list[Frame]) -> None:
+    item = sets.make_item([room_frames[0], room_frames[0]], np.random.default_rng(5))
+    assert item.views is not None and item.shared is not None
+    (first, _), (second, _) = item.views
+    assert first.coords.shape != second.coords.shape or not np.array_equal(first.coords, second.coords)
+    for cloud in (first, second, item.shared[0]):
+        assert 0.1 < cloud.masked.mean() < 0.5  # mask_ratio = 0.3, in blocks
+    plain = variant(sets, augmentations=[], masking=Masking(0.0, 0.2, False))
+    item = plain.make_item([room_frames[0], room_frames[0]], np.random.default_rng(5))
+    assert item.views is not None and np.array_equal(item.views[0][0].coords, item.views[1][0].coords)
+    assert not item.views[0][0].masked.any()
+
+
+def test_the_range_bounds_points_and_matches_of_an_item(sets: ViewSets, room_frames: list[Frame]) -> None:
+    near = variant(sets, max_depth=2.0)
+    item = near.make_item(room_frames[:2], np.random.default_rng(0))
+    assert item.views is not None and item.matches
+    for frame, (_, pixel2voxel) in zip(room_frames[:2], item.views, strict=True):
+        assert not ((frame.depth > 2.0) & (pixel2voxel >= 0)).any() and (frame.depth > 2.0).any()
+    for i, j, source, target in item.matches:
+        for view, pixels in ((i, source), (j, target)):
+            assert (room_frames[view].depth[pixels[:, 0], pixels[:, 1]] <= 2.0).all()
+
+
+def test_either_frame_of_a_pair_may_come_first(sets: ViewSets) -> None:
+    assert len({sets[(0, seed)].names for seed in range(12)}) == 2
+
+
+def test_further_views_are_drawn_among_those_that_overlap_the_first(sets: ViewSets) -> None:
+    """Of six frames the first overlaps with three others as asked; the second's neighbours are others."""
+    overlap = np.zeros((6, 6), np.float32)
+    for i, j in ((0, 1), (0, 2), (0, 3), (1, 4), (1, 5)):
+        overlap[i, j] = overlap[j, i] = 0.5
+    drawn = variant(sets, num_views=3, overlaps=[np.ones((6, 6), np.float32), overlap], _bounds=(0.3, 0.9))
+    chosen = [drawn._more_views(1, 0, 1, np.random.default_rng(seed)) for seed in range(20)]
+    assert {tuple(views) for views in chosen} == {(2,), (3,)}
+    both = [variant(drawn, num_views=4)._more_views(1, 0, 1, np.random.default_rng(seed)) for seed in range(20)]
+    assert {tuple(views) for views in both} == {(2, 3), (3, 2)}  # never a given one, and in any order
+
+
+def test_the_parts_of_a_recording_share_no_frame_and_leave_none_out(room_folder: Path) -> None:
+    def numbers(part: tuple[float, float]) -> list[int]:
+        (scene,) = FrameFolder(str(room_folder), size=(64, 48), up="z", part=part).open()
+        return [scene.frame_number(k) for k in range(len(scene))]
+
+    whole, first, second = numbers((0.0, 1.0)), numbers((0.0, 0.6)), numbers((0.6, 1.0))
+    assert first + second == whole and len(first) == round(0.6 * len(whole))
+
+
 def wrong_options() -> Sequence[tuple[dict[str, object], str]]:
     return [
         ({"cloud": "apart"}, "ViewSets.cloud"),

@@ -1,0 +1,157 @@
+"""The consistency loss of a batch against loops over its items, views and correspondences."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sparse3d.models.pretrain_net import PretrainOutput, ProjectedViews
+from sparse3d.tasks.view_consistency import ViewConsistency
+from sparse3d.types import Matches, ViewBatch
+
+ITEMS, VIEWS, ROWS, COLS, STRIDE, DIM, SCALE = 2, 3, 3, 5, 4, 6, 7.0
+HEIGHT, WIDTH = ROWS * STRIDE, COLS * STRIDE
+QUERIES, NEAR, WEIGHT = 25, 0.35, 0.7
+Maps = tuple[PretrainOutput, ViewBatch]
+
+
+@pytest.fixture(scope="module")
+def batch() -> Maps:
+    """Maps of which a fifth of the cells is not there, and 40 correspondences a pair of views, true or not."""
+    random = torch.Generator().manual_seed(3)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=random)
+
+    grid = (ITEMS, VIEWS, ROWS, COLS)
+    mask = drawn(*grid) < 0.8
+    compared = ProjectedViews(drawn(ITEMS, VIEWS, 4, ROWS, COLS), mask, drawn(ITEMS, VIEWS, 3, ROWS, COLS))
+    taught = ProjectedViews(compared.maps, ~mask, compared.xyz.flip(-1))  # the shared cloud's, which is not asked here
+    embeddings = F.normalize(drawn(*grid, DIM) - 0.5, dim=-1)
+    pairs = [(i, j) for i in range(VIEWS) for j in range(VIEWS) if i != j]
+    places = {pair: drawn(ITEMS, 2, ROWS, COLS) for pair in pairs}
+    output = PretrainOutput(taught, compared, None, embeddings, torch.tensor(SCALE), places)
+    rows = torch.tensor([(b, i, j) for b in range(ITEMS) for i, j in pairs]).repeat_interleave(40, dim=0)
+    rows = rows[torch.randperm(len(rows), generator=random)]
+    source, target = ((drawn(len(rows), 2) * torch.tensor([HEIGHT, WIDTH])).long() for _ in range(2))
+    matches = Matches(rows[:, 0], rows[:, 1], source, rows[:, 2], target)
+    images = torch.zeros(ITEMS, VIEWS, HEIGHT, WIDTH, 3, dtype=torch.uint8)
+    return output, ViewBatch(images, matches, None, None, None, None)
+
+
+def pairs_by_loops(output: PretrainOutput, batch: ViewBatch) -> list[tuple[int, int, int, list[dict[str, Any]]]]:
+    """Every item and ordered pair of views, with the correspondences whose cells are there."""
+    m, mask, found = batch.matches, output.compared.mask, []
+    for item in range(ITEMS):
+        for i in range(VIEWS):
+            for j in range(VIEWS):
+                known: list[dict[str, Any]] = []
+                taken = 0
+                for k in range(len(m.item)):
+                    if i == j or (int(m.item[k]), int(m.source_view[k]), int(m.target_view[k])) != (item, i, j):
+                        continue
+                    taken += 1
+                    (a, b), (c, d) = m.source_pixel[k].tolist(), m.target_pixel[k].tolist()
+                    cells = (a // STRIDE, b // STRIDE), (c // STRIDE, d // STRIDE)
+                    if taken <= QUERIES and mask[item, i][cells[0]] and mask[item, j][cells[1]]:
+                        place = torch.tensor([(c + 0.5) / HEIGHT, (d + 0.5) / WIDTH])
+                        known.append({"source": cells[0], "target": cells[1], "place": place})
+                if i != j:
+                    found.append((item, i, j, known))
+    return found
+
+
+def matching_by_loops(output: PretrainOutput, batch: ViewBatch) -> tuple[float, float]:
+    assert output.embeddings is not None
+    losses, shares = [], []
+    for item, i, j, known in pairs_by_loops(output, batch):
+        cells = [tuple(cell) for cell in torch.nonzero(output.compared.mask[item, j]).tolist()]
+        places = torch.tensor([((r + 0.5) * STRIDE / HEIGHT, (c + 0.5) * STRIDE / WIDTH) for r, c in cells])
+        loss, right = torch.zeros(()), 0.0
+        for match in known:
+            query = output.embeddings[item, i][match["source"]]
+            logits = torch.stack([SCALE * (query * output.embeddings[item, j][cell]).sum() for cell in cells])
+            xyz = torch.stack([output.compared.xyz[item, j, :, r, c] for r, c in cells])
+            true = cells.index(match["target"])
+            near = (xyz - xyz[true]).norm(dim=1) < NEAR
+            is_answer = ~near
+            is_answer[true] = True
+            entropy = torch.logsumexp(logits[is_answer], 0) - logits[true]
+            expected = (logits.softmax(0)[:, None] * places).sum(0)
+            loss = loss + entropy + WEIGHT * F.smooth_l1_loss(expected, match["place"], beta=0.1)
+            right += float(near[logits.argmax()])
+        losses.append(float(loss) / max(1, len(known)))
+        shares.append(right / max(1, len(known)))
+    return math.fsum(losses) / len(losses), math.fsum(shares) / len(shares)
+
+
+def info_nce_by_loops(output: PretrainOutput, batch: ViewBatch) -> float:
+    assert output.embeddings is not None
+    losses = []
+    for item, i, j, known in pairs_by_loops(output, batch):
+        loss = 0.0
+        xyz = [output.compared.xyz[item, j][:, match["target"][0], match["target"][1]] for match in known]
+        for a, match in enumerate(known):
+            query = output.embeddings[item, i][match["source"]]
+            logits = {
+                b: SCALE * float((query * output.embeddings[item, j][other["target"]]).sum())
+                for b, other in enumerate(known)
+                if b == a or float((xyz[b] - xyz[a]).norm()) >= NEAR
+            }
+            loss += math.log(sum(math.exp(v) for v in logits.values())) - logits[a]
+        losses.append(loss / max(1, len(known)))
+    return math.fsum(losses) / len(losses)
+
+
+def regression_by_loops(output: PretrainOutput, batch: ViewBatch) -> float:
+    assert output.places is not None
+    losses = []
+    for item, i, j, known in pairs_by_loops(output, batch):
+        errors = [
+            float(F.smooth_l1_loss(output.places[i, j][item][:, match["source"][0], match["source"][1]], match["place"],
+                                   beta=0.05))
+            for match in known
+        ]  # fmt: skip
+        losses.append(math.fsum(errors) / max(1, len(errors)))
+    return math.fsum(losses) / len(losses)
+
+
+def consistency(form: str, **options: Any) -> ViewConsistency:
+    return ViewConsistency(form, **{"map_stride": STRIDE, "max_queries": QUERIES, "near": NEAR,
+                                    "coordinate_weight": WEIGHT, **options})  # fmt: skip
+
+
+def test_the_batch_leaves_out_what_the_loops_must_see(batch: Maps) -> None:
+    """Queries beyond the bound, cells that are not there, near cells: all of them occur."""
+    pairs = pairs_by_loops(*batch)
+    counts = [len(known) for *_, known in pairs]
+    assert len(pairs) == ITEMS * VIEWS * (VIEWS - 1) and 0 < min(counts) < max(counts) < QUERIES
+
+
+def test_matching_is_that_of_loops(batch: Maps) -> None:
+    loss, parts = consistency("matching")(*batch)
+    expected, share = matching_by_loops(*batch)
+    assert float(loss) == pytest.approx(expected, abs=1e-5)
+    assert float(parts["match_share"]) == pytest.approx(share, abs=1e-6) and 0 < share < 1
+
+
+def test_info_nce_is_that_of_loops(batch: Maps) -> None:
+    loss, _ = consistency("info_nce")(*batch)
+    assert float(loss) == pytest.approx(info_nce_by_loops(*batch), abs=1e-5)
+
+
+def test_regression_is_that_of_loops(batch: Maps) -> None:
+    loss, _ = consistency("regression")(*batch)
+    assert float(loss) == pytest.approx(regression_by_loops(*batch), abs=1e-6)
+
+
+@pytest.mark.parametrize("form", ["matching", "info_nce"])
+def test_each_option_is_felt(form: str, batch: Maps) -> None:
+    whole = float(consistency(form)(*batch)[0])
+    changed = [{"near": 0.0}, {"max_queries": 5}, *([{"coordinate_weight": 0.0}] if form == "matching" else [])]
+    assert all(abs(float(consistency(form, **options)(*batch)[0]) - whole) > 1e-3 for options in changed)
