@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from sparse3d.data.clouds import VoxelCloud, batch_clouds
 from sparse3d.data.masking import draw_mask
 from sparse3d.data.voxelize import majority_label, mean_by_voxel, voxelize
+from sparse3d.errors import InputError
 from sparse3d.types import IGNORE
 
 POINTS = hnp.arrays(np.float32, st.tuples(st.integers(0, 60), st.just(3)), elements=st.floats(-1.0, 1.0, width=32))
@@ -142,3 +143,42 @@ def test_masks_differ_between_draws_and_repeat_with_the_seed() -> None:
 
 def test_an_empty_cloud_has_an_empty_mask() -> None:
     assert draw_mask(np.zeros((0, 3), np.int32), 0.5, 4, np.random.default_rng(0)).shape == (0,)
+
+
+def phases(masked: np.ndarray, block: int) -> tuple[int, ...]:
+    """Where the blocks of a masked grid begin, along each axis, modulo their size."""
+    found = []
+    for axis in range(3):
+        changes = np.nonzero(np.diff(masked, axis=axis))[axis] + 1
+        (phase,) = set((changes % block).tolist())
+        found.append(phase)
+    return tuple(found)
+
+
+def test_the_grid_of_blocks_has_a_phase_of_its_own_along_each_axis() -> None:
+    coords = np.stack(np.meshgrid(*[np.arange(24)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    drawn = [
+        phases(draw_mask(coords, 0.5, 4, np.random.default_rng(seed)).reshape(24, 24, 24), 4) for seed in range(30)
+    ]
+    for axis in range(3):
+        assert {phase[axis] for phase in drawn} == {0, 1, 2, 3}
+    assert len(set(drawn)) > 20  # of 64: the axes do not share one
+
+
+def test_which_blocks_are_masked_is_drawn_from_the_generator_too() -> None:
+    coords = np.arange(300)[:, None].repeat(3, axis=1)  # single voxels have no phase
+    first, second = (draw_mask(coords, 0.5, 1, np.random.default_rng(seed)) for seed in (0, 1))
+    assert 0.3 < np.mean(first != second) < 0.7
+
+
+def test_points_at_the_end_of_the_range_are_refused_rather_than_wrapped() -> None:
+    half = 1 << 20
+    coords, _ = voxelize(np.array([[half - 0.5, 0, 0], [-half + 1.5, 0, 0]]), 1.0)
+    assert coords[:, 0].tolist() == [-half + 1, half - 1]
+    for place in (half + 0.5, -half - 0.5):
+        with pytest.raises(InputError, match="more voxels of 1.0 m than fit"):
+            voxelize(np.array([[0, place, 0]]), 1.0)
+
+
+def test_coordinates_far_out_are_divided_in_double_precision() -> None:
+    assert voxelize(np.array([[50_000.0999, 0.0, 0.0]]), 0.1)[0][0, 0] == 500_000

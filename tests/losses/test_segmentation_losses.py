@@ -59,6 +59,12 @@ def test_lovasz_of_a_decided_prediction_is_one_minus_the_mean_iou() -> None:
         assert lovasz_softmax(scores.float(), truth).item() == pytest.approx(1 - np.mean(ious), abs=1e-5)
 
 
+def test_classes_that_are_not_there_do_not_count_in_lovasz() -> None:
+    scores, truth = rows(30, 3, 3)
+    with_a_fourth = torch.cat([scores.detach(), torch.full((30, 1), -1e4)], dim=1)
+    assert lovasz_softmax(with_a_fourth, truth).item() == pytest.approx(lovasz_softmax(scores, truth).item(), abs=1e-6)
+
+
 def test_lovasz_is_the_mean_of_jaccard_losses_over_thresholds() -> None:
     """The extension is the integral over t in [0, 1] of the Jaccard loss of the rows whose error exceeds t."""
     scores, truth = rows(15, 3, 2)

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sparse3d.study.statistics import bootstrap, paired
+from sparse3d.study.statistics import Estimate, bootstrap, paired
 
 
 def test_the_interval_is_that_of_all_resamples() -> None:
@@ -40,6 +40,15 @@ def test_it_is_the_same_each_time_and_in_any_order() -> None:
     values = np.random.default_rng(1).random(7)
     assert bootstrap(values) == bootstrap(values[::-1])
     assert bootstrap(values) != bootstrap(values, seed=1)
+
+
+def test_both_intervals_must_leave_zero_out_on_one_side() -> None:
+    def estimate(mean: float, low: float, high: float, student: float) -> bool:
+        return Estimate(mean, 5, low, high, student).excludes_zero
+
+    assert estimate(1.0, 0.5, 1.5, 0.9) and estimate(-1.0, -1.5, -0.5, 0.9)
+    assert not estimate(1.0, -0.1, 1.5, 0.9) and not estimate(-1.0, -1.5, 0.1, 0.9)  # the bootstrap's holds zero
+    assert not estimate(1.0, 0.5, 1.5, 1.1) and not estimate(-1.0, -1.5, -0.5, 1.1)  # Student's does
 
 
 @pytest.mark.parametrize("count", [1, 2])

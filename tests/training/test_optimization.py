@@ -30,6 +30,8 @@ def test_the_schedule_rises_to_its_top_and_falls_to_its_end() -> None:
     assert factors[:8] == sorted(factors[:8]) and factors[7:] == sorted(factors[7:], reverse=True)
     assert min(factors[7:]) >= 0.1
     assert schedule_factor(40, 50, 7, "constant") == 1.0
+    assert [schedule_factor(step, 50, 3, "constant") for step in range(4)] == [0.25, 0.5, 0.75, 1.0]  # warmed up, too
+    assert schedule_factor(25, 50, 0, final=0.2) == pytest.approx(0.6)  # half way from 1 to the end
 
 
 def test_norms_biases_and_tokens_are_free_of_decay_and_frozen_parts_left_out() -> None:
@@ -50,7 +52,11 @@ def test_norms_biases_and_tokens_are_free_of_decay_and_frozen_parts_left_out() -
 
 @pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
 def test_optimisers_by_name(name: str, kind: type) -> None:
-    assert isinstance(build_optimizer(nn.Linear(2, 2), name, 0.1, 0.0, (0.9, 0.99), 0.9), kind)
+    built = build_optimizer(nn.Linear(2, 2), name, 0.1, 0.0, (0.8, 0.97), 0.7)
+    assert isinstance(built, kind)
+    for group in built.param_groups:
+        assert group["lr"] == 0.1
+        assert group["betas"] == (0.8, 0.97) if name == "adamw" else group["momentum"] == 0.7
 
 
 def test_a_network_without_trainable_parameters_is_refused() -> None:

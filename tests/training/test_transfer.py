@@ -210,6 +210,21 @@ def test_rates_fall_by_stage_and_loaded_parts_have_their_own(tmp_path: Path) -> 
     assert decayed == {id(p) for n, p in model.named_parameters() if n.endswith("kernel")}
 
 
+def test_a_whole_network_that_is_loaded_learns_slower_as_a_whole_but_for_its_head(tmp_path: Path) -> None:
+    checkpoint, _ = pretrained(tmp_path)
+    model = segmenter()
+    slower = prepare_transfer(model, InitSettings(str(checkpoint), "all", lr_scale=0.1)).lr_scales
+    assert slower == {n: 0.1 for n, _ in model.named_parameters() if stage_of(n, "backbone.") < HEAD}
+
+
+def test_rates_may_fall_by_stage_in_a_network_that_starts_at_random() -> None:
+    model = segmenter()
+    rates = prepare_transfer(model, InitSettings(lr_decay=0.5)).lr_scales
+    for name, _ in model.named_parameters():
+        stage = stage_of(name, "backbone.")
+        assert rates.get(name, 1.0) == 0.5 ** (HEAD - stage), name
+
+
 def test_without_init_nothing_is_touched() -> None:
     model = nn.Linear(2, 2)  # not even an SR-UNet is asked for
     transfer = prepare_transfer(model, InitSettings())
