@@ -165,3 +165,37 @@ def test_matches_of_real_frames_meet_in_the_world(shared_data: Path) -> None:
     p, q = match_pixels(*frames)
     apart = np.linalg.norm(world_points(*frames[:3], p) - world_points(*frames[3:], q), axis=1)
     assert len(p) > 10_000 and np.median(apart) < 0.03 and np.quantile(apart, 0.99) < 0.1
+
+
+WIDE = Camera(fx=100.0, fy=100.0, cx=150.0, cy=5.0, width=300, height=11)
+
+
+def walls(there: float, back: float) -> tuple:
+    """Two cameras 2 m apart before a wall that the first measures at ``there`` metres and the second at ``back``.
+
+    A pixel goes 200 / there pixels one way, and 200 / back the other.
+    """
+    depths = (np.full((WIDE.height, WIDE.width), z, np.float32) for z in (there, back))
+    (i, j), moved = depths, np.eye(4)
+    moved[0, 3] = 2.0
+    return i, WIDE, np.eye(4), j, WIDE, moved
+
+
+def test_the_way_back_takes_the_other_views_own_reading_and_its_length_is_bounded() -> None:
+    there, back = 2.0, 1 / (0.5 - 1.36 / 200)  # 100 pixels there, 98.64 back, 2.8 cm between the readings
+    assert len(match_pixels(*walls(there, back), max_return_px=1.5)[0]) > 1000
+    assert len(match_pixels(*walls(there, back), max_return_px=1.3)[0]) == 0
+
+
+@pytest.mark.parametrize(("apart", "agree"), [(0.03, True), (0.07, False)])
+def test_readings_that_differ_by_more_than_the_tolerance_do_not_match(apart: float, agree: bool) -> None:
+    found, _ = match_pixels(*walls(2.0, 2.0 + apart), max_return_px=100.0)
+    assert (len(found) > 1000) == agree
+
+
+def test_a_step_is_an_edge_by_the_tolerance_of_its_nearer_side() -> None:
+    depth = np.full((9, 20), 2.0, np.float32)
+    depth[:, 10:] = 2.083  # 4 % of 2.0 are 8.0 cm, of 2.083 they are 8.33
+    assert np.flatnonzero(depth_edges(depth).all(axis=0)).tolist() == [9, 10]
+    depth[:, 10:] = 2.075
+    assert not depth_edges(depth).any()

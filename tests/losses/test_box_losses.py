@@ -48,6 +48,12 @@ def test_boxes_apart_by_hand() -> None:
     assert float(diou(a, b)) == pytest.approx(-9 / 18)
 
 
+def test_a_box_with_negative_edges_has_no_volume() -> None:
+    """Two negative edges would multiply to a positive one: of a hull of 3, the union of 1 leaves 2."""
+    a, b = torch.tensor([0.0, 0, 0, 1, 1, 1]), torch.tensor([3.0, 0, 0, -1, -1, 1])
+    assert float(aligned_iou(a, b)) == 0 and float(giou(a, b)) == pytest.approx(-2 / 3)
+
+
 def test_overlaps_broadcast() -> None:
     a, b = rows(3, 4), rows(4, 5)
     for measure in (aligned_iou, giou, diou, turned_iou):

@@ -111,6 +111,20 @@ def test_losses_stay_float32_under_autocast(form: str) -> None:
     assert inside.dtype == torch.float32 and torch.equal(plain, inside)
 
 
+@pytest.mark.parametrize("near", [None, torch.zeros(40, 40, dtype=torch.bool)], ids=["kernel", "torch"])
+def test_gradients_stay_float32_under_autocast(near: Tensor | None) -> None:
+    def gradients() -> list[Tensor]:
+        queries, keys, place = unit(40, seed=5).requires_grad_(), unit(40, seed=6).requires_grad_(), places(40)
+        matching_loss(queries, keys, torch.arange(40), place, place, 30.0, near=near)[0].backward()
+        assert queries.grad is not None and keys.grad is not None
+        return [queries.grad, keys.grad]
+
+    plain = gradients()
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = gradients()
+    assert all(torch.equal(a, b) for a, b in zip(plain, inside, strict=True))
+
+
 def test_gradients_are_those_of_finite_differences() -> None:
     queries, keys = unit(4, 3, seed=8), unit(6, 3, seed=9).requires_grad_()
     true, place = torch.tensor([0, 2, 5, 1]), places(6)
