@@ -292,6 +292,15 @@ def test_headings_close_around_the_full_turn() -> None:
         assert float(crossed) < 1e-4 and float(away) < 1e-6, yaw
 
 
+def test_the_rest_of_a_heading_is_that_of_the_true_bin() -> None:
+    """Whatever bin the network believes in."""
+    logits, rest = torch.zeros(1, 1, 4), torch.tensor([[[0.0, 0.25, 9.0, 9.0]]])
+    logits[..., 3] = 5.0
+    yaw = torch.tensor([[pi / 2 + 0.25 * pi / 4]])  # a quarter of half a bin behind the middle of bin 1
+    crossed, away = heading_losses(logits, rest, yaw)
+    assert float(away) < 1e-6 and float(crossed) > 4
+
+
 @pytest.mark.parametrize("bins", [1, 12])
 def test_a_batch_without_boxes_has_a_finite_votenet_loss(bins: int) -> None:
     output = perfect_votes(truth_of_boxes(3), bins)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sparse3d.losses.knowledge_transfer import KINDS, RunningMean, knowledge_transfer_loss
@@ -44,6 +45,22 @@ def test_cosine_equals_a_loop_and_every_view_weighs_the_same() -> None:
         ]
         views.append(1 - torch.stack(cosines).mean())
     assert torch.isclose(knowledge_transfer_loss(predicted, target, mask), torch.stack(views).mean(), atol=1e-6)
+
+
+def test_gradients_of_the_cosine_are_those_of_unit_vectors() -> None:
+    """Also along the features' own direction, where a cosine has none."""
+    random = torch.Generator().manual_seed(2)
+    predicted, target = (torch.randn(2, 5, 3, 4, generator=random) for _ in range(2))
+    mask = torch.rand(2, 3, 4, generator=random) < 0.7
+    gradients = []
+    for loss in (
+        lambda p: knowledge_transfer_loss(p, target, mask),
+        lambda p: torch.stack([(1 - F.cosine_similarity(p, target))[k][mask[k]].mean() for k in range(2)]).mean(),
+    ):
+        leaf = predicted.clone().requires_grad_()
+        loss(leaf).backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients)
 
 
 def test_a_view_without_valid_cells_counts_zero() -> None:

@@ -10,6 +10,7 @@ import gin
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from prepared_rooms import write_prepared
 
 from sparse3d import config
@@ -153,6 +154,23 @@ def test_levels_are_carried_to_the_voxels_they_contain() -> None:
     weight, bias = torch.randn(levels.channels, 3), torch.randn(3)
     expected = levels.at(torch.arange(len(scene.coords))) @ weight + bias
     assert torch.allclose(levels.linear(weight, bias), expected, atol=1e-4)
+
+
+def test_the_linear_probe_is_at_the_lowest_point_of_what_it_is_said_to_minimise() -> None:
+    """Cross-entropy of standardised features and half l2 times the squared weights; the bias is free."""
+    random = torch.Generator().manual_seed(0)
+    feats = torch.randn(300, 5, generator=random, dtype=torch.float64) * torch.tensor([1.0, 30, 0.1, 2, 1]) + 4
+    labels = torch.randint(0, 3, (300,), generator=random)
+    labels[:200] = 0  # so that the bias is far from zero
+    found = fit_linear(feats.float(), labels, classes=3, l2=0.05, iterations=500)
+    scale = feats.std(dim=0, correction=0)
+    weight = (found.weight.double() * scale[:, None]).requires_grad_()
+    bias = (found.bias.double() + feats.mean(dim=0) @ found.weight.double()).requires_grad_()
+    x = (feats - feats.mean(dim=0)) / scale
+    loss = F.cross_entropy(x @ weight + bias, labels) + 0.5 * 0.05 * weight.square().sum()
+    loss.backward()
+    assert weight.grad is not None and bias.grad is not None and float(bias.detach().abs().max()) > 0.3
+    assert float(weight.grad.abs().max()) < 1e-4 and float(bias.grad.abs().max()) < 1e-4
 
 
 def test_the_tool_measures_random_weights_and_a_checkpoint(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ def pairs_by_loops(output: PretrainOutput, batch: ViewBatch) -> list[tuple[int, 
     return found
 
 
-def matching_by_loops(output: PretrainOutput, batch: ViewBatch) -> tuple[float, float]:
+def matching_by_loops(output: PretrainOutput, batch: ViewBatch) -> tuple[Tensor, float]:
     assert output.embeddings is not None
     losses, shares = [], []
     for item, i, j, known in pairs_by_loops(output, batch):
@@ -85,27 +86,27 @@ def matching_by_loops(output: PretrainOutput, batch: ViewBatch) -> tuple[float, 
             expected = (logits.softmax(0)[:, None] * places).sum(0)
             loss = loss + entropy + WEIGHT * F.smooth_l1_loss(expected, match["place"], beta=0.1)
             right += float(near[logits.argmax()])
-        losses.append(float(loss) / max(1, len(known)))
+        losses.append(loss / max(1, len(known)))
         shares.append(right / max(1, len(known)))
-    return math.fsum(losses) / len(losses), math.fsum(shares) / len(shares)
+    return torch.stack(losses).mean(), math.fsum(shares) / len(shares)
 
 
-def info_nce_by_loops(output: PretrainOutput, batch: ViewBatch) -> float:
+def info_nce_by_loops(output: PretrainOutput, batch: ViewBatch) -> Tensor:
     assert output.embeddings is not None
     losses = []
     for item, i, j, known in pairs_by_loops(output, batch):
-        loss = 0.0
+        loss = torch.zeros(())
         xyz = [output.compared.xyz[item, j][:, match["target"][0], match["target"][1]] for match in known]
         for a, match in enumerate(known):
             query = output.embeddings[item, i][match["source"]]
             logits = {
-                b: SCALE * float((query * output.embeddings[item, j][other["target"]]).sum())
+                b: SCALE * (query * output.embeddings[item, j][other["target"]]).sum()
                 for b, other in enumerate(known)
                 if b == a or float((xyz[b] - xyz[a]).norm()) >= NEAR
             }
-            loss += math.log(sum(math.exp(v) for v in logits.values())) - logits[a]
+            loss = loss + torch.logsumexp(torch.stack(list(logits.values())), 0) - logits[a]
         losses.append(loss / max(1, len(known)))
-    return math.fsum(losses) / len(losses)
+    return torch.stack(losses).mean()
 
 
 def regression_by_loops(output: PretrainOutput, batch: ViewBatch) -> float:
@@ -136,18 +137,35 @@ def test_the_batch_leaves_out_what_the_loops_must_see(batch: Maps) -> None:
 def test_matching_is_that_of_loops(batch: Maps) -> None:
     loss, parts = consistency("matching")(*batch)
     expected, share = matching_by_loops(*batch)
-    assert float(loss) == pytest.approx(expected, abs=1e-5)
+    assert float(loss) == pytest.approx(float(expected), abs=1e-5)
     assert float(parts["match_share"]) == pytest.approx(share, abs=1e-6) and 0 < share < 1
 
 
 def test_info_nce_is_that_of_loops(batch: Maps) -> None:
     loss, _ = consistency("info_nce")(*batch)
-    assert float(loss) == pytest.approx(info_nce_by_loops(*batch), abs=1e-5)
+    assert float(loss) == pytest.approx(float(info_nce_by_loops(*batch)), abs=1e-5)
 
 
 def test_regression_is_that_of_loops(batch: Maps) -> None:
     loss, _ = consistency("regression")(*batch)
     assert float(loss) == pytest.approx(regression_by_loops(*batch), abs=1e-6)
+
+
+@pytest.mark.parametrize("form", ["matching", "info_nce"])
+def test_both_views_learn_from_a_pair(form: str, batch: Maps) -> None:
+    """The gradient goes through queries and keys alike, as it does through the loops."""
+    gradients = []
+    for by_loops in (False, True):
+        assert batch[0].embeddings is not None
+        leaf = batch[0].embeddings.clone().requires_grad_()
+        given = replace(batch[0], embeddings=leaf)
+        if by_loops:
+            loss = matching_by_loops(given, batch[1])[0] if form == "matching" else info_nce_by_loops(given, batch[1])
+        else:
+            loss = consistency(form)(given, batch[1])[0]
+        loss.backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
 
 
 @pytest.mark.parametrize("form", ["matching", "info_nce"])
