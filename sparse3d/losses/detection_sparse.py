@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import gin
 import torch
@@ -14,6 +14,7 @@ from sparse3d.losses.box_losses import diou
 from sparse3d.losses.detection_truth import DetectionTruth
 
 
+@runtime_checkable
 class CellPredictions(Protocol):
     """What the head tells of P cells (see :mod:`sparse3d.models.detection.sparse_head`)."""
 
@@ -85,6 +86,8 @@ class SparseDetectionLoss:
         turn_weight: of the loss of directions, for turned boxes.
         least_size: thinner true boxes (pictures, doors in walls) count as so thick, metres.
     """
+
+    predictions = CellPredictions  # what a head must tell
 
     def __init__(
         self,

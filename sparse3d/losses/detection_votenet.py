@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import pi
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import gin
 import torch
@@ -21,6 +21,7 @@ from sparse3d.losses.detection_truth import DetectionTruth
 LEAST_EDGE = 0.02  # metres: thinner boxes count as so thick in the loss of overlap
 
 
+@runtime_checkable
 class VotePredictions(Protocol):
     """What the head tells (see :mod:`sparse3d.models.detection.votenet_head`)."""
 
@@ -113,6 +114,8 @@ class VoteNetLoss:
             the two centimetres by which a box around a picture or a door misses it; overlap does. 0 leaves it out.
         scale: of the whole.
     """
+
+    predictions = VotePredictions  # what a head must tell
 
     def __init__(
         self,

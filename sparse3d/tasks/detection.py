@@ -111,6 +111,11 @@ class DetectionTask:
         self._give_sizes(model)
         self._result = None
         output = model(batch.voxels, batch.moved)
+        if not isinstance(output, getattr(self.criterion, "predictions", object)):
+            raise InputError(
+                f"DetectionTask.criterion = @{type(self.criterion).__name__} is not for the configured head: "
+                "@SparseDetectionLoss belongs to @SparseHead, @VoteNetLoss to @VoteNetHead"
+            )
         truth = truth_of(batch)
         with record_function("sparse3d.losses"):
             loss, parts = self.criterion(output, truth)

@@ -103,7 +103,19 @@ def choose_device(device: str, option: str = "train.device") -> torch.device:
         if chosen.index >= count:
             raise InputError(f"{option} = {device!r}, but torch sees {count or 'no'} CUDA devices; use auto or cpu")
         torch.cuda.set_device(chosen)
+    elif chosen.type != "cpu":
+        _check_is_there(chosen, option)
     return chosen
+
+
+def _check_is_there(device: torch.device, option: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{option} = '{device}' cannot be used here ({reason}); use auto, cpu, cuda or cuda:N"
+        ) from None
 
 
 def _environment_number(name: str, default: int) -> int:

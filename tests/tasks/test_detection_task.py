@@ -200,6 +200,11 @@ def test_parts_that_do_not_fit_are_refused(root: str) -> None:
         make_task(root, "sparse", voxel_size=0.2).build_model()
     with pytest.raises(InputError, match="they must be the same"):
         make_task(root, "sparse", classes="sunrgbd10").train_dataset()
+    for kind, criterion in (("sparse", VoteNetLoss), ("votenet", SparseDetectionLoss)):
+        task = make_task(root, kind, criterion=criterion)
+        batch, model = batch_of(task), task.build_model()
+        with pytest.raises(InputError, match=f"criterion = @{criterion.__name__} is not for the configured head"):
+            task.training_step(model, batch, 0)
     with pytest.raises(InputError, match="nms_iou = 1"):
         make_task(root, "sparse", nms_iou=1.0)
     with pytest.raises(InputError, match="other box classes"):

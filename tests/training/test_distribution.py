@@ -40,3 +40,8 @@ def test_one_device_for_several_processes_is_refused(
         choose_device("cuda:4")
     with pytest.raises(InputError, match="--device = 'gpu' is not a device"):
         choose_device("gpu", option="--device")
+
+
+def test_a_kind_of_device_that_this_torch_has_not_is_named() -> None:
+    with pytest.raises(InputError, match=r"train.device = 'xpu' cannot be used here \(.*use auto, cpu, cuda"):
+        choose_device("xpu")
