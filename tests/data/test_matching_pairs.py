@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from synthetic_room import room_frame
 
-from sparse3d.data.matching_pairs import PROTOCOLS, MatchingPair, MatchingPairs
+from sparse3d.data.matching_pairs import PROTOCOLS, EncodedView, MatchingPair, MatchingPairs
 from sparse3d.data.view_sets import FrameFolder
 from sparse3d.errors import InputError
+from sparse3d.geometry import transform_points, unproject_depth
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,50 @@ def test_no_qualifying_pair_and_wrong_numbers_are_input_errors(room_folder: Path
         MatchingPairs(frames, overlap=(0.9999, 1.0))
     with pytest.raises(InputError, match="max_pairs = 0"):
         MatchingPairs(frames, max_pairs=0)
+
+
+def angle_of(view: EncodedView) -> float:
+    """By which a view's cloud was turned about z: the rotation that best takes its world places to its voxels."""
+    a, b = view.cloud.xyz[:, :2], (view.cloud.coords[:, :2] + 0.5) * 0.1
+    a, b = a - a.mean(0), b - b.mean(0)
+    return float(np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum()))
+
+
+@pytest.fixture(scope="module")
+def frames(room_folder: Path) -> FrameFolder:
+    return FrameFolder(str(room_folder), size=(64, 48), up="z")
+
+
+def test_the_rotated_protocol_turns_the_two_views_against_each_other(frames: FrameFolder) -> None:
+    """Under one turn of both it would be the aligned protocol again."""
+    pairs = MatchingPairs(frames, voxel_size=0.1, max_pairs=6, matches=20)
+    turns = [[angle_of(view) for view in pairs[k].views["rotated"]] for k in range(len(pairs))]
+    apart = [abs((a - b + np.pi) % (2 * np.pi) - np.pi) for a, b in turns]
+    assert min(apart) > 1e-3 and max(apart) > 0.5
+    assert all(abs(angle_of(view)) < 0.05 for k in range(len(pairs)) for view in pairs[k].views["aligned"])
+    other = MatchingPairs(frames, voxel_size=0.1, max_pairs=6, matches=20, seed=1)
+    assert angle_of(other[0].views["rotated"][0]) != pytest.approx(turns[0][0], abs=1e-3)
+    assert not np.array_equal(other[0].source_pixels, pairs[0].source_pixels)
+
+
+def test_readings_beyond_the_range_are_measured_by_nothing(frames: FrameFolder) -> None:
+    pairs = MatchingPairs(frames, voxel_size=0.1, max_pairs=3, max_depth=2.0)
+    for k in range(len(pairs)):
+        pair = pairs[k]
+        for frame, pixels in zip(pair.frames, (pair.source_pixels, pair.target_pixels), strict=True):
+            assert len(pixels) and frame.depth[pixels[:, 0], pixels[:, 1]].max() <= 2.0
+
+
+def test_few_pairs_are_spread_evenly_over_all(frames: FrameFolder) -> None:
+    every = MatchingPairs(frames, voxel_size=0.1, max_pairs=1000).pairs
+    three = MatchingPairs(frames, voxel_size=0.1, max_pairs=3).pairs
+    assert len(every) >= 7 and [three[0], three[-1]] == [every[0], every[-1]]
+    assert abs(every.index(three[1]) - (len(every) - 1) / 2) <= 1
+
+
+def test_the_true_place_is_the_target_pixels_own_reading(frames: FrameFolder) -> None:
+    pair = MatchingPairs(frames, voxel_size=0.1, max_pairs=1)[0]
+    xyz, pixels = unproject_depth(pair.frames[1].depth, pair.frames[1].camera)
+    image = np.full((48, 64, 3), np.nan)
+    image[pixels[:, 0], pixels[:, 1]] = transform_points(pair.frames[1].T_world_cam, xyz.astype(np.float64))
+    np.testing.assert_allclose(pair.true_xyz, image[pair.target_pixels[:, 0], pair.target_pixels[:, 1]], atol=1e-5)

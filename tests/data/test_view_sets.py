@@ -357,6 +357,28 @@ def test_the_parts_of_a_recording_share_no_frame_and_leave_none_out(room_folder:
     assert first + second == whole and len(first) == round(0.6 * len(whole))
 
 
+def test_masked_blocks_are_as_long_as_asked_in_metres() -> None:
+    """Neighbours in a block share their fate: with blocks of 60 cm far more often than with single voxels."""
+    points = [frame_points(room_frame(0))]
+
+    def alike(block: float) -> float:
+        cloud, _ = voxelize_frames(points, 0.1, [], Masking(0.5, block), np.random.default_rng(0))
+        row = {tuple(c): m for c, m in zip(cloud.coords.tolist(), cloud.masked.tolist(), strict=True)}
+        pairs = [(m, row[x + 1, y, z]) for (x, y, z), m in row.items() if (x + 1, y, z) in row]
+        return float(np.mean([a == b for a, b in pairs]))
+
+    assert abs(alike(0.0) - 0.5) < 0.1 and 0.6 < alike(0.2) < 0.85 and alike(0.6) > 0.85
+
+
+def test_recoloured_points_enter_in_their_new_colours() -> None:
+    def invert(xyz: np.ndarray, rgb: np.ndarray, _: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return xyz, 1 - rgb
+
+    points = [frame_points(room_frame(0))]
+    plain, inverted = (voxelize_frames(points, 0.1, a, None, np.random.default_rng(0))[0] for a in ([], [invert]))
+    np.testing.assert_allclose(inverted.feats, -plain.feats, atol=1e-6)
+
+
 def wrong_options() -> Sequence[tuple[dict[str, object], str]]:
     return [
         ({"cloud": "apart"}, "ViewSets.cloud"),
