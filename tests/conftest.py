@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder}: set SPARSE3D_SHARED_DATA to the folder that holds redkitchen/")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> Iterator[None]:
+    """A shell without job control starts what runs in the background deaf to SIGINT, and tools inherit that."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -112,7 +112,11 @@ def test_killing_the_tool_leaves_no_half_scene_and_no_worker(tmp_path: Path) -> 
     while not list(scans.glob(".room*.partial/.*.sens*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    try:
+        _, errors = process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # else it would make rooms beside the tests that follow
+        raise
     assert process.returncode == 130 and errors.splitlines()[-1] == "interrupted"
     assert list(scans.iterdir()) == []
     with pytest.raises(ProcessLookupError):  # the whole group has ended, the last of it within moments
