@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from sparse3d.errors import InputError
 
@@ -31,3 +32,9 @@ def not_negative(option: str, value: float, unit: str = "") -> None:
 def at_least(option: str, value: int | None, least: int) -> None:
     """Raises InputError where the value is below ``least``; None, where an option takes it, is no limit."""
     require(value is None or value >= least, option, value, f"at least {least}")
+
+
+def weights(option: str, values: Sequence[float]) -> None:
+    """Raises InputError unless all are finite and at least 0, and one is above."""
+    sane = all(0 <= value < math.inf for value in values) and sum(values) > 0
+    require(sane, option, tuple(values), "finite, at least 0, and not all 0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from sparse3d.checks import not_negative, require
+from sparse3d import checks
 from sparse3d.data.matching_pairs import MatchingPairs
 from sparse3d.data.view_sets import ViewSets, collate_views
 from sparse3d.errors import InputError
@@ -94,11 +93,10 @@ class PretrainTask:
                 raise InputError(f"PretrainTask.{option} = {kind!r} is unknown: choose one of {', '.join(READOUTS)}")
         weights = {"kt_weight": kt_weight, "mv_weight": mv_weight, "coordinate_weight": coordinate_weight}
         for option, weight in weights.items():
-            not_negative(f"PretrainTask.{option}", weight)
-        not_negative("PretrainTask.near", near, "metres")
+            checks.not_negative(f"PretrainTask.{option}", weight)
+        checks.not_negative("PretrainTask.near", near, "metres")
         if level_weights is not None:
-            sane = all(0 <= weight < math.inf for weight in level_weights) and sum(level_weights) > 0
-            require(sane, "PretrainTask.level_weights", tuple(level_weights), "finite, at least 0, and not all 0")
+            checks.weights("PretrainTask.level_weights", level_weights)
         if kt_weight > 0 and teacher is None:
             raise InputError("PretrainTask.kt_weight is positive but there is no teacher: bind PretrainTask.teacher")
         if kt_weight == 0 and mv_weight == 0:

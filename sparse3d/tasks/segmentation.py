@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sparse3d.checks import at_least, require
+from sparse3d import checks
 from sparse3d.data.labelled_scenes import LabelledScenes, SceneBatch, collate_scenes
 from sparse3d.data.scene_sources import SceneSource, check_scene
 from sparse3d.data.voxelize import majority_label
@@ -75,10 +74,9 @@ class SegmentationTask:
                 f"SegmentationTask: label_smoothing = {label_smoothing} must lie in [0, 1), lovasz_weight = "
                 f"{lovasz_weight} must not be negative"
             )
-        at_least("SegmentationTask.pictures", pictures, 0)
+        checks.at_least("SegmentationTask.pictures", pictures, 0)
         if given_weights is not None:
-            sane = all(0 <= weight < math.inf for weight in given_weights) and sum(given_weights) > 0
-            require(sane, "SegmentationTask.given_weights", tuple(given_weights), "finite, at least 0, and not all 0")
+            checks.weights("SegmentationTask.given_weights", given_weights)
         self._make_data, self._make_val, self._make_backbone = data, val, backbone
         self._make_predictor = predictor
         self.label_smoothing, self.lovasz_weight, self.tta = label_smoothing, lovasz_weight, tta

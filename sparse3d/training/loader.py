@@ -77,8 +77,8 @@ def _start_worker(_worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _start_method(requested: str) -> str:
-    """``auto`` forks where the system can.
+def start_method(requested: str) -> str:
+    """The method of multiprocessing; ``auto`` forks where the system can. InputError where it is not known here.
 
     Forking hands the task's bound ``collate`` and the data set to workers without pickling: a spawned worker would
     receive the frozen teacher with the task, and pay the import of torch again.
@@ -109,7 +109,7 @@ class BatchLoader:
     ) -> None:
         options: dict[str, Any] = {}
         if workers > 0:
-            options = {"prefetch_factor": prefetch, "multiprocessing_context": _start_method(worker_start)}
+            options = {"prefetch_factor": prefetch, "multiprocessing_context": start_method(worker_start)}
         self._loader: DataLoader[Any] = DataLoader(
             _GuardedDataset(dataset),
             batch_sampler=sampler,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 from dataclasses import dataclass, fields
 from typing import Any
 
 import gin
 
 from sparse3d.errors import InputError
+from sparse3d.training.loader import start_method
 from sparse3d.training.optimizer import OPTIMIZERS
 from sparse3d.training.schedule import SCHEDULES
 
@@ -68,8 +68,7 @@ class TrainSettings:
         self._require("clip_norm", "positive, or None for no clipping", self.clip_norm is None or self.clip_norm > 0)
         self._require("optimizer", f"one of {', '.join(OPTIMIZERS)}", self.optimizer in OPTIMIZERS)
         self._require("schedule", f"one of {', '.join(SCHEDULES)}", self.schedule in SCHEDULES)
-        starts = ("auto", *multiprocessing.get_all_start_methods())
-        self._require("worker_start", f"one of {', '.join(starts)}", self.worker_start in starts)
+        start_method(self.worker_start)
         never_best = self.best_metric is not None and self.eval_every == 0
         self._require("eval_every", "positive where train.best_metric is set", not never_best)
         self._require("best_is", "highest or lowest", self.best_is in ("highest", "lowest"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import pi
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from detection_parts import Cells, Votes
 from torch.nn import functional
 
 from sparse3d.errors import InputError
@@ -42,18 +42,6 @@ def truth_of_boxes(count: int, batch: int = 2, turned: bool = False, seed: int =
 
 
 # The sparse head --------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Cells:
-    point: Tensor
-    item: Tensor
-    level: Tensor
-    cells: tuple[float, ...]
-    logits: Tensor
-    center: Tensor
-    size: Tensor
-    turn: Tensor | None
 
 
 def cells_around(truth: DetectionTruth, batch: int = 2) -> Cells:
@@ -160,22 +148,6 @@ def test_options_out_of_range_are_refused() -> None:
 
 
 # VoteNet ----------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Votes:
-    seed_row: Tensor
-    seed_xyz: Tensor
-    vote_xyz: Tensor
-    proposal_xyz: Tensor
-    center: Tensor
-    objectness: Tensor
-    classes: Tensor
-    heading: Tensor
-    heading_rest: Tensor
-    size: Tensor
-    size_rest: Tensor
-    mean_sizes: Tensor
 
 
 def perfect_votes(truth: DetectionTruth, bins: int, batch: int = 2) -> Votes:

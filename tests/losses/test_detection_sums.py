@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from detection_parts import Cells, Votes
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,18 +37,6 @@ def own_frame(center: Tensor, box: Tensor) -> Tensor:
     x, y, z = (center - box[:3]).tolist()
     c, s = math.cos(float(box[6])), math.sin(float(box[6]))
     return torch.tensor([c * x + s * y, c * y - s * x, z])
-
-
-@dataclass
-class Cells:
-    point: Tensor
-    item: Tensor
-    level: Tensor
-    cells: tuple[float, ...]
-    logits: Tensor
-    center: Tensor
-    size: Tensor
-    turn: Tensor | None
 
 
 def drawn_cells(turned: bool) -> Cells:
@@ -109,22 +98,6 @@ def test_the_sparse_heads_loss_is_that_of_loops(turned: bool) -> None:
         output.turn.grad = None
         SparseDetectionLoss(box_weight=0.0)(output, truth)[0].backward()
         assert output.turn.grad is not None and bool(output.turn.grad.any())
-
-
-@dataclass
-class Votes:
-    seed_row: Tensor
-    seed_xyz: Tensor
-    vote_xyz: Tensor
-    proposal_xyz: Tensor
-    center: Tensor
-    objectness: Tensor
-    classes: Tensor
-    heading: Tensor
-    heading_rest: Tensor
-    size: Tensor
-    size_rest: Tensor
-    mean_sizes: Tensor
 
 
 def drawn_votes(truth: DetectionTruth, bins: int) -> Votes:
