@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from sparse3d.blas_threads import keep_numpy_to_one_thread
 from sparse3d.config_names import in_words
 from sparse3d.errors import InputError
 
@@ -23,6 +24,7 @@ def run_tool(main: Callable[[], int | None]) -> None:
 
     Any other exception leaves with its traceback and exit code 1: it is a defect of ours.
     """
+    keep_numpy_to_one_thread()
     try:
         code = main()
     except InputError as error:

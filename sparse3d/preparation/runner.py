@@ -18,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from sparse3d.blas_threads import keep_numpy_to_one_thread
 from sparse3d.data.prepared import BROKEN, SCENES
 from sparse3d.data.scannet.label_table import LabelTable, find_label_table, read_label_table
 from sparse3d.data.scannet.scene_files import SCENE_NAME, SceneFiles, find_scenes
@@ -148,6 +149,7 @@ def _in_processes(job: Job, scenes: list[SceneFiles], table: LabelTable | None, 
 
 def _begin_worker() -> None:
     """Ctrl-C is the parent's to handle; a worker ends when the process it was forked of does."""
+    keep_numpy_to_one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tqdm.set_lock(threading.RLock())  # its own is one of the system's, which a worker that is ended cannot give back
     parent = os.getppid()

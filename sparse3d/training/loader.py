@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from sparse3d.blas_threads import keep_numpy_to_one_thread
 from sparse3d.errors import InputError
 from sparse3d.training.sampler import StreamSampler
 
@@ -72,6 +73,7 @@ class _GuardedCollate:
 def _start_worker(_worker: int) -> None:
     # One thread a worker: the machine's cores are shared by the workers and the training process.
     torch.set_num_threads(1)
+    keep_numpy_to_one_thread()
     # A signal to the whole group must not kill workers under the feet of the process that is still saving.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

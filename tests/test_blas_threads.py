@@ -1,0 +1,58 @@
+"""Numpy's BLAS must not wake threads: they spin on the cores that others compute on.
+
+Of data workers training/test_loader.py asks the same.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from sparse3d.preparation import runner
+
+
+def openblas_threads() -> list[int]:
+    """Of each OpenBLAS of this process but MinkowskiEngine's."""
+    np.ones((64, 3)) @ np.ones((3, 3))
+    return [
+        library["num_threads"]
+        for library in threadpool_info()
+        if library["internal_api"] == "openblas" and "scipy_openblas32" not in library["filepath"]
+    ]
+
+
+pytestmark = pytest.mark.skipif(not openblas_threads(), reason="numpy computes without OpenBLAS here")
+
+
+def _report(found: Any) -> None:
+    runner._begin_worker()
+    found.put(openblas_threads())
+
+
+def test_preparing_workers_multiply_on_one_thread() -> None:
+    context = multiprocessing.get_context("spawn")
+    found = context.Queue()
+    worker = context.Process(target=_report, args=(found,))
+    worker.start()
+    assert set(found.get(timeout=60)) == {1}
+    worker.join()
+
+
+def test_tools_multiply_on_one_thread_and_leave_torch_alone() -> None:
+    code = """
+import torch
+before = torch.get_num_threads(), [i["num_threads"] for i in threadpool_info() if i["internal_api"] != "openblas"]
+def main():
+    after = torch.get_num_threads(), [i["num_threads"] for i in threadpool_info() if i["internal_api"] != "openblas"]
+    print(before == after, set(i["num_threads"] for i in threadpool_info() if i["internal_api"] == "openblas"))
+run_tool(main)
+"""
+    code = "from threadpoolctl import threadpool_info\nfrom sparse3d.cli import run_tool\nimport numpy\n" + code
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert found.stdout.split("\n")[0] == "True {1}", found.stdout + found.stderr
