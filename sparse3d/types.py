@@ -68,7 +68,7 @@ class Camera:
         return replace(self, cx=self.cx - col, cy=self.cy - row, width=width, height=height)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is another by being it: images are not compared
 class Frame:
     """One registered RGB-D image with its pose. Colour and depth have the same size, ``camera``'s."""
 

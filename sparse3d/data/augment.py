@@ -63,7 +63,7 @@ class RandomFlip:
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         signs = np.where(rng.random(3) < self.probability, -1.0, 1.0)
         signs[2] = 1.0
-        return (xyz * signs).astype(np.float32), rgb
+        return xyz * signs.astype(np.float32), rgb
 
 
 @gin.configurable
@@ -89,7 +89,7 @@ class RandomShift:
         self.distance = distance
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        return (xyz + rng.uniform(-self.distance, self.distance, 3)).astype(np.float32), rgb
+        return xyz + rng.uniform(-self.distance, self.distance, 3).astype(np.float32), rgb
 
 
 @gin.configurable
@@ -105,9 +105,10 @@ class ColorJitter:
         gains = 1 + rng.uniform(-self.gain, self.gain, 3)
         contrast = 1 + rng.uniform(-self.contrast, self.contrast)
         offset = rng.uniform(-self.brightness, self.brightness)
-        mean = rgb.mean(axis=0, keepdims=True) if len(rgb) else 0.0
-        changed = (rgb - mean) * contrast + mean + offset
-        return xyz, np.clip(changed * gains, 0, 1).astype(np.float32)
+        # ((rgb - mean) * contrast + mean + offset) * gains, as one product and one sum a number.
+        changed = rgb * (contrast * gains).astype(np.float32)
+        changed += ((_mean(rgb) * (1 - contrast) + offset) * gains).astype(np.float32)
+        return xyz, np.clip(changed, 0, 1, out=changed)
 
 
 @gin.configurable
@@ -130,5 +131,13 @@ def _rotate(xyz: np.ndarray, axis: np.ndarray, angle: float) -> np.ndarray:
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     rotation = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    center = xyz.mean(axis=0, dtype=np.float64) if len(xyz) else np.zeros(3)
-    return ((xyz - center) @ rotation.T + center).astype(np.float32)
+    center = _mean(xyz)
+    moved = xyz.astype(np.float64) @ rotation.T
+    moved += center - rotation @ center
+    return moved.astype(np.float32)
+
+
+def _mean(rows: np.ndarray) -> np.ndarray:
+    """The mean (3,) float64 of ``rows`` (N, 3), zero of none; by columns, as numpy is several times slower by rows."""
+    columns = np.array(rows.T, dtype=np.float64, order="C")
+    return columns.mean(axis=1) if len(rows) else np.zeros(3)

@@ -61,7 +61,8 @@ def frame_points(frame: Frame, max_depth: float = 5.0) -> FramePoints:
     """
     depth = np.where(frame.depth <= max_depth, frame.depth, 0)
     xyz, pixels = unproject_depth(depth, frame.camera)
-    rgb = frame.color[pixels[:, 0], pixels[:, 1]].astype(np.float32) / 255
+    rgb = frame.color.reshape(-1, 3).take(_places(pixels, frame.camera.width), axis=0).astype(np.float32)
+    rgb /= 255
     world = transform_points(frame.T_world_cam, xyz)
     if len(world) and float(np.abs(world).max()) > FARTHEST:
         raise InputError(
@@ -124,8 +125,13 @@ def _pixel_map(frames: Sequence[FramePoints], point2voxel: np.ndarray) -> np.nda
     pixel2voxel = np.full((len(frames), frames[0].height, frames[0].width), -1, dtype=np.int64)
     ends = np.cumsum([len(f.cloud) for f in frames])[:-1]
     for view, (frame, voxels) in enumerate(zip(frames, np.split(point2voxel, ends), strict=True)):
-        pixel2voxel[view, frame.pixels[:, 0], frame.pixels[:, 1]] = voxels
+        pixel2voxel[view].reshape(-1)[_places(frame.pixels, frame.width)] = voxels
     return pixel2voxel
+
+
+def _places(pixels: np.ndarray, width: int) -> np.ndarray:
+    """Where ``pixels`` (N, 2) (row, col) lie in an image, row by row: numpy finds one number faster than two."""
+    return pixels[:, 0] * width + pixels[:, 1]
 
 
 def batch_clouds(clouds: Sequence[VoxelCloud]) -> tuple[VoxelBatch, np.ndarray]:

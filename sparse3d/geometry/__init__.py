@@ -2,7 +2,7 @@
 
 from sparse3d.geometry.box_overlap import box_intersection, box_iou
 from sparse3d.geometry.boxes import count_points_in_boxes, nms, points_in_boxes, score_order
-from sparse3d.geometry.correspondence import match_pixels
+from sparse3d.geometry.correspondence import match_pixels, usable_pixels
 from sparse3d.geometry.gravity import estimate_up, up_to_z
 from sparse3d.geometry.overlap import Overlap, select_pairs, view_overlaps
 from sparse3d.geometry.projection import (
@@ -48,6 +48,7 @@ __all__ = [
     "transform_points",
     "unproject_depth",
     "up_to_z",
+    "usable_pixels",
     "view_overlaps",
     "visible_points",
 ]

@@ -21,8 +21,16 @@ def unproject_depth(depth: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.n
     Pixels without a reading (not positive, or not finite) give no point. Rows come in row-major order of the pixels.
     """
     check_size(depth, camera)
-    pixels = np.argwhere(has_reading(depth))
-    return unproject_pixels(pixels, depth[pixels[:, 0], pixels[:, 1]], camera).astype(np.float32), pixels
+    known = has_reading(depth)
+    pixels = pixels_of(known)
+    return unproject_pixels(pixels, depth[known], camera).astype(np.float32), pixels
+
+
+def pixels_of(mask: np.ndarray) -> np.ndarray:
+    """(N, 2) int64 (row, col) of the pixels of ``mask`` (H, W) bool, row by row: np.argwhere, several times faster."""
+    place = np.flatnonzero(mask)
+    row = place // mask.shape[1]
+    return np.stack([row, place - row * mask.shape[1]], axis=1)
 
 
 def unproject_pixels(pixels: np.ndarray, z: np.ndarray, camera: Camera) -> np.ndarray:

@@ -36,7 +36,8 @@ def invert_rigid(T: np.ndarray) -> np.ndarray:
 def transform_points(T: np.ndarray, xyz: np.ndarray) -> np.ndarray:
     """``xyz`` (N, 3) moved by ``T`` (4, 4), in the dtype of ``xyz``; computed in float64."""
     T = np.asarray(T, dtype=np.float64)
-    moved = xyz.astype(np.float64, copy=False) @ T[:3, :3].T + T[:3, 3]
+    moved = xyz.astype(np.float64, copy=False) @ T[:3, :3].T
+    moved += T[:3, 3]
     return moved.astype(xyz.dtype, copy=False)
 
 

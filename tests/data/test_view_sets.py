@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -80,6 +81,13 @@ def test_an_item_is_a_function_of_index_and_seed(sets: ViewSets) -> None:
     np.random.seed(4)
     assert same(first, sets[(1, 11)])
     assert not same(first, sets[(1, 12)]) and not same(first, sets[(2, 11)])
+
+
+def test_a_copy_for_a_worker_gives_the_same_items_and_takes_no_frame_along(sets: ViewSets) -> None:
+    item = sets[(1, 11)]
+    copied = pickle.loads(pickle.dumps(sets))
+    assert len(pickle.dumps(sets._usable)) < 200 and len(pickle.dumps(sets._frames)) < 200
+    assert same(item, copied[(1, 11)]) and same(item, copied[(1, 11)])
 
 
 def test_the_stream_does_not_depend_on_the_number_of_workers(sets: ViewSets) -> None:

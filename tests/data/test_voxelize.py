@@ -56,6 +56,21 @@ def test_voxelizing_does_not_depend_on_the_order_of_points(xyz: np.ndarray) -> N
     np.testing.assert_array_equal(point2voxel[order], shuffled_map)
 
 
+@quick
+@given(
+    hnp.arrays(np.int64, st.tuples(st.integers(1, 60), st.just(3)), elements=st.integers(-(2**20) + 1, 2**20 - 1)),
+    st.sampled_from([1, 1 << 10, 1 << 19]),
+)
+def test_few_points_far_apart_are_sorted_and_many_are_looked_up_with_one_result(
+    places: np.ndarray, shrink: int
+) -> None:
+    """The bounding box may have 2^63 cells, or two: the coordinates are those of the cells in either case."""
+    places = places // shrink
+    coords, point2voxel = voxelize(places + 0.5, 1.0)
+    np.testing.assert_array_equal(coords, np.unique(places, axis=0))
+    np.testing.assert_array_equal(coords[point2voxel], places)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_points_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match="not finite"):

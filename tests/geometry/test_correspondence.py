@@ -9,7 +9,14 @@ import pytest
 from depth_scenes import CAMERA, CAMERAS, FLIPPED, pose, room_depth
 from PIL import Image
 
-from sparse3d.geometry import depth_edges, match_pixels, resize_depth, transform_points, unproject_depth
+from sparse3d.geometry import (
+    depth_edges,
+    match_pixels,
+    resize_depth,
+    transform_points,
+    unproject_depth,
+    usable_pixels,
+)
 from sparse3d.types import Camera
 
 SHAPE = (CAMERA.height, CAMERA.width)
@@ -51,6 +58,18 @@ def test_views_of_different_size_and_focal_length_match() -> None:
     assert len(p) > 0.4 * arguments[0].size and q[:, 1].max() > CAMERA.width
     apart = np.linalg.norm(world_points(*arguments[:3], p) - world_points(*arguments[3:], q), axis=1)
     assert np.median(apart) < 0.02
+
+
+def test_pixels_that_are_known_to_be_usable_are_taken_at_their_word() -> None:
+    arguments = views(CAMERA, CAMERA)
+    usable = usable_pixels(arguments[0]), usable_pixels(arguments[3])
+    for ours, theirs in zip(match_pixels(*arguments), match_pixels(*arguments, usable=usable), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for view in (0, 1):
+        left = [mask.copy() for mask in usable]
+        left[view][:, 20:] = False
+        assert len(match_pixels(*arguments, usable=(left[0], left[1]))[0]) > 0
+        assert match_pixels(*arguments, usable=(left[0], left[1]))[view][:, 1].max() < 20
 
 
 def test_a_view_matches_itself_pixel_by_pixel() -> None:
