@@ -207,7 +207,7 @@ class ViewSets(Dataset):
                 "widen ViewSets.overlap, or check that the poses are camera-to-world in metres"
             )
         warn_of_pairless(frames.root, self.sources, found_pairs)
-        self._frames, self._usable = _FrameCache(cache_frames), _UsablePixels(max_depth)
+        self._frames = _FrameCache(cache_frames)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -259,8 +259,7 @@ class ViewSets(Dataset):
         self, i: int, j: int, frames: Sequence[Frame], rng: np.random.Generator
     ) -> list[tuple[int, int, np.ndarray, np.ndarray]]:
         """True correspondences of the pair in both directions, each a sample of its own."""
-        usable = self._usable.of(frames[i]), self._usable.of(frames[j])
-        found = match_frames(frames[i], frames[j], self.max_depth, usable)
+        found = match_frames(frames[i], frames[j], self.max_depth)
         directions = []
         for source, target, (pixels_source, pixels_target) in ((i, j, found), (j, i, found[::-1])):
             keep = rng.permutation(len(pixels_source))[: self.max_matches]
@@ -268,19 +267,19 @@ class ViewSets(Dataset):
         return directions
 
 
-def match_frames(
-    a: Frame, b: Frame, max_depth: float, usable: tuple[np.ndarray, np.ndarray] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mutual true correspondences (M, 2), (M, 2) of two frames, with readings beyond ``max_depth`` left out.
+# Which pixels of a frame can be matched, by the depth that is looked at: training matches a frame dozens of times.
+_usable: WeakKeyDictionary[Frame, dict[float, np.ndarray]] = WeakKeyDictionary()
 
-    ``usable`` are both frames' usable pixels where they are known, see :func:`~sparse3d.geometry.match_pixels`.
-    """
-    depth_a, depth_b = (_within(f, max_depth) for f in (a, b))
+
+def match_frames(a: Frame, b: Frame, max_depth: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mutual true correspondences (M, 2), (M, 2) of two frames, with readings beyond ``max_depth`` left out."""
+    depth_a, depth_b = (np.where(f.depth <= max_depth, f.depth, 0) for f in (a, b))
+    for frame, depth in ((a, depth_a), (b, depth_b)):
+        known = _usable.setdefault(frame, {})
+        if max_depth not in known:
+            known[max_depth] = usable_pixels(depth)
+    usable = _usable[a][max_depth], _usable[b][max_depth]
     return match_pixels(depth_a, a.camera, a.T_world_cam, depth_b, b.camera, b.T_world_cam, usable=usable)
-
-
-def _within(frame: Frame, max_depth: float) -> np.ndarray:
-    return np.where(frame.depth <= max_depth, frame.depth, 0)
 
 
 def collate_views(items: Sequence[ViewItem], map_stride: int) -> ViewBatch:
@@ -361,19 +360,3 @@ class _FrameCache:
     def __getstate__(self) -> dict[str, object]:
         # Workers start with an empty cache: a pickled one would be copied to each of them.
         return {"_capacity": self._capacity, "_frames": OrderedDict()}
-
-
-class _UsablePixels:
-    """Which pixels of a frame can be matched, found once in a frame's life: it is matched dozens of times."""
-
-    def __init__(self, max_depth: float) -> None:
-        self._max_depth = max_depth
-        self._found: WeakKeyDictionary[Frame, np.ndarray] = WeakKeyDictionary()
-
-    def of(self, frame: Frame) -> np.ndarray:
-        if frame not in self._found:
-            self._found[frame] = usable_pixels(_within(frame, self._max_depth))
-        return self._found[frame]
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _UsablePixels, (self._max_depth,)  # a worker has frames of its own

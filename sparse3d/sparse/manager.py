@@ -128,7 +128,10 @@ class CoordinateManager:
         """Row (N,) int64 of the voxel of ``coarse`` that holds each voxel of ``fine``, -1 where there is none."""
         if (fine, coarse) not in self._parents:
             corners = floor_to(self._sets[fine].coords, coarse.stride)
-            self._parents[fine, coarse] = self._sets[coarse].rows_of(corners)
+            # Looked up as a kernel of one voxel would; nothing there asks for the keys of the voxels it starts from.
+            wanted = CoordinateSet(corners, corners.new_empty(0, dtype=torch.int64), None)
+            here = corners.new_zeros(1, 3, dtype=torch.int64)
+            self._parents[fine, coarse] = self.neighbours(self._sets[coarse], wanted, here, coarse.stride)[0].long()
         return self._parents[fine, coarse]
 
     def kernel_map(

@@ -13,6 +13,7 @@ import pytest
 import torch
 from synthetic_room import CAMERA, OTHER_CAMERA, room_frame, write_room
 
+from sparse3d.data import view_sets
 from sparse3d.data.augment import (
     Augmentation,
     ColorDrop,
@@ -86,8 +87,19 @@ def test_an_item_is_a_function_of_index_and_seed(sets: ViewSets) -> None:
 def test_a_copy_for_a_worker_gives_the_same_items_and_takes_no_frame_along(sets: ViewSets) -> None:
     item = sets[(1, 11)]
     copied = pickle.loads(pickle.dumps(sets))
-    assert len(pickle.dumps(sets._usable)) < 200 and len(pickle.dumps(sets._frames)) < 200
+    assert len(pickle.dumps(sets._frames)) < 200
     assert same(item, copied[(1, 11)]) and same(item, copied[(1, 11)])
+
+
+def test_what_is_known_of_a_frame_goes_with_its_depth_and_its_life(room_frames: list[Frame]) -> None:
+    a, b = (replace(frame) for frame in room_frames[:2])
+    far, near = (match_frames(a, b, depth)[0] for depth in (5.0, 1.5))
+    fresh = match_frames(replace(a), replace(b), 1.5)[0]
+    assert 0 < len(near) < len(far)
+    np.testing.assert_array_equal(near, fresh)
+    alive = len(view_sets._usable)
+    del a, b
+    assert len(view_sets._usable) == alive - 2
 
 
 def test_the_stream_does_not_depend_on_the_number_of_workers(sets: ViewSets) -> None:
