@@ -35,12 +35,25 @@ class MaskedConv2d(nn.Module):
 
 def masked_pool(x: Tensor, mask: Tensor, factor: int) -> tuple[Tensor, Tensor]:
     """Mean over the existing cells of ``factor`` x ``factor`` blocks; edges that do not fill a block count too."""
-    if factor == 1:
-        return x, mask
+    return masked_pools(x, mask, (factor,))[0]
+
+
+def masked_pools(x: Tensor, mask: Tensor, factors: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    """:func:`masked_pool` of (N, C, h, w) for every factor: (N, C, h', w'), zero where no cell exists, and its mask.
+
+    A multiple's blocks are summed from the smaller ones': the whole map is gone through once.
+    """
     known = mask[:, None].to(x.dtype)
-    share = F.avg_pool2d(known, factor, ceil_mode=True, count_include_pad=False)
-    mean = F.avg_pool2d(x * known, factor, ceil_mode=True, count_include_pad=False)
-    return mean / share.clamp_min(1e-6), share[:, 0] > 0
+    total, count, done = x * known, known, 1
+    found = {}
+    for factor in sorted(factors):
+        if factor % done:
+            total, count, done = x * known, known, 1
+        if factor > done:
+            by = {"kernel_size": factor // done, "ceil_mode": True, "divisor_override": 1}
+            total, count, done = F.avg_pool2d(total, **by), F.avg_pool2d(count, **by), factor
+        found[factor] = total / count.clamp_min(1), count[:, 0] > 0
+    return [found[factor] for factor in factors]
 
 
 @gin.configurable
@@ -89,8 +102,5 @@ class Student2D(nn.Module):
         x = maps
         for conv in self.trunk:
             x = F.relu(conv(x, mask))
-        outputs = []
-        for factor, head in zip(self.factors, self.heads, strict=True):
-            pooled, pooled_mask = masked_pool(x, mask, factor)
-            outputs.append((head(pooled), pooled_mask))
-        return outputs
+        pools = masked_pools(x, mask, self.factors)
+        return [(head(pooled), known) for (pooled, known), head in zip(pools, self.heads, strict=True)]

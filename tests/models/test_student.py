@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from sparse3d.errors import InputError
-from sparse3d.models.student import MaskedConv2d, Student2D, masked_pool
+from sparse3d.models.student import MaskedConv2d, Student2D, masked_pool, masked_pools
 
 
 def inputs(h: int = 7, w: int = 9, channels: int = 4, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,6 +61,16 @@ def test_pooling_is_the_mean_over_existing_cells_at_any_size(h: int, w: int, fac
                 assert bool(pooled_mask[n, r, c]) == bool(known.any())
                 oracle = x[n][:, window[0], window[1]][:, known].mean(1) if known.any() else torch.zeros(2)
                 assert torch.allclose(pooled[n, :, r, c], oracle, atol=1e-5)
+
+
+@pytest.mark.parametrize("factors", [(4, 8), (8, 4), (2, 3, 6, 6), (1, 5)])
+def test_pools_of_several_factors_are_those_of_each(factors: tuple[int, ...]) -> None:
+    x, mask = inputs(13, 17)
+    for factor, (pooled, known) in zip(factors, masked_pools(x, mask, factors), strict=True):
+        alone, alone_known = masked_pool(x, mask, factor)
+        assert torch.equal(known, alone_known)
+        assert torch.allclose(pooled, alone, atol=1e-6)
+        assert not pooled.movedim(1, -1)[~known].any()
 
 
 def test_predictions_have_the_taps_shapes() -> None:
