@@ -50,8 +50,8 @@ def masked_pools(x: Tensor, mask: Tensor, factors: Sequence[int]) -> list[tuple[
         if factor % done:
             total, count, done = x * known, known, 1
         if factor > done:
-            by = {"kernel_size": factor // done, "ceil_mode": True, "divisor_override": 1}
-            total, count, done = F.avg_pool2d(total, **by), F.avg_pool2d(count, **by), factor
+            step, done = factor // done, factor
+            total, count = (F.avg_pool2d(part, step, ceil_mode=True, divisor_override=1) for part in (total, count))
         found[factor] = total / count.clamp_min(1), count[:, 0] > 0
     return [found[factor] for factor in factors]
 
