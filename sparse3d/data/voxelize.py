@@ -9,7 +9,7 @@ import numpy as np
 from sparse3d.errors import InputError
 
 _FARTHEST = 1 << 20  # voxels along an axis from the origin: 63 bits count the cells of any bounding box
-# Of a table over the bounding box: 80 MB at most, and not many more cells to go through than points.
+# Of a table that is faster than sorting: 128 MB at most, and not many more cells to go through than points.
 _TABLE_CELLS, _CELLS_A_POINT = 1 << 24, 64
 
 
@@ -83,7 +83,14 @@ def majority_label(labels: np.ndarray, point2voxel: np.ndarray, num_voxels: int,
     named = labels[voted].astype(np.int64)
     # One number a pair of voxel and label: numpy sorts numbers many times faster than rows.
     least, span = int(named.min()), int(np.ptp(named)) + 1
-    pairs, counts = np.unique(point2voxel[voted] * span + (named - least), return_counts=True)
+    pairs = point2voxel[voted] * span + (named - least)
+    if num_voxels * span <= min(_TABLE_CELLS, _CELLS_A_POINT * len(pairs)):
+        votes = np.bincount(pairs, minlength=num_voxels * span).reshape(num_voxels, span)
+        most = votes.argmax(axis=1)  # the first of equal ones
+        has_vote = votes[np.arange(num_voxels), most] > 0
+        result[has_vote] = most[has_vote] + least
+        return result
+    pairs, counts = np.unique(pairs, return_counts=True)
     voxel, label = pairs // span, pairs % span + least
     # Last write wins below: order by (voxel, count, -label), so that the largest count, smallest label comes last.
     order = np.lexsort((-label, counts, voxel))
