@@ -53,6 +53,8 @@ class PretrainTask:
         level_weights: of the teacher's taps; None weighs them equally, summing to 1.
         map_stride: pixels a cell of the projected maps.
         max_queries: source cells a view pair and direction in the consistency loss.
+        max_keys: target cells a view that they are compared with in the matching form, drawn at random, beside the true
+            ones; None compares with all.
         near: target cells closer than this to the true one are no wrong answer, metres; 0 counts them all.
         coordinate_weight: of the expected coordinate's Huber term in the matching form.
         teacher_cache: folder of cached teacher features; None keeps them in memory only.
@@ -79,6 +81,7 @@ class PretrainTask:
         level_weights: Sequence[float] | None = None,
         map_stride: int = 4,
         max_queries: int = 512,
+        max_keys: int | None = 1024,
         near: float = 0.1,
         coordinate_weight: float = 1.0,
         teacher_cache: str | None = None,
@@ -101,14 +104,15 @@ class PretrainTask:
             raise InputError("PretrainTask.kt_weight is positive but there is no teacher: bind PretrainTask.teacher")
         if kt_weight == 0 and mv_weight == 0:
             raise InputError("PretrainTask.kt_weight and mv_weight are both 0: there is nothing to learn")
-        if map_stride < 1 or max_queries < 1:
-            raise InputError(f"PretrainTask: map_stride = {map_stride}, max_queries = {max_queries}: at least 1 each")
+        numbers = {"map_stride": map_stride, "max_queries": max_queries, "max_keys": max_keys}
+        for option, number in numbers.items():
+            checks.at_least(f"PretrainTask.{option}", number, 1)
         self._make_data, self._make_backbone, self._make_teacher = data, backbone, teacher
         self._make_student, self._make_val = student, val
         self._make_matching, self._make_regression = matching, regression
         self.kt_readout, self.mv_readout = kt_readout, mv_readout
         self.kt_weight, self.mv_weight, self.kt_kind = kt_weight, mv_weight, kt_kind
-        self.consistency = ViewConsistency(consistency, map_stride, max_queries, near, coordinate_weight)
+        self.consistency = ViewConsistency(consistency, map_stride, max_queries, max_keys, near, coordinate_weight)
         self.level_weights, self.map_stride = level_weights, map_stride
         self.teacher_cache, self.cache_items = teacher_cache, cache_items
         self.device = torch.device("cpu")

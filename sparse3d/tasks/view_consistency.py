@@ -23,6 +23,7 @@ class ViewConsistency:
     form: str
     map_stride: int
     max_queries: int
+    max_keys: int | None
     near: float
     coordinate_weight: float
 
@@ -78,9 +79,9 @@ class ViewConsistency:
         self, output: PretrainOutput, pairs: Sequence[_PairCells], size: Sequence[int]
     ) -> tuple[list[Tensor], list[Tensor]]:
         assert output.match_scale is not None
-        valid = output.compared.mask.flatten(0, 1)
+        valid = self._keys(output.compared.mask.flatten(0, 1), pairs)
         cells = valid[0].numel()
-        # Every view's keys are its cells that are there, gathered once for all pairs.
+        # Every view's keys are gathered once for all pairs.
         key_cell = torch.nonzero(valid.flatten())[:, 0]
         counts = valid.flatten(1).sum(dim=1).tolist()
         cell2key = torch.cumsum(valid.flatten(1), dim=1) - 1
@@ -102,6 +103,17 @@ class ViewConsistency:
             for queries, pair in zip(rows[len(counts) :], pairs, strict=True)
         ]
         return [loss for loss, _ in results], [share for _, share in results]
+
+    def _keys(self, valid: Tensor, pairs: Sequence[_PairCells]) -> Tensor:
+        """(B * V, h, w) bool: the cells that a query chooses from, ``valid`` ones at random and every true one."""
+        if self.max_keys is None:
+            return valid
+        drawn = torch.rand(valid.shape, device=valid.device).masked_fill(~valid, 2.0).flatten(1)
+        lowest = drawn.topk(min(self.max_keys, drawn.shape[1]), largest=False, sorted=False).indices
+        kept = torch.zeros_like(drawn, dtype=torch.bool).scatter(1, lowest, True)
+        for pair in pairs:
+            kept[pair.target_view, pair.target] = True
+        return kept.view(valid.shape) & valid
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,9 @@ def test_each_loss_reads_what_it_is_told_to(
 
 
 def test_the_consistency_loss_gets_its_options(room_folder: Path) -> None:
-    form = make_task(room_folder, near=0.3, coordinate_weight=0.6, max_queries=9, consistency="info_nce").consistency
-    assert (form.form, form.near, form.coordinate_weight, form.max_queries) == ("info_nce", 0.3, 0.6, 9)
+    options = {"near": 0.3, "coordinate_weight": 0.6, "max_queries": 9, "max_keys": 70}
+    form = make_task(room_folder, consistency="info_nce", **options).consistency
+    assert form.form == "info_nce" and {name: getattr(form, name) for name in options} == options
     assert form.map_stride == 4
 
 

@@ -45,7 +45,9 @@ def batch() -> Maps:
     return output, ViewBatch(images, matches, None, None, None, None)
 
 
-def pairs_by_loops(output: PretrainOutput, batch: ViewBatch) -> list[tuple[int, int, int, list[dict[str, Any]]]]:
+def pairs_by_loops(
+    output: PretrainOutput, batch: ViewBatch, queries: int = QUERIES
+) -> list[tuple[int, int, int, list[dict[str, Any]]]]:
     """Every item and ordered pair of views, with the correspondences whose cells are there."""
     m, mask, found = batch.matches, output.compared.mask, []
     for item in range(ITEMS):
@@ -59,7 +61,7 @@ def pairs_by_loops(output: PretrainOutput, batch: ViewBatch) -> list[tuple[int, 
                     taken += 1
                     (a, b), (c, d) = m.source_pixel[k].tolist(), m.target_pixel[k].tolist()
                     cells = (a // STRIDE, b // STRIDE), (c // STRIDE, d // STRIDE)
-                    if taken <= QUERIES and mask[item, i][cells[0]] and mask[item, j][cells[1]]:
+                    if taken <= queries and mask[item, i][cells[0]] and mask[item, j][cells[1]]:
                         place = torch.tensor([(c + 0.5) / HEIGHT, (d + 0.5) / WIDTH])
                         known.append({"source": cells[0], "target": cells[1], "place": place})
                 if i != j:
@@ -67,11 +69,15 @@ def pairs_by_loops(output: PretrainOutput, batch: ViewBatch) -> list[tuple[int, 
     return found
 
 
-def matching_by_loops(output: PretrainOutput, batch: ViewBatch) -> tuple[Tensor, float]:
+def matching_by_loops(
+    output: PretrainOutput, batch: ViewBatch, queries: int = QUERIES, keys: Tensor | None = None
+) -> tuple[Tensor, float]:
+    """``keys`` (items, views, rows, columns): the cells that queries choose from; None: all that are there."""
     assert output.embeddings is not None
+    keys = output.compared.mask if keys is None else keys
     losses, shares = [], []
-    for item, i, j, known in pairs_by_loops(output, batch):
-        cells = [tuple(cell) for cell in torch.nonzero(output.compared.mask[item, j]).tolist()]
+    for item, i, j, known in pairs_by_loops(output, batch, queries):
+        cells = [tuple(cell) for cell in torch.nonzero(keys[item, j]).tolist()]
         places = torch.tensor([((r + 0.5) * STRIDE / HEIGHT, (c + 0.5) * STRIDE / WIDTH) for r, c in cells])
         loss, right = torch.zeros(()), 0.0
         for match in known:
@@ -123,7 +129,7 @@ def regression_by_loops(output: PretrainOutput, batch: ViewBatch) -> float:
 
 
 def consistency(form: str, **options: Any) -> ViewConsistency:
-    return ViewConsistency(form, **{"map_stride": STRIDE, "max_queries": QUERIES, "near": NEAR,
+    return ViewConsistency(form, **{"map_stride": STRIDE, "max_queries": QUERIES, "max_keys": None, "near": NEAR,
                                     "coordinate_weight": WEIGHT, **options})  # fmt: skip
 
 
@@ -139,6 +145,44 @@ def test_matching_is_that_of_loops(batch: Maps) -> None:
     expected, share = matching_by_loops(*batch)
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)
     assert float(parts["match_share"]) == pytest.approx(share, abs=1e-6) and 0 < share < 1
+
+
+def drawn_keys(form: ViewConsistency, maps: Maps, seed: int) -> Tensor:
+    torch.manual_seed(seed)
+    output, batch = maps
+    return form._keys(output.compared.mask.flatten(0, 1), list(form._pairs(output, batch))).view(
+        ITEMS, VIEWS, ROWS, COLS
+    )
+
+
+def test_a_part_of_the_cells_is_drawn_anew_and_has_every_true_one(batch: Maps) -> None:
+    output, given = batch
+    form = consistency("matching", max_queries=2, max_keys=3)
+    true = torch.zeros_like(output.compared.mask)
+    for item, _, j, known in pairs_by_loops(output, given, queries=2):
+        for match in known:
+            true[item, j][match["target"]] = True
+    drawn = torch.stack([drawn_keys(form, batch, seed) for seed in range(200)])
+    assert torch.equal(drawn[0], drawn_keys(form, batch, 0))
+    assert not (drawn & ~output.compared.mask).any() and (drawn | ~true).all()
+    others = drawn & ~true
+    assert (drawn.sum(dim=(3, 4)) >= 3).all() and (others.sum(dim=(3, 4)) <= 3).all()
+    # Every other cell is drawn as often as any: three of a view's cells that are there.
+    often = others.float().mean(dim=0)
+    expected = 3 / output.compared.mask.sum(dim=(2, 3), keepdim=True)
+    assert (often - expected).abs()[output.compared.mask & ~true].max() < 0.15
+    assert torch.equal(drawn_keys(consistency("matching", max_keys=99), batch, 0), output.compared.mask)
+
+
+def test_matching_among_some_cells_is_that_of_loops(batch: Maps) -> None:
+    form = consistency("matching", max_queries=2, max_keys=3)
+    keys = drawn_keys(form, batch, 5)
+    torch.manual_seed(5)
+    loss, parts = form(*batch)
+    expected, share = matching_by_loops(*batch, queries=2, keys=keys)
+    assert float(loss) == pytest.approx(float(expected), abs=1e-5)
+    assert float(parts["match_share"]) == pytest.approx(share, abs=1e-6)
+    assert int(keys.sum()) < int(batch[0].compared.mask.sum())
 
 
 def test_info_nce_is_that_of_loops(batch: Maps) -> None:
