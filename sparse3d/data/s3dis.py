@@ -12,6 +12,7 @@ import json
 import re
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,17 @@ def s3dis_rooms(root: str | Path, areas: Sequence[int] = AREAS) -> list[Path]:
             raise InputError(f"{folder}: holds no room with Annotations/*.txt: name the folder that Area_1 to 6 lie in")
         rooms += found
     return rooms
+
+
+def unknown_kinds(folders: Sequence[Path]) -> dict[str, int]:
+    """What objects of the rooms' annotations are called that no class is -> how many; their points are clutter."""
+    counts = Counter(_kind(path) for folder in folders for path in (folder / "Annotations").glob("*.txt"))
+    return {kind: counts[kind] for kind in sorted(counts) if kind not in CLASSES}
+
+
+def _kind(path: Path) -> str:
+    match = _OBJECT.fullmatch(path.stem)
+    return match["kind"] if match else path.stem
 
 
 def read_s3dis_room(folder: str | Path, cache: bool = False) -> S3disRoom:
@@ -190,8 +202,7 @@ def _read_room(folder: Path, files: list[Path]) -> S3disRoom:
     unknown: dict[str, int] = {}
     for path in files:
         values, lines = read_points(path)
-        match = _OBJECT.fullmatch(path.stem)
-        kind = match["kind"] if match else path.stem
+        kind = _kind(path)
         if kind not in CLASSES:  # as "stairs" is in the original
             unknown[kind] = unknown.get(kind, 0) + len(values)
         parts.append(values)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import gin
 import numpy as np
 
-from sparse3d.data.s3dis import CLASSES, COLORS, read_s3dis_room, s3dis_rooms, s3dis_split
+from sparse3d.data.s3dis import CLASSES, COLORS, read_s3dis_room, s3dis_rooms, s3dis_split, unknown_kinds
 from sparse3d.data.scannet.classes import ClassList
 from sparse3d.data.scannet.split_lists import limited_scenes
 from sparse3d.data.scene_sources import LabelledScene
 from sparse3d.errors import InputError
 from sparse3d.types import Boxes
+
+_log = logging.getLogger("sparse3d")
 
 S3DIS13 = ClassList("s3dis", "s3dis", CLASSES, tuple(range(len(CLASSES))), COLORS)
 
@@ -54,6 +57,9 @@ class S3disAreas:
         names = [name for name in folders if rooms is None or name in rooms]
         self.folders = [folders[name] for name in limited_scenes(names, share, share_seed)]
         self.cache = cache
+        if unknown := unknown_kinds(self.folders):
+            named = ", ".join(f"{kind} ({count})" for kind, count in unknown.items())
+            _log.warning("%s: objects of no class of S3DIS are clutter: %s", root, named)
 
     @property
     def classes(self) -> ClassList:

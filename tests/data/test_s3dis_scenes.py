@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,22 @@ def test_every_object_has_its_class_and_its_box(root: str) -> None:
         np.testing.assert_allclose(scene.boxes.center[k], (mine.min(axis=0) + mine.max(axis=0)) / 2, atol=1e-5)
         np.testing.assert_allclose(scene.boxes.size[k], np.ptp(mine, axis=0), atol=1e-5)
         assert set(scene.semantic[scene.instance == k].tolist()) == {scene.boxes.label[k]}
+
+
+def test_objects_of_no_class_are_counted_and_named_when_rooms_are_opened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They become clutter: right for the original's stairs, wrong for a mistyped chair, so nobody should miss it."""
+    root = write_areas(tmp_path)
+    S3disAreas(str(root), areas=(1, 2), cache=False)
+    assert not caplog.records
+    for area, name in ((1, "chiar_1"), (1, "chiar_2"), (2, "stairs_1"), (3, "chiar_3")):
+        annotations = root / f"Area_{area}" / "office_1" / "Annotations"
+        shutil.copy(next(annotations.glob("*.txt")), annotations / f"{name}.txt")
+    S3disAreas(str(root), areas=(1, 2), cache=False)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{root}: objects of no class of S3DIS are clutter: chiar (2), stairs (1)"
+    ]
 
 
 def test_a_room_that_is_not_there_and_a_share_out_of_range_are_named(root: str) -> None:
