@@ -6,21 +6,25 @@ from pathlib import Path
 
 from threadpoolctl import LibController, ThreadpoolController
 
-_MINKOWSKI = "scipy_openblas32"  # the package whose OpenBLAS MinkowskiEngine computes with: its products are large
+# Where the wheels of numpy and scipy keep the OpenBLAS that nobody else computes with.
+_OWN = {"numpy.libs", "scipy.libs", ".dylibs"}
 
 
 def keep_numpy_to_one_thread() -> None:
-    """From here on, products by the OpenBLAS of numpy and scipy stay on the thread that calls.
+    """From here on, products by the OpenBLAS of numpy's wheel, and of scipy's if it is loaded, stay on their thread.
 
     Theirs are points times 3 x 3 matrices. OpenBLAS wakes a thread a core for them, which afterwards spins some 25 ms
-    for more to do: beside a data worker, training lost a third of its processor time to that. Torch's products are not
-    OpenBLAS's. Elsewhere (numpy with MKL or Accelerate) nothing is changed.
+    for more to do: beside a data worker, training lost a third of its processor time to that. An OpenBLAS that torch or
+    MinkowskiEngine may compute with, or that shares OpenMP's threads with them, is left alone.
     """
     for library in _openblas():
         library.set_num_threads(1)
 
 
 def _openblas() -> list[LibController]:
-    """The OpenBLAS of this process that MinkowskiEngine has no part in."""
     loaded = ThreadpoolController().select(internal_api="openblas").lib_controllers
-    return [library for library in loaded if _MINKOWSKI not in Path(library.filepath).parts]
+    return [
+        library
+        for library in loaded
+        if library.threading_layer == "pthreads" and _OWN & set(Path(library.filepath).parts)
+    ]

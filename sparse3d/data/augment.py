@@ -63,7 +63,7 @@ class RandomFlip:
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         signs = np.where(rng.random(3) < self.probability, -1.0, 1.0)
         signs[2] = 1.0
-        return xyz * signs.astype(np.float32), rgb
+        return (xyz * signs.astype(np.float32)).astype(np.float32, copy=False), rgb
 
 
 @gin.configurable
@@ -89,7 +89,8 @@ class RandomShift:
         self.distance = distance
 
     def __call__(self, xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        return xyz + rng.uniform(-self.distance, self.distance, 3).astype(np.float32), rgb
+        shift = rng.uniform(-self.distance, self.distance, 3).astype(np.float32)
+        return (xyz + shift).astype(np.float32, copy=False), rgb
 
 
 @gin.configurable
@@ -108,7 +109,7 @@ class ColorJitter:
         # ((rgb - mean) * contrast + mean + offset) * gains, as one product and one sum a number.
         changed = rgb * (contrast * gains).astype(np.float32)
         changed += ((_mean(rgb) * (1 - contrast) + offset) * gains).astype(np.float32)
-        return xyz, np.clip(changed, 0, 1, out=changed)
+        return xyz, np.clip(changed, 0, 1, out=changed).astype(np.float32, copy=False)
 
 
 @gin.configurable

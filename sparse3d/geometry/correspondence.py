@@ -39,7 +39,7 @@ def match_pixels(
     |z - D_j| < max(abs_tol, rel_tol z) (metres), and when the pixel found, with j's own reading, goes back to within
     ``max_return_px`` pixels of where it started. ``drop_edges`` leaves out the pixels on depth edges of either view:
     flying pixels are the main source of false matches. Who matches the same views again and again may give ``usable``,
-    the :func:`usable_pixels` of both, found once.
+    the :func:`usable_pixels` of both, found once; ``drop_edges`` is theirs then.
 
     A pixel of i occurs at most once; a pixel of j may serve several pixels of i. Raises ValueError for a pose that is
     not rigid or a depth that does not fit its camera.

@@ -39,7 +39,7 @@ def matching_loss(
 
     Args:
         queries: (M, d) unit embeddings of the source cells.
-        keys: (K, d) unit embeddings of all valid target cells.
+        keys: (K, d) unit embeddings of the target cells that are compared with.
         true_key: (M,) int64, the true cell's row in ``keys``.
         true_place: (M, 2) float, the true (row, col) divided by the image size.
         key_place: (K, 2) float, each target cell's centre (row, col) divided by the image size.

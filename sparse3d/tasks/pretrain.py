@@ -54,7 +54,7 @@ class PretrainTask:
         map_stride: pixels a cell of the projected maps.
         max_queries: source cells a view pair and direction in the consistency loss.
         max_keys: target cells a view that they are compared with in the matching form, drawn at random, beside the true
-            ones; None compares with all.
+            ones; None compares with all. ``match_share``, which is logged, is the share right among these.
         near: target cells closer than this to the true one are no wrong answer, metres; 0 counts them all.
         coordinate_weight: of the expected coordinate's Huber term in the matching form.
         teacher_cache: folder of cached teacher features; None keeps them in memory only.
@@ -104,9 +104,9 @@ class PretrainTask:
             raise InputError("PretrainTask.kt_weight is positive but there is no teacher: bind PretrainTask.teacher")
         if kt_weight == 0 and mv_weight == 0:
             raise InputError("PretrainTask.kt_weight and mv_weight are both 0: there is nothing to learn")
-        numbers = {"map_stride": map_stride, "max_queries": max_queries, "max_keys": max_keys}
-        for option, number in numbers.items():
-            checks.at_least(f"PretrainTask.{option}", number, 1)
+        for option, number in (("map_stride", map_stride), ("max_queries", max_queries)):
+            checks.require(number is not None and number >= 1, f"PretrainTask.{option}", number, "at least 1")
+        checks.at_least("PretrainTask.max_keys", max_keys, 1)
         self._make_data, self._make_backbone, self._make_teacher = data, backbone, teacher
         self._make_student, self._make_val = student, val
         self._make_matching, self._make_regression = matching, regression

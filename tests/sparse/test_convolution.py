@@ -255,6 +255,19 @@ def test_maps_are_freed_with_the_last_tensor(random_coords: Coords, backend: str
     assert all(ref() is None for ref in watched)
 
 
+def torch_keeps_its_bits(c_in: int, c_out: int, threads: Callable[[int], None]) -> bool:
+    """Whether torch's own product, of a gradient of weights, is the same on three threads as on one.
+
+    On AMD's CPUs MKL's is not for a few widths, whatever ``MKL_CBWR`` says: it cuts the result by the threads.
+    """
+    rows, grads = torch.randn(500, c_in), torch.randn(500, c_out)
+    products = []
+    for count in (1, 3):
+        threads(count)
+        products.append(rows.t() @ grads)
+    return torch.equal(*products)
+
+
 @pytest.mark.parametrize(("c_in", "kernel_size", "stride"), [(3, 5, 1), (32, 3, 1), (24, 2, 2)])
 def test_a_convolution_has_the_same_bits_on_one_thread_and_on_more(
     surface_coords: Tensor, threads: Callable[[int], None], c_in: int, kernel_size: int, stride: int
@@ -262,7 +275,7 @@ def test_a_convolution_has_the_same_bits_on_one_thread_and_on_more(
     torch.manual_seed(0)
     conv, feats = Convolution(c_in, 32, kernel_size, stride=stride), torch.randn(len(surface_coords), c_in)
     results = []
-    for count in (1, 2, 2, 3):
+    for count in (1, 2, 2, *([3] if torch_keeps_its_bits(c_in, 32, threads) else [])):
         threads(count)
         x = feats.clone().requires_grad_()
         out = conv(SparseTensor.from_coords(surface_coords, x, backend="torch")).feats

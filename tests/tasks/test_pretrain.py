@@ -169,6 +169,8 @@ def test_the_running_means_travel_with_the_checkpoint(room_folder: Path) -> None
         ({"teacher": None}, "PretrainTask.teacher"),
         ({"kt_weight": 0.0, "mv_weight": 0.0}, "nothing to learn"),
         ({"map_stride": 0}, "map_stride = 0"),
+        ({"map_stride": None}, "map_stride = None"),
+        ({"max_queries": None}, "max_queries = None"),
         ({"max_keys": 0}, "max_keys = 0"),
         ({"level_weights": (1.0,)}, "PretrainTask.level_weights"),
     ],
