@@ -8,24 +8,13 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from blas import numpys_openblas
 
 from sparse3d.preparation import runner
-
-
-def openblas_threads() -> list[int]:
-    """Of each OpenBLAS in numpy's and scipy's wheels that this process has."""
-    return [
-        library["num_threads"]
-        for library in threadpool_info()
-        if library["internal_api"] == "openblas" and {"numpy.libs", "scipy.libs"} & set(Path(library["filepath"]).parts)
-    ]
-
 
 # By what numpy was built with, not by what the package finds: that might find nothing.
 _BLAS = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]  # type: ignore[index, call-overload]
@@ -34,7 +23,7 @@ pytestmark = pytest.mark.skipif("scipy-openblas" not in _BLAS, reason=f"numpy co
 
 def _report(found: Any) -> None:
     runner._begin_worker()
-    found.put(openblas_threads())
+    found.put([library.num_threads for library in numpys_openblas()])
 
 
 def test_preparing_workers_multiply_on_one_thread() -> None:
@@ -48,13 +37,14 @@ def test_preparing_workers_multiply_on_one_thread() -> None:
 
 def test_tools_multiply_on_one_thread_and_leave_torch_alone() -> None:
     code = """
-import torch
+import numpy, torch
+from threadpoolctl import threadpool_info
+from sparse3d.cli import run_tool
 before = torch.get_num_threads(), [i["num_threads"] for i in threadpool_info() if i["internal_api"] != "openblas"]
 def main():
     after = torch.get_num_threads(), [i["num_threads"] for i in threadpool_info() if i["internal_api"] != "openblas"]
     print(before == after, set(i["num_threads"] for i in threadpool_info() if "numpy.libs" in i["filepath"]))
 run_tool(main)
 """
-    code = "from threadpoolctl import threadpool_info\nfrom sparse3d.cli import run_tool\nimport numpy\n" + code
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert found.stdout.split("\n")[0] == "True {1}", found.stdout + found.stderr

@@ -273,13 +273,17 @@ _usable: WeakKeyDictionary[Frame, dict[float, np.ndarray]] = WeakKeyDictionary()
 
 def match_frames(a: Frame, b: Frame, max_depth: float) -> tuple[np.ndarray, np.ndarray]:
     """Mutual true correspondences (M, 2), (M, 2) of two frames, with readings beyond ``max_depth`` left out."""
-    depth_a, depth_b = (np.where(f.depth <= max_depth, f.depth, 0) for f in (a, b))
-    for frame, depth in ((a, depth_a), (b, depth_b)):
-        known = _usable.setdefault(frame, {})
-        if max_depth not in known:
-            known[max_depth] = usable_pixels(depth)
-    usable = _usable[a][max_depth], _usable[b][max_depth]
-    return match_pixels(depth_a, a.camera, a.T_world_cam, depth_b, b.camera, b.T_world_cam, usable=usable)
+    (depth_a, usable_a), (depth_b, usable_b) = (_matchable(frame, max_depth) for frame in (a, b))
+    return match_pixels(depth_a, a.camera, a.T_world_cam, depth_b, b.camera, b.T_world_cam, usable=(usable_a, usable_b))
+
+
+def _matchable(frame: Frame, max_depth: float) -> tuple[np.ndarray, np.ndarray]:
+    """The readings that are looked at, metres, and the pixels of them that can be matched, both (H, W)."""
+    depth = np.where(frame.depth <= max_depth, frame.depth, 0)
+    known = _usable.setdefault(frame, {})
+    if max_depth not in known:
+        known[max_depth] = usable_pixels(depth)
+    return depth, known[max_depth]
 
 
 def collate_views(items: Sequence[ViewItem], map_stride: int) -> ViewBatch:

@@ -39,12 +39,12 @@ def voxelize(xyz: np.ndarray, voxel_size: float) -> tuple[np.ndarray, np.ndarray
         raise InputError(
             f"a point lies {np.abs(xyz).max():.4g} m out: more voxels of {voxel_size} m than fit; check the unit"
         )
-    extent = (high - low).astype(np.int64) + 1
-    places = columns.astype(np.int64) - low.astype(np.int64)[:, None]
+    origin, extent = low.astype(np.int64), (high - low).astype(np.int64) + 1
+    places = columns.astype(np.int64) - origin[:, None]
     cells = (places[0] * extent[1] + places[1]) * extent[2] + places[2]  # counted in lexicographic order
     occupied, point2voxel = _distinct(cells, math.prod(extent.tolist()))
     rest, z = np.divmod(occupied, extent[2])
-    coords = np.stack([*np.divmod(rest, extent[1]), z], axis=1) + low.astype(np.int64)
+    coords = np.stack([*np.divmod(rest, extent[1]), z], axis=1) + origin
     return coords.astype(np.int32), point2voxel
 
 

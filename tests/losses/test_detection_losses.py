@@ -8,7 +8,6 @@ from math import pi
 import numpy as np
 import pytest
 import torch
-from detection_parts import Cells, Votes
 from torch.nn import functional
 
 from sparse3d.errors import InputError
@@ -22,6 +21,8 @@ from sparse3d.losses.detection_votenet import (
     overlap_with,
     vote_loss,
 )
+from sparse3d.models.detection.sparse_head import SparsePredictions
+from sparse3d.models.detection.votenet_head import VoteNetPredictions
 
 CLASSES = 4
 
@@ -44,7 +45,7 @@ def truth_of_boxes(count: int, batch: int = 2, turned: bool = False, seed: int =
 # The sparse head --------------------------------------------------------------------------------------------
 
 
-def cells_around(truth: DetectionTruth, batch: int = 2) -> Cells:
+def cells_around(truth: DetectionTruth, batch: int = 2) -> SparsePredictions:
     """A lattice of cells of two levels over every cloud."""
     points, items, levels = [], [], []
     for level, cell in enumerate((0.2, 0.4)):
@@ -55,7 +56,7 @@ def cells_around(truth: DetectionTruth, batch: int = 2) -> Cells:
             items.append(torch.full((len(lattice),), index))
             levels.append(torch.full((len(lattice),), level))
     point = torch.cat(points)
-    return Cells(
+    return SparsePredictions(
         point, torch.cat(items), torch.cat(levels), (0.2, 0.4), torch.zeros(len(point), CLASSES), point.clone(),
         torch.ones(len(point), 3), None,
     )  # fmt: skip
@@ -150,7 +151,7 @@ def test_options_out_of_range_are_refused() -> None:
 # VoteNet ----------------------------------------------------------------------------------------------------
 
 
-def perfect_votes(truth: DetectionTruth, bins: int, batch: int = 2) -> Votes:
+def perfect_votes(truth: DetectionTruth, bins: int, batch: int = 2) -> VoteNetPredictions:
     """Three seeds and one proposal a box, and as many seeds and proposals far from all."""
     dense = DenseTruth.of(truth, batch)
     width = dense.boxes.shape[1]
@@ -170,7 +171,7 @@ def perfect_votes(truth: DetectionTruth, bins: int, batch: int = 2) -> Votes:
     turns = torch.remainder(yaw, 2 * pi) / (2 * pi / bins)
     number = turns.round().long() % bins
     rest = (turns - turns.round()) * 2 if bins > 1 else torch.zeros_like(turns)
-    return Votes(
+    return VoteNetPredictions(
         seed_row=rows,
         seed_xyz=seed_xyz,
         vote_xyz=middles.repeat(1, 3, 1),

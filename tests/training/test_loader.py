@@ -15,7 +15,7 @@ from typing import Any
 import gin
 import pytest
 import torch
-from threadpoolctl import LibController, ThreadpoolController
+from blas import numpys_openblas
 from toy import ToyBatch, ToyDataset, ToyTask
 
 from sparse3d.errors import InputError
@@ -42,11 +42,6 @@ def test_items_of_two_workers_differ_and_one_item_differs_between_epochs() -> No
     batches = stream(2, batches=14)  # two workers take turns
     rows = [tuple(row.tolist()) for batch in batches for row in batch.x]
     assert len(set(rows)) == len(rows) == 42  # each of the 7 items six times, never alike
-
-
-def numpys_openblas() -> list[LibController]:
-    controllers = ThreadpoolController().lib_controllers
-    return [library for library in controllers if "numpy.libs" in Path(library.filepath).parts]
 
 
 class WorkerFacts(ToyDataset):
