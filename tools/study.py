@@ -5,10 +5,11 @@ example:
   python tools/study.py gin/study/rooms_small.gin --set 'DATA_ROOT="prepared"' --out studies/small --jobs 2
   python tools/study.py gin/study/rooms_small.gin --set 'DATA_ROOT="prepared"' --out studies/small --jobs 2 --resume
   python tools/study.py gin/study/rooms.gin --set 'DATA_ROOT="prepared"' --out studies/full --only scratch --only mvnet
+  python tools/study.py gin/study/rooms.gin --set 'DATA_ROOT="prepared"' --out studies/full --take elsewhere/jobs.jsonl
 
 Every job is a process of its own, the same as tools/train.py, tools/probe.py or tools/evaluate.py. One that is done is
 never run again, also when the table grows; one that fails is named, and the others go on. Ctrl-C or SIGTERM lets
-jobs finish their step; --resume goes on. What it writes: docs/study.md.
+jobs finish their step; --resume goes on. --take counts what another machine did. What it writes: docs/study.md.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ def _main() -> int:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="jobs at a time (default: 1)")
     parser.add_argument("--threads", type=int, metavar="N", help="of each job (default: the cores, shared)")
     parser.add_argument("--resume", action="store_true", help="go on with the study in --out")
+    parser.add_argument(
+        "--take", action="append", default=[], type=Path, metavar="PATH",
+        help="jobs done elsewhere: another folder of this study, or its jobs.jsonl; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--plan", action="store_true", help="print the jobs and how long they may take; run nothing")
     parser.add_argument("--report-only", action="store_true", help="write table and figures anew; run nothing")
     options = parser.parse_args()
@@ -45,6 +50,8 @@ def _main() -> int:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: must be at least 1")
+    if options.plan and options.take:
+        raise InputError("--plan writes nothing, so it takes nothing: --report-only with --take first, then --plan")
     study, text = read_study(options.config, options.bindings)
     if options.plan:
         rows = [study.row(name).name for name in options.only] or [row.name for row in study.rows]
@@ -62,6 +69,7 @@ def _main() -> int:
         options.jobs,
         options.threads,
         options.report_only,
+        sources=options.take,
     )
 
 

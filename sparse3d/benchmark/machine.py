@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sparse3d.benchmark.variants import cores
+from sparse3d.cpu_model import cpu_model
 
 BUSY = 0.1  # of all cores, by others: from here on timings are worth little
 
@@ -20,7 +21,7 @@ def machine() -> dict[str, Any]:
     """Cores, CPU, versions, the load average and the share of the cores that others keep busy (None: unknown)."""
     return {
         "cores": cores(),
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -64,13 +65,6 @@ def _ticks() -> tuple[int, int] | None:
     ticks = [int(text) for text in path.read_text().splitlines()[0].split()[1:9]]
     idle = ticks[3] + ticks[4]  # idle, and idle while a disk works
     return sum(ticks) - idle, sum(ticks)
-
-
-def _cpu_model() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
 
 
 def _version(package: str) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sparse3d import config
 from sparse3d.errors import InputError
+from sparse3d.study.exchange import adopt, read_records
 from sparse3d.study.expand import expand
 from sparse3d.study.jobs import Plan
 from sparse3d.study.options import Study
@@ -43,11 +44,11 @@ def plan_text(plan: Plan, store: Store, slots: int, only: Sequence[str]) -> str:
     jobs = plan.for_rows(only)
     records = {job.key: store.done(job) for job in jobs}
     estimate = Estimate(jobs, [record for record in records.values() if record])
-    lines = []
+    lines, left = [], store.missing(jobs)
     for job in jobs:
-        state = "done" if records[job.key] else clock_text(estimate.seconds([job]))
-        lines.append(f"{state:>9}  {job.name:28}  {job.title}")
-    left = [job for job in jobs if not records[job.key]]
+        state = clock_text(estimate.seconds([job])) if job in left else "done"
+        again = " (again: its checkpoint is gone)" if job in left and records[job.key] else ""
+        lines.append(f"{state:>9}  {job.name:28}  {job.title}{again}")
     cells = sum(cell.row in only for cell in plan.cells)
     seconds = estimate.seconds(left) / slots
     lines.append(
@@ -67,6 +68,7 @@ def run_study(
     threads: int | None = None,
     report_only: bool = False,
     runner: Runner | None = None,
+    sources: Sequence[Path] = (),
 ) -> int:
     """Runs what is not done yet and writes the report; returns the exit code.
 
@@ -81,21 +83,30 @@ def run_study(
         threads: of each; None shares the machine's cores among them.
         report_only: run nothing.
         runner: starts jobs; None starts processes.
+        sources: folders of this study, or files of job records, whose jobs count as done: :func:`exchange.take`.
 
     Raises:
         InputError: a folder that is in use or not a study's, an unknown row, or an option that a job would refuse.
     """
     rows = [study.row(name).name for name in only] or [row.name for row in study.rows]
-    _check_folder(out, resume or report_only, report_only)
+    _check_folder(out, resume or report_only, report_only and not sources)
     plan = expand(study, most)
     store = Store(out, study.keep_checkpoints)
-    if report_only:
+    taken = {source: read_records(source, plan) for source in sources}
+    if not report_only:
+        rehearse(store.missing(plan.for_rows(rows)))
+    if report_only and not sources:  # while jobs run, too
         write_report(study, plan, store)
         return 0
-    rehearse(job for job in plan.for_rows(rows) if not store.done(job))
     out.mkdir(parents=True, exist_ok=True)
     with _locked(out) as lock:
         write_text(out / MARK, text)
+        for source, records in taken.items():
+            new = adopt(records, plan, store)
+            _say(f"{source}: {len(records)} jobs of this study, {new} of them new here")
+        if report_only:
+            write_report(study, plan, store)
+            return 0
         runner = runner or ProcessRunner(threads or max(1, (os.cpu_count() or 1) // slots), lock)
         scheduler = Scheduler(
             store, runner, slots, _say, lambda job: write_tables(study, plan, store), wanted=plan.figures_wanted()

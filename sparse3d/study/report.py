@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparse3d.study.cost_table import cost_table
+from sparse3d.study.exchange import LINES, jobs_text
 from sparse3d.study.figures import write_figures
 from sparse3d.study.jobs import Plan
 from sparse3d.study.options import Study
@@ -17,10 +18,11 @@ from sparse3d.training.run_folder import write_text
 
 
 def write_tables(study: Study, plan: Plan, store: Store, failed: Mapping[str, str] | None = None) -> Scores:
-    """``results.jsonl``, ``table.md`` and ``table.csv``, each written whole."""
+    """``results.jsonl``, ``jobs.jsonl``, ``table.md`` and ``table.csv``, each written whole."""
     records = collect(plan, store)
     scores = Scores(study, records)
     write_text(store.out / "results.jsonl", as_lines(records))
+    write_text(store.out / LINES, jobs_text(plan, store))
     write_text(store.out / "table.csv", csv_text(scores))
     parts = [f"# {study.title}", _state(plan, store, records, failed or {})]
     parts += [task_tables(study, scores)] if records else []
@@ -46,6 +48,8 @@ def _state(plan: Plan, store: Store, records: list[dict[str, Any]], failed: Mapp
     if commits:
         mixed = " (results of several commits stand side by side)" if len(commits) > 1 else ""
         lines.append(f"Commit: {', '.join(commits)}{mixed}. Every cell's command and config: results.jsonl.")
+    cpus = sorted({found["cpu"] for found in done if found.get("cpu")})
+    lines += [f"CPU: {', '.join(cpus)}."] if cpus else []
     empty = sum(record["score"] is None for record in records)
     lines += [f"{empty} cells have a score that is no number, and are left out."] if empty else []
     lines += [f"Failed: {plan.jobs[key].title} ({plan.jobs[key].name}): {why}" for key, why in failed.items()]

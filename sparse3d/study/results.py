@@ -63,6 +63,7 @@ def _record(cell: Cell, plan: Plan, done: dict[str, Any], before: dict[str, Any]
         "command": done["command"],
         "pretrain_command": before["command"] if before else None,
         "commit": done["commit"],
+        "cpu": done.get("cpu"),
         "config": done["config"],
         "job": plan.jobs[cell.job].name,
     }

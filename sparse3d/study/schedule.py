@@ -65,11 +65,11 @@ class Scheduler:
         self.outcome = Outcome()
 
     def run(self, jobs: Sequence[Job]) -> Outcome:
-        """Does all that is not done yet."""
-        records = {job.key: self.store.done(job) for job in jobs}
-        self.estimate = Estimate(jobs, [record for record in records.values() if record])
-        self.finished = {key for key, record in records.items() if record}
-        self.waiting = [job for job in jobs if job.key not in self.finished]
+        """Does all that is not done yet, and again the pre-trainings whose checkpoint is gone where one is needed."""
+        records = (self.store.done(job) for job in jobs)
+        self.estimate = Estimate(jobs, [record for record in records if record])
+        self.waiting = self.store.missing(jobs)
+        self.finished = {job.key for job in jobs} - {job.key for job in self.waiting}
         self.total, self.started = len(jobs), list[_Started]()
         with _signals(self.outcome):
             try:

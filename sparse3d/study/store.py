@@ -6,7 +6,7 @@
                           log.txt       what it said, all attempts
                           run/          of a training: the run's folder
                           figures.json  of a probe or a count of costs
-                          done.json     figures, time, command, commit; written last, so it tells that the job is done
+                          done.json     figures, time, command, commit, CPU; written last: it tells that the job is done
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import sparse3d
-from sparse3d.study.jobs import JOBS, OUTPUT, RUN, Job, shown_command
+from sparse3d.cpu_model import cpu_model
+from sparse3d.study.jobs import JOBS, OUTPUT, RUN, Job, checkpoint_of, shown_command
 from sparse3d.training.run_folder import write_text
 
 ABOUT, DONE, LOG, ATTEMPTS = "job.json", "done.json", "log.txt", "attempts.jsonl"
@@ -47,9 +48,27 @@ class Store:
         record = json.loads(path.read_text(encoding="utf-8"))
         return record if record.get("key") == job.key else None
 
+    def missing(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those still to be run: not done, or a pre-training whose checkpoint is gone while one of them needs it."""
+        jobs = list(jobs)
+        needed = {job.parent for job in jobs if self.done(job) is None}
+        return [
+            job
+            for job in jobs
+            if self.done(job) is None or (job.key in needed and not checkpoint_of(self.out, job.key).is_file())
+        ]
+
+    def adopt(self, job: Job, record: dict[str, Any]) -> None:
+        """Takes what another machine recorded of a job for done here."""
+        folder = job.folder(self.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / DONE, json.dumps(record, indent=1) + "\n")
+
     def begin(self, job: Job) -> list[str]:
         """Makes the job's folder fit for another attempt; returns the command, which resumes where it can."""
         folder = job.folder(self.out)
+        if (folder / DONE).is_file():  # its checkpoint is gone: nothing of it can be gone on with
+            shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         run = folder / RUN
         resume = (run / "config.gin").is_file()
@@ -89,6 +108,7 @@ class Store:
             "cpu_seconds": sum(attempt.get("cpu_seconds", 0.0) for attempt in attempts),
             "command": shown_command(job.command(self.out)),
             "commit": json.loads((folder / ABOUT).read_text(encoding="utf-8"))["commit"],
+            "cpu": cpu_model(),
             "config": str(_config_path(job, self.out).relative_to(self.out)),
             **_figures(job, folder),
         }

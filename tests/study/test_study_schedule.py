@@ -248,4 +248,4 @@ def test_done_records_name_command_commit_config_and_time(tmp_path: Path) -> Non
     for job in ran.plan.jobs.values():
         record = json.loads((job.folder(ran.store.out) / DONE).read_text())
         assert record["key"] == job.key and record["command"].startswith("python ") and record["seconds"] >= 0
-        assert record["commit"] and record["config"].endswith("config.gin")
+        assert record["commit"] and record["cpu"] and record["config"].endswith("config.gin")

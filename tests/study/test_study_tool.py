@@ -100,6 +100,8 @@ def test_bad_arguments_are_one_line(rooms: Path, tmp_path: Path) -> None:
     for options, message in (
         (("--jobs", "0"), "--jobs 0"),
         (("--only", "mvent"), "mvent"),
+        (("--plan", "--take", "x.jsonl"), "--plan writes nothing"),
+        (("--take", "x.jsonl"), "--take x.jsonl: no such file"),
         (("--set", "Study.seads = 1"), "seeds"),
     ):
         done = study(rooms, tmp_path / "out", *options)
