@@ -38,8 +38,8 @@ def draw_curves(curves: Curves, x_label: str, y_label: str) -> Image.Image:
     canvas = Image.new("RGB", _SIZE, BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     points = [point for curve in curves.values() for point in curve]
-    x = _Scale([p[0] for p in points], _LEFT, _SIZE[0] - _RIGHT)
-    y = _Scale([p[1] for p in points], _SIZE[1] - _BOTTOM, _TOP)
+    x = LogScale([p[0] for p in points], _LEFT, _SIZE[0] - _RIGHT)
+    y = LogScale([p[1] for p in points], _SIZE[1] - _BOTTOM, _TOP)
     if len({p[0] for p in points}) <= 8:
         x.ticks = sorted({p[0] for p in points})
     _draw_axes(draw, x, y, x_label, y_label)
@@ -55,7 +55,7 @@ def draw_curves(curves: Curves, x_label: str, y_label: str) -> Image.Image:
     return canvas
 
 
-def _draw_axes(draw: ImageDraw.ImageDraw, x: _Scale, y: _Scale, x_label: str, y_label: str) -> None:
+def _draw_axes(draw: ImageDraw.ImageDraw, x: LogScale, y: LogScale, x_label: str, y_label: str) -> None:
     left, right, bottom, top = _LEFT, _SIZE[0] - _RIGHT, _SIZE[1] - _BOTTOM, _TOP
     for value in x.ticks:
         draw.line((x(value), bottom, x(value), top), fill=(230, 230, 230))
@@ -66,21 +66,34 @@ def _draw_axes(draw: ImageDraw.ImageDraw, x: _Scale, y: _Scale, x_label: str, y_
         text = f"{value:g}"
         draw.text((left - 6 - text_size(text, _TEXT)[0], y(value) - 8), text, fill=INK, font=font(_TEXT))
     draw.rectangle((left, top, right, bottom), outline=FAINT)
+    x_label, y_label = f"{x_label}, logarithmic", f"{y_label}, logarithmic"
     draw.text((right - text_size(x_label, _TEXT)[0], bottom + 22), x_label, fill=INK, font=font(_TEXT))
     draw.text((6, 4), y_label, fill=INK, font=font(_TEXT))
 
 
-class _Scale:
+class LogScale:
     """A logarithmic axis from pixel ``start`` to ``end``, a little wider than its values."""
 
     def __init__(self, values: Sequence[float], start: float, end: float) -> None:
         low, high = math.log10(min(values)), math.log10(max(values))
         margin = max(0.04 * (high - low), 0.02)
         self._low, self._high, self._start, self._end = low - margin, high + margin, start, end
-        powers = range(math.floor(self._low), math.ceil(self._high) + 1)
-        steps = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
-        self.ticks: list[float] = [value for value in steps if self._low <= math.log10(value) <= self._high]
+        marks = _round_powers(self._low, self._high) if high - low >= 1 else _even_marks(10**low, 10**high)
+        self.ticks: list[float] = [value for value in marks if self._low <= math.log10(value) <= self._high]
 
     def __call__(self, value: float) -> float:
         share = (math.log10(value) - self._low) / (self._high - self._low)
         return self._start + share * (self._end - self._start)
+
+
+def _round_powers(low: float, high: float) -> list[float]:
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    return [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+
+
+def _even_marks(low: float, high: float) -> list[float]:
+    """Multiples of a round step, four or more from ``low`` to ``high``: within a decade 1, 2 and 5 would be too few."""
+    wanted = max(high - low, 0.05 * high) / 4
+    unit = 10.0 ** math.floor(math.log10(wanted))
+    step = max(factor * unit for factor in (1, 2, 5) if factor * unit <= wanted * (1 + 1e-9))
+    return [round(k * step, 12) for k in range(max(1, math.floor(low / step)), math.ceil(high / step) + 1)]
