@@ -12,7 +12,8 @@ Three rules, and each breach is an :class:`InputError` that names the place, the
 "Takes part" means: it has been called by then, or references lead to it from one that has been called, or from a root
 (:data:`ROOTS`, of a training). So a binding that only evaluation will use is no error. For ``--set`` only the effective
 bindings count as paths; for files every binding does, as an override must not turn a shipped file into an error.
-A parameter that the program itself gives in every call cannot be bound either.
+A parameter that the program itself gives in every call cannot be bound either, nor with ``--set`` one that a task says
+has no effect beside its other options (``idle_options``), or what only such a parameter refers to.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import importlib
 import io
 import pkgutil
 import tokenize
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,12 @@ def config_text() -> str:
     return gin.config_str(max_line_length=120)
 
 
-def check_all_used(roots: Sequence[str] | None = None) -> None:
+def check_all_used(roots: Sequence[str] | None = None, idle: Mapping[str, Mapping[str, str]] | None = None) -> None:
     """Applies rules 2 and 3 of the module; call it once the run is set up.
 
     Args:
         roots: what the program calls by itself; None: what a training does (:data:`ROOTS`).
+        idle: by the configurable's name, parameters without effect in this run and why.
 
     Raises:
         InputError: the first binding that nothing uses.
@@ -106,7 +108,13 @@ def check_all_used(roots: Sequence[str] | None = None) -> None:
     names = ROOTS if roots is None else roots
     selectors = [selector for name in names for selector in gin_config._REGISTRY.matching_selectors(name)]
     called = dict(gin_config._OPERATIVE_CONFIG)
-    problem = find_unused(_bindings, selectors, called)
+    without_effect = {
+        (selector, parameter): reason
+        for name, reasons in (idle or {}).items()
+        for selector in gin_config._REGISTRY.matching_selectors(name)
+        for parameter, reason in reasons.items()
+    }
+    problem = find_unused(_bindings, selectors, called, without_effect)
     if problem is not None:
         raise InputError(problem)
 

@@ -70,11 +70,15 @@ def _applies(binding_scope: str, call_scope: str) -> bool:
     return not binding_scope or call_scope == binding_scope or call_scope.startswith(f"{binding_scope}/")
 
 
-def reachable(bindings: Iterable[Binding], start: Iterable[Node]) -> set[Node]:
-    """All (scope, configurable) that references lead to from ``start``."""
+Idle = Mapping[tuple[str, str], str]  # (full selector, parameter) -> why it has no effect in this run
+
+
+def reachable(bindings: Iterable[Binding], start: Iterable[Node], idle: Idle | None = None) -> set[Node]:
+    """All (scope, configurable) that references lead to from ``start``, those of ``idle`` parameters left out."""
     by_selector: dict[str, list[Binding]] = {}
     for binding in bindings:
-        by_selector.setdefault(binding.selector, []).append(binding)
+        if (binding.selector, binding.argument) not in (idle or {}):
+            by_selector.setdefault(binding.selector, []).append(binding)
     reached: set[Node] = set()
     waiting = list(start)
     while waiting:
@@ -92,7 +96,10 @@ def reachable(bindings: Iterable[Binding], start: Iterable[Node]) -> set[Node]:
 
 
 def find_unused(
-    bindings: Sequence[Binding], roots: Iterable[str], called: Mapping[Node, Mapping[str, Any]]
+    bindings: Sequence[Binding],
+    roots: Iterable[str],
+    called: Mapping[Node, Mapping[str, Any]],
+    idle: Idle | None = None,
 ) -> str | None:
     """The first breach of the rules of :mod:`sparse3d.config`, in one line, or None.
 
@@ -100,11 +107,13 @@ def find_unused(
         bindings: every statement read, in order.
         roots: full selectors that the program calls by itself.
         called: gin's operative config, (scope, selector) -> parameters given by gin or by default.
+        idle: parameters without effect beside the values of others; --set may not give them, nor what they refer to.
     """
+    idle = idle or {}
     start = [("", root) for root in roots] + list(called)
     effective = {binding.key: binding for binding in bindings}
     for_files = reachable(bindings, start)
-    for_sets = reachable(effective.values(), start)
+    for_sets = reachable(effective.values(), start, idle)
     referred = {name for binding in bindings for name in macros_in(binding.value)}
     scopes = {
         "/".join(r.scopes)
@@ -115,6 +124,9 @@ def find_unused(
     scopes |= {scope for scope, _ in called if scope} | {b.scope for b in bindings if b.selector == MACRO}
     for binding in bindings:
         problem = _misnamed(binding, referred, scopes)
+        if problem is None and not (binding.included or binding.is_file):
+            reason = idle.get((binding.selector, binding.argument))
+            problem = None if reason is None else f"{binding.name} has no effect: {reason}"
         if problem is None and not binding.included:
             problem = _without_effect(binding, for_files if binding.is_file else for_sets, called)
             problem = problem or _hidden(binding, bindings, for_files)

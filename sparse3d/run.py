@@ -36,6 +36,12 @@ def build_task() -> Any:
     return task
 
 
+def check_config(task: Any) -> None:
+    """:func:`sparse3d.config.check_all_used` of a training, with what the task says of its own options."""
+    idle_options = getattr(task, "idle_options", dict)
+    config.check_all_used(idle={type(task).__name__: idle_options()})
+
+
 def start(files: Sequence[str | Path], bindings: Sequence[str], out: str | Path, resume: bool = False) -> None:
     """Loads the config, builds the task and trains it; see :func:`sparse3d.training.loop.train`."""
     config.load_config(files, bindings)
@@ -45,4 +51,5 @@ def start(files: Sequence[str | Path], bindings: Sequence[str], out: str | Path,
         name, reason = resolve(choose_device(settings.device))
         notes = [f"sparse backend: {name} ({reason})"]
         seed_everything(settings.seed)
-        train(build_task(), out, resume, settings, config.config_text(), config.check_all_used, notes)
+        task = build_task()
+        train(task, out, resume, settings, config.config_text(), lambda: check_config(task), notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ from sparse3d import config
 from sparse3d.cli import run_tool
 from sparse3d.config import check_all_used, config_text, load_config, load_config_text
 from sparse3d.errors import InputError
-from sparse3d.run import build_task
+from sparse3d.run import build_task, check_config
 
 
 @gin.configurable(module="zoo")
 class Lion:
     def __init__(self, teeth: int = 30, name: str = "leo", prey: Any = None, food: Any = ()) -> None:
         self.teeth, self.name, self.prey, self.food = teeth, name, prey, food
+
+    def idle_options(self) -> dict[str, str]:
+        return {} if self.teeth else {"prey": "Lion.teeth is 0"}
 
 
 @gin.configurable(module="zoo")
@@ -116,6 +120,21 @@ def test_a_set_binding_behind_an_overridden_reference_is_refused(tmp_path: Path)
     build_task()
     check_all_used()  # the file was right as it was written
     assert "nothing in this run uses Zebra.herd" in message(text, tmp_path, "Lion.prey=None", "Zebra.herd='x'")
+
+
+def test_what_the_task_calls_idle_cannot_be_set_nor_what_only_it_refers_to(tmp_path: Path) -> None:
+    path = write(tmp_path, LION + "Lion.teeth = 0\nLion.prey = @Zebra\nZebra.stripes = 3\n")
+    load_config([path])
+    check_config(build_task())  # a file may keep it for other runs
+    for binding, expected in (
+        ("Lion.prey=None", "--set 'Lion.prey=None': Lion.prey has no effect: Lion.teeth is 0"),
+        ("Zebra.herd='x'", "nothing in this run uses Zebra.herd"),
+    ):
+        load_config([path], [binding])
+        with pytest.raises(InputError, match=re.escape(expected)):
+            check_config(build_task())
+        load_config([path], [binding, "Lion.teeth=3"])
+        check_config(build_task())
 
 
 def test_a_binding_that_the_program_overrides_in_every_call_is_refused(tmp_path: Path) -> None:

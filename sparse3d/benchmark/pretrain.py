@@ -114,9 +114,10 @@ def _trainer(steps: int, stop: StopRequest) -> Iterator[Trainer]:
             closing.enter_context(deterministic_algorithms())
         folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="sparse3d-bench-"))
         out, text = Path(folder) / "run", config.config_text()
-        trainer = Trainer(run.build_task(), out, settings, group, stop, text, InitSettings())
+        task = run.build_task()
+        trainer = Trainer(task, out, settings, group, stop, text, InitSettings())
         closing.callback(trainer.close)
-        trainer.set_up(False, config.check_all_used)
+        trainer.set_up(False, lambda: run.check_config(task))
         yield trainer
 
 

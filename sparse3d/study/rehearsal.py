@@ -37,5 +37,10 @@ def _build(job: Job) -> None:
         bindings.append("init.checkpoint = 'what its pre-training will leave'")
     config.load_config(job.recipe.files, bindings)
     with config.configured_calls():
-        network = FeatureProbe().build_backbone() if job.kind == "probe" else run.build_task().build_model()
-        prepare_transfer(network, InitSettings(), load=False)
+        if job.kind == "probe":
+            prepare_transfer(FeatureProbe().build_backbone(), InitSettings(), load=False)
+            config.check_all_used(config.PROBE_ROOTS)
+        else:
+            task = run.build_task()
+            prepare_transfer(task.build_model(), InitSettings(), load=False)
+            run.check_config(task)

@@ -27,6 +27,15 @@ from sparse3d.tasks.view_consistency import FORMS, ViewConsistency
 from sparse3d.training.task import StepOutput
 from sparse3d.types import ViewBatch
 
+# Options that some forms of the consistency loss read.
+_OF_FORMS = {
+    "matching": ("matching", "info_nce"),
+    "regression": ("regression",),
+    "max_keys": ("matching",),
+    "near": ("matching", "info_nce"),
+    "coordinate_weight": ("matching",),
+}
+
 
 @gin.configurable
 class PretrainTask:
@@ -121,6 +130,20 @@ class PretrainTask:
         self._means: list[RunningMean] | None = None
         self._data: ViewSets | None = None
         self._val: MatchingPairs | None = None
+
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why; not the teacher's caches, which are places and sizes."""
+        found: dict[str, str] = {}
+        options: tuple[str, ...]
+        if self.kt_weight == 0:
+            options = ("teacher", "student", "kt_readout", "kt_kind", "level_weights")
+            found = dict.fromkeys(options, "PretrainTask.kt_weight is 0")
+        if self.mv_weight == 0:
+            options = ("mv_readout", "consistency", "max_queries", *_OF_FORMS)
+            return found | dict.fromkeys(options, "PretrainTask.mv_weight is 0")
+        form = self.consistency.form
+        idle = (option for option, forms in _OF_FORMS.items() if form not in forms)
+        return found | dict.fromkeys(idle, f"PretrainTask.consistency is {form!r}")
 
     # What the loop asks for -------------------------------------------------------------------------------
 

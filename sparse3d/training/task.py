@@ -54,7 +54,8 @@ class Task(Protocol):
         """Pictures by name, (H, W, 3) uint8."""
         ...
 
-    # A task may also have meshes(model, device) -> Iterator[(name, {vertices, colors, faces})], for TensorBoard's mesh
+    # A task may also have idle_options() -> {parameter: why it has no effect beside the others}, which --set may not
+    # give then; and meshes(model, device) -> Iterator[(name, {vertices, colors, faces})], for TensorBoard's mesh
     # plugin; see RunLog.mesh for the arrays.
 
     def text(self) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,19 @@ from pretrain_parts import TinyTeacher, make_task
 from synthetic_room import room_frame
 from torch import Tensor, nn
 
+from sparse3d.models.correspondence import MatchingHead, RegressionHead
 from sparse3d.models.pretrain_net import PretrainNet
+from sparse3d.models.student import Student2D
 from sparse3d.tasks.pretrain import PretrainTask
+from sparse3d.tasks.view_consistency import FORMS
 from sparse3d.types import ViewBatch
+
+
+class OtherTeacher(TinyTeacher):
+    """Sees the negative."""
+
+    def extract(self, images: Tensor) -> list[Tensor]:
+        return super().extract(255 - images)
 
 
 def stepped(folder: Path, **options: Any) -> tuple[PretrainTask, nn.Module, ViewBatch, float, dict[str, float]]:
@@ -97,6 +108,40 @@ def test_the_consistency_loss_gets_its_options(room_folder: Path) -> None:
     form = make_task(room_folder, consistency="info_nce", **options).consistency
     assert form.form == "info_nce" and {name: getattr(form, name) for name in options} == options
     assert form.map_stride == 4
+
+
+# Of every option that a loss may read, another value.
+OTHERS = {
+    "teacher": OtherTeacher,
+    "student": partial(Student2D, hidden=8, depth=2),
+    "matching": partial(MatchingHead, dim=8),
+    "regression": partial(RegressionHead, hidden=5),
+    "kt_readout": "decoder",
+    "mv_readout": "decoder",
+    "kt_kind": "smooth_l1",
+    "level_weights": (0.1, 0.9),
+    "max_queries": 9,
+    "max_keys": 30,
+    "near": 2.0,
+    "coordinate_weight": 5.0,
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mv_weight": 0.0},
+        *({"kt_weight": 0.0, "mv_weight": 1.0, "consistency": form} for form in FORMS),
+        *({"consistency": form} for form in FORMS),
+    ],
+    ids=str,
+)
+def test_the_options_called_idle_change_nothing_and_all_others_do(room_folder: Path, options: dict[str, Any]) -> None:
+    task, *_, usual, _ = stepped(room_folder, **options)
+    idle = task.idle_options()
+    unread = [name for name, value in OTHERS.items() if stepped(room_folder, **options, **{name: value})[3] == usual]
+    assert set(unread) == set(idle) - {"consistency"}
+    assert ("consistency" in idle) == ("mv_weight" in options and options["mv_weight"] == 0)
 
 
 def test_only_training_moves_the_running_means(room_folder: Path) -> None:
