@@ -163,8 +163,9 @@ def checkpoint_of(out: Path, key: str) -> Path:
 
 
 def shown_command(command: list[str]) -> str:
-    """A command as one types it."""
-    return shlex.join(["python" if word == sys.executable else word for word in command])
+    """A command as one types it here: the interpreter and what lies below this folder without their full paths."""
+    here = f"{Path.cwd()}/"
+    return shlex.join(["python" if word == sys.executable else word.removeprefix(here) for word in command])
 
 
 def _tool(name: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from sparse3d.errors import InputError
 from sparse3d.study.command import read_study
 from sparse3d.study.expand import expand
 from sparse3d.study.fingerprints import config_of, data_of
-from sparse3d.study.jobs import Job, Plan, Recipe
+from sparse3d.study.jobs import Job, Plan, Recipe, shown_command
 
 STUDIES = sorted(path.name for path in (packaged_gin_dir() / "study").glob("*.gin"))
 
@@ -116,10 +117,11 @@ def test_another_place_of_the_same_data_changes_no_key_and_other_data_do(tmp_pat
         data_of(str(tmp_path / "nothing"))
 
 
-def test_preparing_again_in_another_time_changes_no_key(tmp_path: Path) -> None:
+def test_preparing_again_in_another_time_or_on_another_cpu_changes_no_key(tmp_path: Path) -> None:
     root, found = write_prepared(tmp_path / "a"), set()
-    for seconds, vertices in ((10, 5), (20, 5), (20, 6)):
-        (root / "manifest.json").write_text(json.dumps({"totals": {"seconds": seconds, "vertices": vertices}}))
+    for seconds, length, vertices in ((10, 900, 5), (20, 904, 5), (20, 904, 6)):
+        totals = {"seconds": seconds, "bytes": length, "vertices": vertices}
+        (root / "manifest.json").write_text(json.dumps({"totals": totals}))
         data_of.cache_clear()
         found.add(data_of(str(root)))
     assert len(found) == 2
@@ -197,6 +199,12 @@ def test_commands_name_everything(planned: Callable[..., Plan], tmp_path: Path) 
         in command
     )
     assert any(text.startswith("train/PreparedSplit.share_seed = ") for text in command)
+
+
+def test_commands_are_shown_as_one_types_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, str(tmp_path / "tools" / "train.py"), "--out", "/elsewhere/run", "--set", "a = 'b'"]
+    assert shown_command(command) == """python tools/train.py --out /elsewhere/run --set 'a = '"'"'b'"'"''"""
 
 
 def test_pre_trainings_share_the_teachers_features_unless_a_row_says_otherwise(
