@@ -73,11 +73,11 @@ def _applies(binding_scope: str, call_scope: str) -> bool:
 Idle = Mapping[tuple[str, str], str]  # (full selector, parameter) -> why it has no effect in this run
 
 
-def reachable(bindings: Iterable[Binding], start: Iterable[Node], idle: Idle | None = None) -> set[Node]:
+def reachable(bindings: Iterable[Binding], start: Iterable[Node], idle: Idle) -> set[Node]:
     """All (scope, configurable) that references lead to from ``start``, those of ``idle`` parameters left out."""
     by_selector: dict[str, list[Binding]] = {}
     for binding in bindings:
-        if (binding.selector, binding.argument) not in (idle or {}):
+        if (binding.selector, binding.argument) not in idle:
             by_selector.setdefault(binding.selector, []).append(binding)
     reached: set[Node] = set()
     waiting = list(start)
@@ -99,7 +99,7 @@ def find_unused(
     bindings: Sequence[Binding],
     roots: Iterable[str],
     called: Mapping[Node, Mapping[str, Any]],
-    idle: Idle | None = None,
+    idle: Idle,
 ) -> str | None:
     """The first breach of the rules of :mod:`sparse3d.config`, in one line, or None.
 
@@ -109,10 +109,9 @@ def find_unused(
         called: gin's operative config, (scope, selector) -> parameters given by gin or by default.
         idle: parameters without effect beside the values of others; --set may not give them, nor what they refer to.
     """
-    idle = idle or {}
     start = [("", root) for root in roots] + list(called)
     effective = {binding.key: binding for binding in bindings}
-    for_files = reachable(bindings, start)
+    for_files = reachable(bindings, start, {})
     for_sets = reachable(effective.values(), start, idle)
     referred = {name for binding in bindings for name in macros_in(binding.value)}
     scopes = {

@@ -47,7 +47,7 @@ def plan_text(plan: Plan, store: Store, slots: int, only: Sequence[str]) -> str:
     lines, left = [], store.missing(jobs)
     for job in jobs:
         state = clock_text(estimate.seconds([job])) if job in left else "done"
-        again = " (again: its checkpoint is gone)" if job in left and records[job.key] else ""
+        again = " (again: its checkpoint is gone)" if records[job.key] and job in left else ""
         lines.append(f"{state:>9}  {job.name:28}  {job.title}{again}")
     cells = sum(cell.row in only for cell in plan.cells)
     seconds = estimate.seconds(left) / slots
@@ -95,18 +95,15 @@ def run_study(
     taken = {source: read_records(source, plan) for source in sources}
     if not report_only:
         rehearse(store.missing(plan.for_rows(rows)))
-    if report_only and not sources:  # while jobs run, too
+    if taken:
+        with _begun(out, text):
+            for source, records in taken.items():
+                new = adopt(records, plan, store)
+                _say(f"{source}: {len(records)} jobs of this study, {new} of them new here")
+    if report_only:  # without the lock, so that it can be asked for while jobs run
         write_report(study, plan, store)
         return 0
-    out.mkdir(parents=True, exist_ok=True)
-    with _locked(out) as lock:
-        write_text(out / MARK, text)
-        for source, records in taken.items():
-            new = adopt(records, plan, store)
-            _say(f"{source}: {len(records)} jobs of this study, {new} of them new here")
-        if report_only:
-            write_report(study, plan, store)
-            return 0
+    with _begun(out, text) as lock:
         runner = runner or ProcessRunner(threads or max(1, (os.cpu_count() or 1) // slots), lock)
         scheduler = Scheduler(
             store, runner, slots, _say, lambda job: write_tables(study, plan, store), wanted=plan.figures_wanted()
@@ -147,11 +144,13 @@ def _check_folder(out: Path, resume: bool, must_exist: bool) -> None:
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[int]:
-    """Holds the study's folder; jobs inherit the lock, so a killed study's jobs still keep others out."""
+def _begun(out: Path, text: str) -> Iterator[int]:
+    """Makes and holds the study's folder; jobs inherit the lock, so a killed study's jobs still keep others out."""
+    out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(f"--out {out}: another study, or a job that one left behind, is at work there") from error
+        write_text(out / MARK, text)
         yield file.fileno()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sparse3d.errors import InputError
-from sparse3d.study.jobs import Plan
+from sparse3d.study.jobs import JOBS, Plan
 from sparse3d.study.store import DONE, Store, UnreadableResult, figure_of
 
 LINES = "jobs.jsonl"  # in a study's folder: a line a finished job, what its done.json says
@@ -60,9 +60,9 @@ def adopt(records: Iterable[dict[str, Any]], plan: Plan, store: Store) -> int:
 
 def _records(source: Path) -> Iterator[dict[str, Any]]:
     if source.is_dir():
-        paths = sorted(source.glob(f"jobs/*/{DONE}"))
+        paths = sorted(source.glob(f"{JOBS}/*/{DONE}"))
         if not paths:
-            raise InputError(f"--take {source}: no job of a study is done there (jobs/*/{DONE})")
+            raise InputError(f"--take {source}: no job of a study is done there ({JOBS}/*/{DONE})")
         for path in paths:
             yield _record(path.read_text(encoding="utf-8"), str(path))
         return

@@ -51,12 +51,10 @@ class Store:
     def missing(self, jobs: Iterable[Job]) -> list[Job]:
         """Those still to be run: not done, or a pre-training whose checkpoint is gone while one of them needs it."""
         jobs = list(jobs)
-        needed = {job.parent for job in jobs if self.done(job) is None}
-        return [
-            job
-            for job in jobs
-            if self.done(job) is None or (job.key in needed and not checkpoint_of(self.out, job.key).is_file())
-        ]
+        undone = {job.key for job in jobs if self.done(job) is None}
+        needed = {job.parent for job in jobs if job.key in undone}
+        gone = {key for key in needed if key is not None and not checkpoint_of(self.out, key).is_file()}
+        return [job for job in jobs if job.key in undone | gone]
 
     def adopt(self, job: Job, record: dict[str, Any]) -> None:
         """Takes what another machine recorded of a job for done here."""
