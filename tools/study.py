@@ -14,14 +14,12 @@ jobs finish their step; --resume goes on. --take counts what another machine did
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 from sparse3d.cli import run_tool, tool_parser
 from sparse3d.errors import InputError
-from sparse3d.study.command import plan_text, read_study, run_study
-from sparse3d.study.expand import expand
-from sparse3d.study.rehearsal import rehearse
-from sparse3d.study.store import Store
+from sparse3d.study.command import Request, plan_text, read_study, run_study
 
 
 def main() -> None:
@@ -53,24 +51,11 @@ def _main() -> int:
     if options.plan and options.take:
         raise InputError("--plan writes nothing, so it takes nothing: --report-only with --take first, then --plan")
     study, text = read_study(options.config, options.bindings)
+    request = Request(**{field.name: getattr(options, field.name) for field in fields(Request)})
     if options.plan:
-        rows = [study.row(name).name for name in options.only] or [row.name for row in study.rows]
-        plan = expand(study, options.seeds)
-        rehearse(plan.for_rows(rows))
-        print(plan_text(plan, Store(options.out), options.jobs, rows))
+        print(plan_text(study, request))
         return 0
-    return run_study(
-        study,
-        text,
-        options.out,
-        options.resume,
-        options.seeds,
-        options.only,
-        options.jobs,
-        options.threads,
-        options.report_only,
-        sources=options.take,
-    )
+    return run_study(study, text, request)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sparse3d import config
@@ -16,7 +17,7 @@ from sparse3d.study.expand import expand
 from sparse3d.study.jobs import Plan
 from sparse3d.study.options import Study
 from sparse3d.study.rehearsal import rehearse
-from sparse3d.study.report import write_report, write_tables
+from sparse3d.study.report import FIGURES, TABLE, write_report, write_tables
 from sparse3d.study.runner import ProcessRunner, Runner
 from sparse3d.study.schedule import Estimate, Outcome, Scheduler, clock_text
 from sparse3d.study.store import Store
@@ -39,9 +40,44 @@ def read_study(files: Sequence[str], bindings: Sequence[str]) -> tuple[Study, st
     return study, text
 
 
-def plan_text(plan: Plan, store: Store, slots: int, only: Sequence[str]) -> str:
-    """The jobs one a line, what is done of them, and how long the rest may take."""
-    jobs = plan.for_rows(only)
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a study, by the names of the command's options.
+
+    Attributes:
+        out: the study's folder.
+        seeds: at most so many label sets, and seeds of the pre-training; None: as the study says.
+        only: rows to run; none means all. The report has all.
+        jobs: at a time.
+        threads: of each; None shares the machine's cores among them.
+        resume: ``out`` may hold a study already.
+        take: folders of this study, or files of job records, whose jobs count as done.
+        report_only: run nothing.
+    """
+
+    out: Path
+    seeds: int | None = None
+    only: Sequence[str] = ()
+    jobs: int = 1
+    threads: int | None = None
+    resume: bool = False
+    take: Sequence[Path] = ()
+    report_only: bool = False
+
+    def rows(self, study: Study) -> list[str]:
+        """Those to run. Raises InputError for one that the study does not have."""
+        return [study.row(name).name for name in self.only] or [row.name for row in study.rows]
+
+
+def plan_text(study: Study, request: Request) -> str:
+    """The jobs one a line, what is done of them, and how long the rest may take.
+
+    Raises:
+        InputError: an unknown row, or an option that a job would refuse.
+    """
+    rows, plan, store = request.rows(study), expand(study, request.seeds), Store(request.out)
+    jobs = plan.for_rows(rows)
+    rehearse(jobs)
     records = {job.key: store.done(job) for job in jobs}
     estimate = Estimate(jobs, [record for record in records.values() if record])
     lines, left = [], store.missing(jobs)
@@ -49,74 +85,58 @@ def plan_text(plan: Plan, store: Store, slots: int, only: Sequence[str]) -> str:
         state = clock_text(estimate.seconds([job])) if job in left else "done"
         again = " (again: its checkpoint is gone)" if records[job.key] and job in left else ""
         lines.append(f"{state:>9}  {job.name:28}  {job.title}{again}")
-    cells = sum(cell.row in only for cell in plan.cells)
-    seconds = estimate.seconds(left) / slots
-    lines.append(
-        f"{len(jobs)} jobs for {cells} cells, {len(left)} to do: about {clock_text(seconds)}, {slots} at a time"
-    )
+    cells = sum(cell.row in rows for cell in plan.cells)
+    time = clock_text(estimate.seconds(left) / request.jobs)
+    lines.append(f"{len(jobs)} jobs for {cells} cells, {len(left)} to do: about {time}, {request.jobs} at a time")
     return "\n".join([*lines, *plan.notes])
 
 
-def run_study(
-    study: Study,
-    text: str,
-    out: Path,
-    resume: bool = False,
-    most: int | None = None,
-    only: Sequence[str] = (),
-    slots: int = 1,
-    threads: int | None = None,
-    report_only: bool = False,
-    runner: Runner | None = None,
-    sources: Sequence[Path] = (),
-) -> int:
+def run_study(study: Study, text: str, request: Request, runner: Runner | None = None) -> int:
     """Runs what is not done yet and writes the report; returns the exit code.
 
     Args:
         study: its options.
         text: its config, kept beside the results.
-        out: the study's folder.
-        resume: ``out`` may hold a study already.
-        most: at most so many label sets and seeds.
-        only: rows to run; none means all. The report has all.
-        slots: jobs at a time.
-        threads: of each; None shares the machine's cores among them.
-        report_only: run nothing.
+        request: what is asked of it.
         runner: starts jobs; None starts processes.
-        sources: folders of this study, or files of job records, whose jobs count as done: :func:`exchange.take`.
 
     Raises:
         InputError: a folder that is in use or not a study's, an unknown row, or an option that a job would refuse.
     """
-    rows = [study.row(name).name for name in only] or [row.name for row in study.rows]
-    _check_folder(out, resume or report_only, report_only and not sources)
-    plan = expand(study, most)
-    store = Store(out, study.keep_checkpoints)
-    taken = {source: read_records(source, plan) for source in sources}
+    rows, report_only = request.rows(study), request.report_only
+    _check_folder(request.out, request.resume or report_only, report_only and not request.take)
+    plan, store = expand(study, request.seeds), Store(request.out, study.keep_checkpoints)
+    taken = {source: read_records(source, plan) for source in request.take}
     if not report_only:
         rehearse(store.missing(plan.for_rows(rows)))
     if taken:
-        with _begun(out, text):
+        with _begun(request.out, text):
             for source, records in taken.items():
                 new = adopt(records, plan, store)
                 _say(f"{source}: {len(records)} jobs of this study, {new} of them new here")
     if report_only:  # without the lock, so that it can be asked for while jobs run
         write_report(study, plan, store)
+        _say(f"the table is {request.out / TABLE}, the figures are in {request.out / FIGURES}")
         return 0
-    with _begun(out, text) as lock:
-        runner = runner or ProcessRunner(threads or max(1, (os.cpu_count() or 1) // slots), lock)
+    with _begun(request.out, text) as lock:
+        threads = request.threads or max(1, (os.cpu_count() or 1) // request.jobs)
         scheduler = Scheduler(
-            store, runner, slots, _say, lambda job: write_tables(study, plan, store), wanted=plan.figures_wanted()
+            store,
+            runner or ProcessRunner(threads, lock),
+            request.jobs,
+            _say,
+            lambda job: write_tables(study, plan, store),
+            wanted=plan.figures_wanted(),
         )
         for note in plan.notes:
             _say(note)
         outcome = scheduler.run(plan.for_rows(rows))
-        write_report(study, plan, store, outcome.failed)
-    return _farewell(outcome, plan, out)
+        write_report(study, plan, store)
+    return _farewell(outcome, plan, request.out)
 
 
 def _farewell(outcome: Outcome, plan: Plan, out: Path) -> int:
-    _say(f"{len(outcome.done)} jobs done now; the table is {out / 'table.md'}")
+    _say(f"{len(outcome.done)} jobs done now; the table is {out / TABLE}")
     for key, why in outcome.failed.items():
         _say(f"failed: {plan.jobs[key].title}: {why} (log: {plan.jobs[key].folder(out) / 'log.txt'})")
     if outcome.blocked:

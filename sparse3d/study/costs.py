@@ -106,19 +106,20 @@ def part_costs(task: PretrainTask, net: PretrainNet, batch: ViewBatch) -> dict[s
 def comparison_flops(task: PretrainTask, output: PretrainOutput, batch: ViewBatch) -> int:
     """Operations of the products that compare cells of two views, which a compiled kernel may do unseen by torch.
 
-    Cells that a mask took away count as if they were there.
+    Cells that a mask took away count as if they were there, and so do drawn cells that are true ones as well.
     """
     if output.embeddings is None:
         return 0
-    matches, (items, views, _, _, width) = batch.matches, output.embeddings.shape
+    matches, form, (items, views, _, _, width) = batch.matches, task.consistency, output.embeddings.shape
     total = 0
     for item in range(items):
         for i in range(views):
             for j in range(views):
                 of_pair = (matches.item == item) & (matches.source_view == i) & (matches.target_view == j)
-                queries = min(int(of_pair.sum()), task.consistency.max_queries)
-                info_nce = task.consistency.form == "info_nce"
-                keys = queries if info_nce else int(output.compared.mask[item, j].sum())
+                queries = min(int(of_pair.sum()), form.max_queries)
+                keys = queries if form.form == "info_nce" else int(output.compared.mask[item, j].sum())
+                if form.form == "matching" and form.max_keys is not None:
+                    keys = min(keys, form.max_keys + queries)
                 total += 2 * queries * keys * width
     return total
 

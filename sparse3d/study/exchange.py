@@ -15,9 +15,13 @@ LINES = "jobs.jsonl"  # in a study's folder: a line a finished job, what its don
 
 
 def jobs_text(plan: Plan, store: Store) -> str:
-    """``jobs.jsonl``: the records of all jobs of the plan that are done, in the plan's order."""
-    records = (store.done(job) for job in plan.jobs.values())
-    return "".join(json.dumps(record) + "\n" for record in records if record is not None)
+    """``jobs.jsonl``: the records of all jobs that are done, those of the plan first and in its order.
+
+    The others stay in it: a report of fewer seeds must not shorten what is carried to another machine.
+    """
+    records = store.records()
+    keys = [key for key in plan.jobs if key in records] + [key for key in records if key not in plan.jobs]
+    return "".join(json.dumps(records[key]) + "\n" for key in keys)
 
 
 def read_records(source: Path, plan: Plan) -> list[dict[str, Any]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from sparse3d.training.checkpoint import write_file
 # Okabe and Ito's colours, which colour-blind readers tell apart; grey is the baseline's.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C2E", "#000000", "#8A8AE0", "#B0C030")
 BASELINE = "#888888"
+# What tells rows apart that share a colour: of lines, and of bars.
+_DASHES, _HATCHES = ("-", "--", ":", "-."), ("", "///", "...", "xxx")
 _DPI = 110
 
 
@@ -48,7 +52,10 @@ def mean_curve(curves: dict[Any, list[tuple[int, float]]], resamples: int) -> li
 
 
 def gain(study: Study, scores: Scores, row: str, place: Place) -> list[tuple[int, Estimate]]:
-    """The mean paired difference from the row's baseline at every step that both measured; empty for the baseline."""
+    """The mean paired difference from the row's baseline at every step that both measured; empty for the baseline.
+
+    Pairs of unlike schedules are left out: the middle of a longer one is not what a shorter one has at its end.
+    """
     against = study.baseline_of(study.row(row))
     mine, theirs = scores.curves(row, place), scores.curves(against, place)
     if row == against:
@@ -56,7 +63,7 @@ def gain(study: Study, scores: Scores, row: str, place: Place) -> list[tuple[int
     differences = {
         pair: [(step, value - dict(theirs[pair])[step]) for step, value in curve if step in dict(theirs[pair])]
         for pair, curve in mine.items()
-        if pair in theirs
+        if pair in theirs and curve[-1][0] == theirs[pair][-1][0]
     }
     return mean_curve(differences, study.resamples)
 
@@ -68,9 +75,11 @@ def _bars(study: Study, scores: Scores, task: str) -> Any:
     for place, row in enumerate(rows):
         found = [(k, e.score) for k, share in enumerate(shares) if (e := scores.entry(row, (task, share))) is not None]
         at = [k + (place - (len(rows) - 1) / 2) * width for k, _ in found]
-        axes.bar(at, [100 * e.mean for _, e in found], width * 0.92, color=_color(study, row), label=_title(study, row))
+        color, turn = look(study, row)
+        axes.bar(at, [100 * e.mean for _, e in found], width * 0.92, color=color, hatch=_HATCHES[turn],
+                 edgecolor="white", lw=0, label=study.row(row).title)  # fmt: skip
         for x, (_, estimate) in zip(at, found, strict=True):
-            text = f"{100 * estimate.mean:.1f}"
+            text = f"{100 * estimate.mean:.1f} (n={estimate.n})"
             axes.text(x, 0.02, text, ha="center", va="bottom", fontsize=7, color="white", rotation=90,
                       transform=axes.get_xaxis_transform())  # fmt: skip
             if estimate.low is not None and estimate.high is not None:
@@ -111,8 +120,10 @@ def _line(study: Study, axes: Any, row: str, points: Sequence[tuple[float, Estim
     """Means joined by a line, intervals as a band where there are any."""
     if not points:
         return
-    color, x = _color(study, row), [at for at, _ in points]
-    axes.plot(x, [100 * e.mean for _, e in points], "o-", ms=4, color=color, label=_title(study, row))
+    (color, turn), x = look(study, row), [at for at, _ in points]
+    counts = sorted({estimate.n for _, estimate in points})
+    label = f"{study.row(row).title} (n={' to '.join(str(n) for n in {counts[0], counts[-1]})})"
+    axes.plot(x, [100 * e.mean for _, e in points], f"o{_DASHES[turn]}", ms=4, color=color, label=label)
     known = [(at, e.low, e.high) for at, e in points if e.low is not None and e.high is not None]
     if known:
         at, low, high = (np.array(column) for column in zip(*known, strict=True))
@@ -152,13 +163,16 @@ def _whisker(estimate: Estimate) -> list[list[float]]:
     return [[100 * (estimate.mean - estimate.low)], [100 * (estimate.high - estimate.mean)]]
 
 
-def _color(study: Study, row: str) -> str:
-    others = [r.name for r in study.rows if r.name != study.baselines[0]]
-    return BASELINE if row not in others else COLORS[others.index(row) % len(COLORS)]
-
-
-def _title(study: Study, row: str) -> str:
-    return study.row(row).title
+def look(study: Study, row: str) -> tuple[str, int]:
+    """A row's colour, its own (``StudyRow.color``) or one by its place, and how many rows before it have the same."""
+    given = {other.color for other in study.rows}
+    free = cycle([color for color in COLORS if color not in given] or COLORS)
+    looks, used = dict[str, tuple[str, int]](), Counter[str]()
+    for other in study.rows:
+        color = other.color or (BASELINE if other.name == study.baselines[0] else next(free))
+        looks[other.name] = color, used[color] % len(_DASHES)
+        used[color] += 1
+    return looks[row]
 
 
 def _slug(text: str) -> str:

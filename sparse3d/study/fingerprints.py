@@ -68,28 +68,31 @@ def _load(recipe: Recipe, macros: tuple[str, ...]) -> None:
 
 @cache
 def data_of(root: str) -> str:
-    """16 hexadecimal digits of a data root: its lists of scenes, its manifest's counts, the names in it; not its place.
+    """16 hexadecimal digits of a data root, wherever it lies.
 
-    Of a single file (a recording): its name and size.
+    Of a folder that ``tools/prepare.py`` wrote: its lists of scenes, what its manifest counts, and how each scene was
+    prepared. Of recordings: the names and sizes of their files.
 
     Raises:
         InputError: there is no such folder or file.
     """
-    folder = Path(root)
-    found = hashlib.sha256()
-    if folder.is_file():
-        found.update(f"{folder.name}\0{folder.stat().st_size}".encode())
-        return found.hexdigest()[:16]
-    if not folder.is_dir():
+    path = Path(root)
+    if not path.exists():
         raise InputError(f"data root {root} does not exist; tools/prepare.py writes one")
-    for path in sorted((folder / "splits").glob("*.txt")):
-        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    listed = folder / "scenes" if (folder / "scenes").is_dir() else folder
-    found.update("\0".join(sorted(path.name for path in listed.iterdir())).encode())
-    manifest = folder / "manifest.json"
-    if manifest.is_file():
-        totals = dict(json.loads(manifest.read_text(encoding="utf-8")).get("totals", {}))
-        for name in ("seconds", "bytes"):  # on another kind of CPU the same rooms are some bytes longer or shorter
-            totals.pop(name, None)
-        found.update(json.dumps(totals, sort_keys=True).encode())
-    return found.hexdigest()[:16]
+    parts = _prepared_parts(path) if (path / "manifest.json").is_file() else _file_parts(path)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _prepared_parts(folder: Path) -> dict[str, object]:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    # On another kind of CPU the same rooms are some bytes longer or shorter.
+    totals = {name: v for name, v in manifest.get("totals", {}).items() if name not in ("seconds", "bytes")}
+    scenes = {name: scene.get("options") for name, scene in manifest.get("scenes", {}).items()}
+    lists = {path.name: path.read_text(encoding="utf-8") for path in (folder / "splits").glob("*.txt")}
+    return {"totals": totals, "scenes": scenes, "splits": lists}
+
+
+def _file_parts(path: Path) -> dict[str, int]:
+    if path.is_file():
+        return {path.name: path.stat().st_size}
+    return {str(file.relative_to(path)): file.stat().st_size for file in path.rglob("*") if file.is_file()}

@@ -5,6 +5,7 @@ Rows and tasks are named by their scope: ``mvnet/StudyRow.bindings = [...]`` is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import gin
@@ -45,6 +46,7 @@ class StudyRow:
         step_factor: fine-tuning has so many times the task's steps.
         baseline: the row that its differences are taken from; None takes the study's.
         seconds_per_step: of the pre-training, for the estimate before any was run.
+        color: in figures, ``#rrggbb``; None takes one by the row's place. Rows of one colour differ in dashes.
         name: instead of the scope.
 
     Raises:
@@ -67,9 +69,12 @@ class StudyRow:
         step_factor: float = 1.0,
         baseline: str | None = None,
         seconds_per_step: float = 0.6,
+        color: str | None = None,
         name: str | None = None,
     ) -> None:
         self.name = _named("StudyRow", name)
+        if color is not None and not re.fullmatch("#[0-9A-Fa-f]{6}", color):
+            raise InputError(f"{self.name}/StudyRow.color = {color!r}: must be like '#0072B2'")
         self.title = title or self.name
         if parts not in PARTS:
             raise InputError(f"{self.name}/StudyRow.parts = {parts!r}: must be one of {', '.join(PARTS)}")
@@ -84,7 +89,7 @@ class StudyRow:
         self.pretrain = Recipe(self.files, (*common, *network, *bindings)) if files else None
         self.parts, self.tasks, self.shares = parts, tasks, shares
         self.label_sets, self.seeds, self.step_factor = label_sets, seeds, step_factor
-        self.baseline, self.seconds_per_step = baseline, seconds_per_step
+        self.baseline, self.seconds_per_step, self.color = baseline, seconds_per_step, color
 
     def does(self, task: str) -> bool:
         """Whether the row has a task."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sparse3d.study.cost_table import cost_table
@@ -16,28 +15,30 @@ from sparse3d.study.store import Store
 from sparse3d.study.tables import csv_text, task_tables
 from sparse3d.training.run_folder import write_text
 
+TABLE, FIGURES = "table.md", "figures"  # in a study's folder
 
-def write_tables(study: Study, plan: Plan, store: Store, failed: Mapping[str, str] | None = None) -> Scores:
+
+def write_tables(study: Study, plan: Plan, store: Store) -> Scores:
     """``results.jsonl``, ``jobs.jsonl``, ``table.md`` and ``table.csv``, each written whole."""
     records = collect(plan, store)
     scores = Scores(study, records)
     write_text(store.out / "results.jsonl", as_lines(records))
     write_text(store.out / LINES, jobs_text(plan, store))
     write_text(store.out / "table.csv", csv_text(scores))
-    parts = [f"# {study.title}", _state(plan, store, records, failed or {})]
+    parts = [f"# {study.title}", _state(plan, store, records)]
     parts += [task_tables(study, scores)] if records else []
     costs = cost_table(study, plan, store)
     parts += ["### Cost", costs] if costs else []
-    write_text(store.out / "table.md", "\n\n".join(parts) + "\n")
+    write_text(store.out / TABLE, "\n\n".join(parts) + "\n")
     return scores
 
 
-def write_report(study: Study, plan: Plan, store: Store, failed: Mapping[str, str] | None = None) -> None:
+def write_report(study: Study, plan: Plan, store: Store) -> None:
     """:func:`write_tables`, and the figures."""
-    write_figures(study, write_tables(study, plan, store, failed), store.out / "figures")
+    write_figures(study, write_tables(study, plan, store), store.out / FIGURES)
 
 
-def _state(plan: Plan, store: Store, records: list[dict[str, Any]], failed: Mapping[str, str]) -> str:
+def _state(plan: Plan, store: Store, records: list[dict[str, Any]]) -> str:
     done = [found for job in plan.jobs.values() if (found := store.done(job)) is not None]
     seconds, cpu = (sum(found[name] for found in done) for name in ("seconds", "cpu_seconds"))
     lines = [
@@ -52,7 +53,8 @@ def _state(plan: Plan, store: Store, records: list[dict[str, Any]], failed: Mapp
     lines += [f"CPU: {', '.join(cpus)}."] if cpus else []
     empty = sum(record["score"] is None for record in records)
     lines += [f"{empty} cells have a score that is no number, and are left out."] if empty else []
-    lines += [f"Failed: {plan.jobs[key].title} ({plan.jobs[key].name}): {why}" for key, why in failed.items()]
+    for key, why in store.failures(plan.jobs.values()).items():
+        lines.append(f"Failed: {plan.jobs[key].title} ({plan.jobs[key].name}): {why}")
     if strangers := store.strangers(plan.jobs):
         lines.append(f"{strangers} job folders are of no cell of this table: they were made by another form of it.")
     return "  \n".join([*lines, *plan.notes])

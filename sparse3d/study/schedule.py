@@ -133,6 +133,7 @@ class Scheduler:
 
     def _fail(self, job: Job, why: str) -> None:
         self.outcome.failed[job.key] = why
+        self.store.fail(job, why)
         self.say(f"FAILED {job.title} ({job.name}): {why}")
 
     def _stop(self) -> None:

@@ -6,6 +6,7 @@
                           log.txt       what it said, all attempts
                           run/          of a training: the run's folder
                           figures.json  of a probe or a count of costs
+                          failed.txt    why the last attempt failed, if it did
                           done.json     figures, time, command, commit, CPU; written last: it tells that the job is done
 """
 
@@ -26,7 +27,7 @@ from sparse3d.cpu_model import cpu_model
 from sparse3d.study.jobs import JOBS, OUTPUT, RUN, Job, checkpoint_of, shown_command
 from sparse3d.training.run_folder import write_text
 
-ABOUT, DONE, LOG, ATTEMPTS = "job.json", "done.json", "log.txt", "attempts.jsonl"
+ABOUT, DONE, LOG, ATTEMPTS, FAILED = "job.json", "done.json", "log.txt", "attempts.jsonl", "failed.txt"
 
 
 class UnreadableResult(Exception):
@@ -57,9 +58,11 @@ class Store:
         return [job for job in jobs if job.key in undone | gone]
 
     def adopt(self, job: Job, record: dict[str, Any]) -> None:
-        """Takes what another machine recorded of a job for done here."""
+        """Takes what another machine recorded of a job for done here, in place of an attempt that was begun."""
         folder = job.folder(self.out)
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)  # a half-trained checkpoint must not pass for the finished one
+        folder.mkdir(parents=True)
         write_text(folder / DONE, json.dumps(record, indent=1) + "\n")
 
     def begin(self, job: Job) -> list[str]:
@@ -72,7 +75,8 @@ class Store:
         resume = (run / "config.gin").is_file()
         if run.exists() and not resume:
             shutil.rmtree(run)  # it ended before its first step
-        (folder / OUTPUT).unlink(missing_ok=True)
+        for left in (OUTPUT, FAILED):
+            (folder / left).unlink(missing_ok=True)
         command = job.command(self.out, resume)
         about = {"kind": job.kind, "key": job.key, "title": job.title, "command": shown_command(command)}
         write_text(folder / ABOUT, json.dumps(about | {"commit": commit()}, indent=1) + "\n")
@@ -85,6 +89,21 @@ class Store:
         with (job.folder(self.out) / ATTEMPTS).open("a", encoding="utf-8") as file:
             record = {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3), "code": code}
             file.write(json.dumps(record) + "\n")
+
+    def fail(self, job: Job, why: str) -> None:
+        """Notes that the last attempt failed, for reports to come; the next attempt forgets it."""
+        write_text(job.folder(self.out) / FAILED, f"{why}\n")
+
+    def failures(self, jobs: Iterable[Job]) -> dict[str, str]:
+        """Why the last attempt failed, by the job's key; of those where it did."""
+        paths = {job.key: job.folder(self.out) / FAILED for job in jobs}
+        return {key: path.read_text(encoding="utf-8").strip() for key, path in paths.items() if path.is_file()}
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What is done in this folder, by key; also of jobs that a plan does not have."""
+        paths = sorted((self.out / JOBS).glob(f"*/{DONE}"))
+        found = (json.loads(path.read_text(encoding="utf-8")) for path in paths)
+        return {record["key"]: record for record in found}
 
     def finish(self, job: Job, wanted: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
         """Writes ``done.json`` of a job that ended well, and drops what is no longer needed.

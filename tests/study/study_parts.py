@@ -11,7 +11,7 @@ from typing import Any
 
 from prepared_rooms import write_prepared
 
-from sparse3d.study.command import read_study
+from sparse3d.study.command import Request, read_study, run_study
 from sparse3d.study.jobs import OUTPUT, RUN, Job
 from sparse3d.study.options import Study
 
@@ -50,6 +50,11 @@ def make_study(folder: Path, *bindings: str, text: str = TEXT) -> tuple[Study, s
     path = folder / "small.gin"
     path.write_text(text)
     return read_study([str(path)], [f"DATA_ROOT = {str(root)!r}", *bindings])
+
+
+def do_study(study: Study, text: str, out: Path, runner: FakeRunner | None = None, **asked: Any) -> int:
+    """The command, with options by their names."""
+    return run_study(study, text, Request(out, **asked), runner)
 
 
 def made_up(job: Job, base: float = 0.3) -> float:

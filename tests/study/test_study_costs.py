@@ -62,3 +62,13 @@ def test_the_parts_of_a_pre_training(form: str, room_folder: Path) -> None:
     assert parts["readouts"]["flops"] >= 2 * 2 * found["voxels"] * 24 * 128, "the finest level's alone are so many"
     assert all(part["flops"] > 0 for part in parts.values()) and parts["losses"]["parameters"] == 0
     assert found["items"] == 2 and found["views"] == 2 and found["voxels"] > 0
+
+
+def test_the_matching_loss_counts_the_cells_it_compares_with(room_folder: Path) -> None:
+    given = [f"DATA_ROOT = {str(room_folder)!r}", "train/FrameFolder.last = None", "FrameFolder.size = (64, 48)"]
+    given += ["VOXEL_SIZE = 0.2", "val/FrameFolder.first = None", "PretrainTask.max_queries = 4"]
+    flops = [
+        count_costs(["pretrain/redkitchen.gin"], [*given, f"PretrainTask.max_keys = {keys}"])["parts"]["losses"]["flops"]
+        for keys in (1, 6, None)
+    ]
+    assert flops[0] * (6 + 4) == flops[1] * (1 + 4) and flops[2] > flops[1]

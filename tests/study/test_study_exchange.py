@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from study_parts import FakeRunner, make_study
+from study_parts import FakeRunner, do_study, make_study
 
 from sparse3d.errors import InputError
-from sparse3d.study.command import plan_text, run_study
+from sparse3d.study.command import Request, plan_text
 from sparse3d.study.exchange import LINES
 from sparse3d.study.expand import expand
+from sparse3d.study.jobs import checkpoint_of
 from sparse3d.study.options import Study
 from sparse3d.study.store import Store
 
@@ -28,7 +29,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(tmp_path: Path) -> tuple[Study, str, Path]:
     """A study of which one row was run, in ``there``."""
     study, text = make_study(tmp_path)
-    run_study(study, text, tmp_path / "there", only=["kt"], runner=FakeRunner())
+    do_study(study, text, tmp_path / "there", only=["kt"], runner=FakeRunner())
     return study, text, tmp_path / "there"
 
 
@@ -39,7 +40,7 @@ def test_what_was_done_elsewhere_is_not_done_again_and_gives_the_same_cells(
     study, text, there = made
     out, runner = tmp_path / "here", FakeRunner()
     source = there if form == "folder" else there / LINES
-    assert run_study(study, text, out, runner=runner, sources=[source]) == 0
+    assert do_study(study, text, out, runner=runner, take=[source]) == 0
     assert runner.started and not any(" kt," in title for title in runner.titles)
     count = len((there / LINES).read_text().splitlines())
     assert f"{source}: {count} jobs of this study, {count} of them new here" in capsys.readouterr().err
@@ -55,9 +56,9 @@ def test_two_machines_share_the_rows_and_one_reports_without_running(
 ) -> None:
     study, text, there = made
     rest = [row.name for row in study.rows if row.name != "kt"]
-    run_study(study, text, tmp_path / "second", only=rest, runner=FakeRunner())
+    do_study(study, text, tmp_path / "second", only=rest, runner=FakeRunner())
     out = tmp_path / "both"
-    assert run_study(study, text, out, report_only=True, sources=[there, tmp_path / "second" / LINES]) == 0
+    assert do_study(study, text, out, report_only=True, take=[there, tmp_path / "second" / LINES]) == 0
     plan = expand(study)
     assert all(Store(out).done(job) for job in plan.jobs.values())
     assert len((out / "results.jsonl").read_text().splitlines()) == len(plan.cells)
@@ -68,26 +69,50 @@ def test_a_pre_training_without_its_checkpoint_is_made_again_only_where_a_job_st
 ) -> None:
     study, text, there = made
     out, runner = tmp_path / "here", FakeRunner()
-    run_study(study, text, out, only=["kt"], runner=runner, sources=[there / LINES])
+    do_study(study, text, out, only=["kt"], runner=runner, take=[there / LINES])
     assert runner.started == []  # all its jobs are done, so none needs the checkpoints
 
     plan = expand(study)
     gone = next(job for job in plan.jobs.values() if job.title.startswith("segmentation kt") and "seed 1" in job.title)
     shutil.rmtree(gone.folder(out))
-    shown = plan_text(plan, Store(out), 1, ["kt"])
+    shown = plan_text(study, Request(out, only=["kt"]))
     assert "pretrain kt, seed 1 (again: its checkpoint is gone)" in shown and "2 to do" in shown
-    run_study(study, text, out, resume=True, only=["kt"], runner=runner)
+    do_study(study, text, out, resume=True, only=["kt"], runner=runner)
     assert runner.titles == ["pretrain kt, seed 1", gone.title]
     assert not any("--resume" in command for _, command in runner.started)
     seconds = json.loads((runner.started[0][0].folder(out) / "done.json").read_text())["cpu_seconds"]
     assert seconds == 2.0  # of the new attempt alone
 
 
+def test_a_half_trained_checkpoint_does_not_pass_for_what_was_done_elsewhere(
+    made: tuple[Study, str, Path], tmp_path: Path
+) -> None:
+    study, text, there = made
+    plan = expand(study)
+    job = next(job for job in plan.jobs.values() if job.title == "pretrain kt, seed 0")
+    out, half = tmp_path / "here", checkpoint_of(tmp_path / "here", job.key)
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    (out / "study.gin").write_text(text)
+    taken = [line for line in (there / LINES).read_text().splitlines() if job.key in line.split(",")[0]]
+    (tmp_path / "one.jsonl").write_text("\n".join(taken))
+    runner = FakeRunner()
+    do_study(study, text, out, resume=True, only=["kt"], take=[tmp_path / "one.jsonl"], runner=runner)
+    assert job.title in runner.titles and half.read_bytes() != b"half"
+
+
+def test_a_report_of_less_does_not_shorten_what_is_carried_on(made: tuple[Study, str, Path]) -> None:
+    study, text, there = made
+    lines = (there / LINES).read_text().splitlines()
+    do_study(study, text, there, report_only=True, seeds=1)
+    assert sorted((there / LINES).read_text().splitlines()) == sorted(lines)
+
+
 def test_what_is_done_here_stays(made: tuple[Study, str, Path], tmp_path: Path) -> None:
     study, text, there = made
     lines = (there / LINES).read_text()
     (tmp_path / "other.jsonl").write_text(lines.replace('"commit": "', '"commit": "another '))
-    run_study(study, text, there, report_only=True, sources=[tmp_path / "other.jsonl"])
+    do_study(study, text, there, report_only=True, take=[tmp_path / "other.jsonl"])
     assert (there / LINES).read_text() == lines
 
 
@@ -116,7 +141,7 @@ def test_what_cannot_be_taken_is_one_line_and_writes_nothing(
     if content is not None:
         path.write_text(content)
     with pytest.raises(InputError, match=message):
-        run_study(study, text, tmp_path / "here", runner=FakeRunner(), sources=[path])
+        do_study(study, text, tmp_path / "here", runner=FakeRunner(), take=[path])
     assert not (tmp_path / "here").exists()
 
 
@@ -124,4 +149,4 @@ def test_a_folder_in_which_nothing_is_done_cannot_be_taken(made: tuple[Study, st
     study, text, _ = made
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no job of a study is done there"):
-        run_study(study, text, tmp_path / "here", runner=FakeRunner(), sources=[tmp_path / "empty"])
+        do_study(study, text, tmp_path / "here", runner=FakeRunner(), take=[tmp_path / "empty"])

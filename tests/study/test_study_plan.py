@@ -181,6 +181,26 @@ def test_a_recording_of_one_file_may_be_matched_on(tmp_path: Path) -> None:
     assert data_of(str(recording)) != key
 
 
+def test_recordings_of_one_layout_differ_by_their_files(tmp_path: Path) -> None:
+    keys = set()
+    for name, depth in (("a", b"12"), ("b", b"123"), ("c", b"12")):
+        for part in ("color/0.jpg", "depth/0.png", "trajectory.log"):
+            (tmp_path / name / part).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / part).write_bytes(depth if part.startswith("depth") else b"same")
+        keys.add(data_of(str(tmp_path / name)))
+    assert len(keys) == 2
+
+
+def test_rooms_prepared_in_another_way_are_other_data(tmp_path: Path) -> None:
+    root, found = write_prepared(tmp_path / "a"), set()
+    for size in ([320, 240], [640, 480], [320, 240]):
+        scenes = {"room0000_00": {"options": {"size": size}, "seconds": {"all": 1.0}}}
+        (root / "manifest.json").write_text(json.dumps({"totals": {}, "scenes": scenes}))
+        data_of.cache_clear()
+        found.add(data_of(str(root)))
+    assert len(found) == 2
+
+
 def test_a_long_path_of_what_changes_no_figure_changes_no_key(tmp_path: Path) -> None:
     """gin breaks a line that is longer than 120 characters."""
     short, long = (

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from study_parts import TEXT, FakeRunner, make_study
+from study_parts import TEXT, FakeRunner, do_study, make_study
 
 from sparse3d.errors import InputError
-from sparse3d.study.command import run_study
 from sparse3d.study.cost_table import preparation_text
 from sparse3d.study.expand import expand
-from sparse3d.study.figures import gain
+from sparse3d.study.figures import gain, look
 from sparse3d.study.jobs import Job
 from sparse3d.study.options import Study
 from sparse3d.study.report import write_report
@@ -38,7 +37,7 @@ def known(job: Job) -> float:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
     folder = tmp_path_factory.mktemp("study")
     study, text = make_study(folder)
-    assert run_study(study, text, folder / "out", runner=FakeRunner(score=known)) == 0
+    assert do_study(study, text, folder / "out", runner=FakeRunner(score=known)) == 0
     return study, folder / "out"
 
 
@@ -83,7 +82,7 @@ def test_figures_are_drawn_and_the_report_comes_out_the_same_again(ran: tuple[St
     for path in files:
         if path.name != "study.gin":
             path.unlink()
-    assert run_study(study, "", out, report_only=True) == 0
+    assert do_study(study, "", out, report_only=True) == 0
     assert {path: path.read_bytes() for path in files} == before
     for path in (out / "figures").iterdir():
         with Image.open(path) as image:
@@ -99,17 +98,41 @@ def test_gains_are_paired_at_every_step(ran: tuple[Study, Path]) -> None:
     assert gain(study, scores, "scratch", ("segmentation", 0.5)) == []
 
 
+def test_gains_leave_out_pairs_of_unlike_schedules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparse3d.study.report.write_figures", lambda *_: [])
+    study, out = with_task(
+        tmp_path, FakeRunner(score=known), "", tasks="@segmentation/StudyFinetune(), @probe/StudyProbe()"
+    )
+    records = collect(expand(study), Store(out))
+    for record in records:  # as if its schedule had twice the steps
+        if record["row"] == "both" and record["seed"] == 1:
+            record["curve"] = [[2 * step, value] for step, value in record["curve"]]
+    found = gain(study, Scores(study, records), "both", ("segmentation", 0.5))
+    assert [estimate.n for _, estimate in found] == [2, 2]
+
+
+def test_rows_of_one_colour_differ_in_dashes_and_all_others_in_colour(tmp_path: Path) -> None:
+    study, _ = make_study(tmp_path, "both/StudyRow.color = '#0072B2'", "both_all/StudyRow.color = '#0072B2'")
+    looks = [look(study, row.name) for row in study.rows]
+    assert len(set(looks)) == 4 and looks[2][0] == looks[3][0] == "#0072B2"
+    assert len({color for color, _ in looks}) == 3
+    with pytest.raises(InputError, match="both/StudyRow.color = 'red'"):
+        make_study(tmp_path, "both/StudyRow.color = 'red'")
+
+
 def test_a_report_of_half_a_study_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sparse3d.study.report.write_figures", lambda *_: [])
     study, text = make_study(tmp_path)
     runner = FakeRunner(score=known, code=lambda job: 2 if job.title.startswith("pretrain both") else 0)
-    assert run_study(study, text, tmp_path / "out", runner=runner) == 1
+    assert do_study(study, text, tmp_path / "out", runner=runner) == 1
     table = (tmp_path / "out" / "table.md").read_text()
     assert "Failed: pretrain both, seed 0" in table and "and this is the last line" in table
     assert "MVNet" not in table.split("### segmentation")[1].split("### Cost")[0]
-    plan = expand(study, 1)
-    write_report(study, plan, Store(tmp_path / "out"))
-    assert "job folders are of no cell of this table" in (tmp_path / "out" / "table.md").read_text()
+    write_report(study, expand(study, 1), Store(tmp_path / "out"))
+    narrow = (tmp_path / "out" / "table.md").read_text()
+    assert "job folders are of no cell of this table" in narrow and "Failed: pretrain both, seed 0" in narrow
+    assert do_study(study, text, tmp_path / "out", runner=FakeRunner(score=known), resume=True) == 0
+    assert "Failed" not in (tmp_path / "out" / "table.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +156,7 @@ def with_task(folder: Path, runner: FakeRunner, task: str, *bindings: str, tasks
     listed = tasks or f"@segmentation/StudyFinetune(), @probe/StudyProbe(), {task}"
     text = re.sub(r"TASKS = .*", f"TASKS = [{listed}]", TEXT)
     study, config = make_study(folder, *bindings, text=text)
-    run_study(study, config, folder / "out", runner=runner, resume=True)
+    do_study(study, config, folder / "out", runner=runner, resume=True)
     return study, folder / "out"
 
 
@@ -168,7 +191,7 @@ def test_a_figure_that_jobs_do_not_have_fails_them_by_name_and_stops_nothing_els
     table = (out / "table.md").read_text()
     assert "it has no figure 'miou'; there are miou_point, loss" in table
     assert "### linear_encoder" in table and "### segmentation" not in table
-    assert run_study(study, "", out, report_only=True) == 0
+    assert do_study(study, "", out, report_only=True) == 0
 
 
 def test_a_finished_job_without_the_figure_is_one_line(ran: tuple[Study, Path], tmp_path: Path) -> None:
@@ -183,7 +206,7 @@ def test_scores_that_are_no_number_are_left_out_and_told(tmp_path: Path, monkeyp
     study, text = make_study(tmp_path)
     bad = "segmentation both, 0.5 of the rooms, set 0, seed 0"
     runner = FakeRunner(score=lambda job: "nan" if job.title == bad else known(job))  # type: ignore[arg-type,return-value]
-    assert run_study(study, text, tmp_path / "out", runner=runner) == 0
+    assert do_study(study, text, tmp_path / "out", runner=runner) == 0
     table = (tmp_path / "out" / "table.md").read_text()
     assert "1 cells have a score that is no number" in table
     scores = Scores(study, collect(expand(study), Store(tmp_path / "out")))

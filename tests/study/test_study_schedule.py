@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from study_parts import FakeRunner, make_study
+from study_parts import FakeRunner, do_study, make_study
 
 from sparse3d.errors import InputError
-from sparse3d.study.command import plan_text, run_study
+from sparse3d.study.command import Request, plan_text
 from sparse3d.study.expand import expand
 from sparse3d.study.jobs import Job, Plan, Recipe
 from sparse3d.study.options import Study
@@ -72,7 +72,7 @@ def test_what_a_job_would_refuse_is_said_before_any_runs(tmp_path: Path, binding
     study, text = make_study(tmp_path, binding)
     runner = FakeRunner()
     with pytest.raises(InputError, match=message):
-        run_study(study, text, tmp_path / "out", runner=runner)
+        do_study(study, text, tmp_path / "out", runner=runner)
     assert runner.started == [] and not (tmp_path / "out").exists()
 
 
@@ -185,29 +185,29 @@ def test_estimates_learn_from_what_was_measured() -> None:
 def test_folders_are_asked_for_and_kept_apart(tmp_path: Path) -> None:
     study, text = make_study(tmp_path)
     out = tmp_path / "out"
-    run_study(study, text, out, runner=FakeRunner(), most=1)
+    do_study(study, text, out, runner=FakeRunner(), seeds=1)
     assert {"table.md", "table.csv", "results.jsonl", "study.gin"} <= {path.name for path in out.iterdir()}
     with pytest.raises(InputError, match="go on with --resume"):
-        run_study(study, text, out, runner=FakeRunner())
-    assert run_study(study, text, out, resume=True, runner=FakeRunner(), most=1) == 0
+        do_study(study, text, out, runner=FakeRunner())
+    assert do_study(study, text, out, resume=True, runner=FakeRunner(), seeds=1) == 0
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("")
     with pytest.raises(InputError, match="holds no study"):
-        run_study(study, text, tmp_path / "other", resume=True, runner=FakeRunner())
+        do_study(study, text, tmp_path / "other", resume=True, runner=FakeRunner())
     with pytest.raises(InputError, match="holds no study yet"):
-        run_study(study, text, tmp_path / "none", report_only=True)
+        do_study(study, text, tmp_path / "none", report_only=True)
     with pytest.raises(InputError, match="'kitchen' is none of the study's"):
-        run_study(study, text, out, resume=True, only=["kitchen"], runner=FakeRunner())
+        do_study(study, text, out, resume=True, only=["kitchen"], runner=FakeRunner())
 
 
 def test_exit_codes_and_rows_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, text = make_study(tmp_path)
     runner = FakeRunner(code=lambda job: int(job.kind == "probe"))
-    assert run_study(study, text, tmp_path / "out", only=["kt"], runner=runner, most=1) == 1
+    assert do_study(study, text, tmp_path / "out", only=["kt"], runner=runner, seeds=1) == 1
     assert {job.title.split(",")[0].split()[-1] for job, _ in runner.started} == {"kt"}
     said = capsys.readouterr().err
     assert "failed: probe kt" in said and "log.txt" in said
-    shown = plan_text(expand(study, 1), Store(tmp_path / "out"), 2, ["kt"])
+    shown = plan_text(study, Request(tmp_path / "out", seeds=1, jobs=2, only=["kt"]))
     assert shown.count("done") == 4 and "1 to do" in shown
 
 
@@ -219,11 +219,11 @@ def test_a_study_whose_jobs_are_still_alive_keeps_others_out(tmp_path: Path) -> 
         def start(self, job: Job, command: list[str], log: Path):  # type: ignore[no-untyped-def]
             if not seen:
                 with pytest.raises(InputError, match="another study") as caught:
-                    run_study(study, text, out, resume=True, runner=FakeRunner())
+                    do_study(study, text, out, resume=True, runner=FakeRunner())
                 seen.append(caught)
             return super().start(job, command, log)
 
-    run_study(study, text, out, runner=Nested(), most=1)
+    do_study(study, text, out, runner=Nested(), seeds=1)
     assert seen
 
 
