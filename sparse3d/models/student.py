@@ -60,7 +60,7 @@ def masked_pools(x: Tensor, mask: Tensor, factors: Sequence[int]) -> list[tuple[
 class Student2D(nn.Module):
     """One linear map a teacher tap at the tap's own stride, behind mask-respecting convolutions where wanted.
 
-    It is kept small on purpose: what the teacher knows should end up in the 3D network, not here (docs/results.md has
+    It is kept small on purpose: what the teacher knows should end up in the 3D network, not here (docs/tried.md has
     what a single convolution costs).
 
     Args:
