@@ -21,7 +21,7 @@ from sparse3d.training.checkpoint import write_file
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C2E", "#000000", "#8A8AE0", "#B0C030")
 BASELINE = "#888888"
 # What tells rows apart that share a colour: of lines, and of bars.
-_DASHES, _HATCHES = ("-", "--", ":", "-."), ("", "///", "...", "xxx")
+_LINES, _HATCHES = ("o-", "s--", "^:", "D-."), ("", "///", "...", "xxx")
 _DPI = 110
 
 
@@ -81,7 +81,7 @@ def _bars(study: Study, scores: Scores, task: str) -> Any:
         for x, (_, estimate) in zip(at, found, strict=True):
             text = f"{100 * estimate.mean:.1f} (n={estimate.n})"
             axes.text(x, 0.02, text, ha="center", va="bottom", fontsize=7, color="white", rotation=90,
-                      transform=axes.get_xaxis_transform())  # fmt: skip
+                      bbox={"facecolor": color, "lw": 0, "pad": 1}, transform=axes.get_xaxis_transform())  # fmt: skip
             if estimate.low is not None and estimate.high is not None:
                 axes.errorbar([x], [100 * estimate.mean], _whisker(estimate), color="black", lw=1, capsize=2)
     axes.set_xticks(range(len(shares)), [_share_text(share) for share in shares])
@@ -123,7 +123,7 @@ def _line(study: Study, axes: Any, row: str, points: Sequence[tuple[float, Estim
     (color, turn), x = look(study, row), [at for at, _ in points]
     counts = sorted({estimate.n for _, estimate in points})
     label = f"{study.row(row).title} (n={' to '.join(str(n) for n in {counts[0], counts[-1]})})"
-    axes.plot(x, [100 * e.mean for _, e in points], f"o{_DASHES[turn]}", ms=4, color=color, label=label)
+    axes.plot(x, [100 * e.mean for _, e in points], _LINES[turn], ms=4, color=color, label=label)
     known = [(at, e.low, e.high) for at, e in points if e.low is not None and e.high is not None]
     if known:
         at, low, high = (np.array(column) for column in zip(*known, strict=True))
@@ -170,7 +170,7 @@ def look(study: Study, row: str) -> tuple[str, int]:
     looks, used = dict[str, tuple[str, int]](), Counter[str]()
     for other in study.rows:
         color = other.color or (BASELINE if other.name == study.baselines[0] else next(free))
-        looks[other.name] = color, used[color] % len(_DASHES)
+        looks[other.name] = color, used[color] % len(_LINES)
         used[color] += 1
     return looks[row]
 
