@@ -67,8 +67,9 @@ def test_the_parts_of_a_pre_training(form: str, room_folder: Path) -> None:
 def test_the_matching_loss_counts_the_cells_it_compares_with(room_folder: Path) -> None:
     given = [f"DATA_ROOT = {str(room_folder)!r}", "train/FrameFolder.last = None", "FrameFolder.size = (64, 48)"]
     given += ["VOXEL_SIZE = 0.2", "val/FrameFolder.first = None", "PretrainTask.max_queries = 4"]
-    flops = [
-        count_costs(["pretrain/redkitchen.gin"], [*given, f"PretrainTask.max_keys = {keys}"])["parts"]["losses"]["flops"]
+    parts = [
+        count_costs(["pretrain/redkitchen.gin"], [*given, f"PretrainTask.max_keys = {keys}"])["parts"]
         for keys in (1, 6, None)
     ]
+    flops = [part["losses"]["flops"] for part in parts]
     assert flops[0] * (6 + 4) == flops[1] * (1 + 4) and flops[2] > flops[1]
