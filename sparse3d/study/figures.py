@@ -122,7 +122,7 @@ def _line(study: Study, axes: Any, row: str, points: Sequence[tuple[float, Estim
         return
     (color, turn), x = look(study, row), [at for at, _ in points]
     counts = sorted({estimate.n for _, estimate in points})
-    label = f"{study.row(row).title} (n={' to '.join(str(n) for n in {counts[0], counts[-1]})})"
+    label = f"{study.row(row).title} (n={' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))})"
     axes.plot(x, [100 * e.mean for _, e in points], _LINES[turn], ms=4, color=color, label=label)
     known = [(at, e.low, e.high) for at, e in points if e.low is not None and e.high is not None]
     if known:

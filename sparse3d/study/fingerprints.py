@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -95,4 +96,7 @@ def _prepared_parts(folder: Path) -> dict[str, object]:
 def _file_parts(path: Path) -> dict[str, int]:
     if path.is_file():
         return {path.name: path.stat().st_size}
-    return {str(file.relative_to(path)): file.stat().st_size for file in path.rglob("*") if file.is_file()}
+    # Scenes are often links to where they really lie.
+    folders = os.walk(path, followlinks=True)
+    files = [Path(folder, name) for folder, _, names in folders for name in names]
+    return {str(file.relative_to(path)): file.stat().st_size for file in files if file.is_file()}

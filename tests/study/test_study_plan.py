@@ -189,6 +189,10 @@ def test_recordings_of_one_layout_differ_by_their_files(tmp_path: Path) -> None:
             (tmp_path / name / part).write_bytes(depth if part.startswith("depth") else b"same")
         keys.add(data_of(str(tmp_path / name)))
     assert len(keys) == 2
+    for name in ("a", "b"):
+        (tmp_path / f"of_{name}").mkdir()
+        (tmp_path / f"of_{name}" / "scene").symlink_to(tmp_path / name)
+    assert data_of(str(tmp_path / "of_a")) != data_of(str(tmp_path / "of_b"))
 
 
 def test_rooms_prepared_in_another_way_are_other_data(tmp_path: Path) -> None:
