@@ -1,4 +1,4 @@
-# Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs and is quick when that is done.
+# Two commands on a fresh machine: `make demo` and `make test`. Whichever is first sets up what both need, once.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python

@@ -75,7 +75,7 @@ def evaluate_task(
     data: str | None = None,
     split: str | None = None,
     submission: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     bindings: tuple[str, ...] = (),
 ) -> dict[str, float | int | str]:
     """The validation figures of a checkpoint of any task: what its training run would log.
@@ -114,7 +114,7 @@ def evaluate(
     pairs: int | None = None,
     frames: dict[str, Any] | None = None,
     submission: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     bindings: tuple[str, ...] = (),
     progress: Progress = iter,
 ) -> dict[str, float | int | str]:
@@ -162,7 +162,7 @@ def evaluate_matching(
     split: str | None = None,
     pairs: int | None = None,
     frames: dict[str, Any] | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     bindings: tuple[str, ...] = (),
     progress: Progress = iter,
 ) -> dict[str, float | int | str]:

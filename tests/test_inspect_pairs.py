@@ -129,6 +129,14 @@ def test_wrong_poses_and_units_are_noticed_and_named(tmp_path: Path, mistake: st
     assert any(words in warning for warning in scene.warnings), scene.warnings
 
 
+def test_intrinsics_that_no_file_says_are_a_warning(tmp_path: Path) -> None:
+    room = write_room(tmp_path / "room")
+    (room / "camera-intrinsics.txt").unlink()
+    scene = inspect_scene(open_frames(room, up="z"), OPTIONS).figures
+    assert scene.assumed_camera is not None and scene.camera["fx"] == pytest.approx(585 * 80 / 640)
+    assert any("camera-intrinsics.txt" in warning and "assumed" in warning for warning in scene.warnings)
+
+
 def test_a_world_whose_z_lies_flat_is_noticed(tmp_path: Path) -> None:
     scene = inspect_scene(open_frames(write_room(tmp_path / "room"), up="x"), OPTIONS).figures
     assert any("--up" in warning for warning in scene.warnings)

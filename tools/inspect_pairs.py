@@ -31,7 +31,8 @@ def _main() -> None:
     parser.add_argument("--step", type=int, default=1, help="take every so many frames")
     parser.add_argument("--pairs", type=int, default=30, help="pairs measured a scene (default: %(default)s)")
     parser.add_argument("--overlap", type=float, nargs=2, default=(0.3, 0.9), metavar=("LOW", "HIGH"), help="of a pair")
-    parser.add_argument("--on-fault", default="drop", choices=("drop", "error"), help="about a broken frame")
+    fault_help = "about a broken frame (default: %(default)s)"
+    parser.add_argument("--on-fault", default="drop", choices=("drop", "error"), help=fault_help)
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     a = parser.parse_args()
     report = inspect_folder(

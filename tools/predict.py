@@ -2,7 +2,7 @@
 
 example:
   python tools/predict.py scan.ply --checkpoint runs/classes/checkpoints/best.pt --out found
-  python tools/predict.py prepared/scenes/room0061_00 --checkpoint runs/boxes/checkpoints/best.pt --out found
+  python tools/predict.py prepared/scenes/room0003_00 --checkpoint runs/boxes/checkpoints/best.pt --out found
 
 The scan: a .ply with colours (points or a mesh), an .npz with xyz and rgb, a .txt with lines x y z r g b, or the folder
 of a scene that tools/prepare.py wrote or that ScanNet ships. Metres, z up. A segmentation writes NAME_labels.ply, .txt
@@ -29,7 +29,7 @@ def _main() -> None:
     parser.add_argument("--out", required=True, help="folder to write into")
     parser.add_argument("--min-score", type=float, help="detection: boxes with less are left out; by default 0.2")
     parser.add_argument("--tta", action="store_true", help="segmentation: average over eight turned and mirrored views")
-    parser.add_argument("--device", default="auto", help="where the network runs: auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a line a file")
     arguments = parser.parse_args()
     report = predict_scan(

@@ -30,7 +30,7 @@ def _main() -> None:
     parser.add_argument("config", nargs="+", help="gin file; later ones override")
     parser.add_argument("--set", dest="bindings", action="append", default=[], metavar="BINDING", help="a gin binding")
     parser.add_argument("--out", metavar="FILE", help="write the figures as JSON, and config.gin beside them")
-    parser.add_argument("--device", default="cpu", help="where the network runs: auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     options = parser.parse_args()
     figures, lines = run_probe(

@@ -22,7 +22,7 @@ from sparse3d.data.map_cells import map_cells
 from sparse3d.data.overlaps import frame_overlaps
 from sparse3d.data.prepared import prepared_scenes
 from sparse3d.data.readers import FrameSource, open_frames, open_scenes
-from sparse3d.data.readers.manifest import left_out, some_of
+from sparse3d.data.readers.manifest import assumed_cameras, left_out, some_of
 from sparse3d.errors import InputError
 from sparse3d.geometry import match_pixels, select_pairs, usable_pixels
 from sparse3d.types import Frame, MapCells, Matches, ViewBatch, VoxelBatch
@@ -81,6 +81,8 @@ class FrameFolder:
             scenes = [self._part_of(scene) for scene in scenes]
         if dropped := left_out(scene.manifest for scene in scenes):
             _log.warning("%s: %s", self.root, dropped)
+        if assumed := assumed_cameras(scene.manifest for scene in scenes):
+            _log.warning("%s: %s; another camera's belong into camera-intrinsics.txt there", self.root, assumed)
         return scenes
 
     def _of_split(self, split: str) -> list[FrameSource]:

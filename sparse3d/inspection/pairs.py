@@ -69,6 +69,7 @@ class SceneFigures:
     dropped: list[dict[str, str]]  # name, reason, detail
     size: tuple[int, int]  # width, height
     camera: dict[str, float]
+    assumed_camera: str | None  # where no file says the intrinsics
     frame_pairs: int  # all of them
     overlapping_pairs: int  # within the bounds
     overlap_edges: list[float]
@@ -122,6 +123,7 @@ def inspect_scene(
         dropped=[{"name": d.name, "reason": d.reason, "detail": d.detail} for d in manifest.dropped],
         size=source.size,
         camera={key: float(getattr(source.camera(0), key)) for key in ("fx", "fy", "cx", "cy")},
+        assumed_camera=manifest.assumed_camera,
         frame_pairs=len(above),
         overlapping_pairs=len(chosen),
         overlap_edges=OVERLAP_EDGES.tolist(),
@@ -294,6 +296,9 @@ def _warnings(f: SceneFigures, options: PairOptions) -> list[str]:
         found.append(f"z seems not to point up: the floors are tilted by {f.tilt_degrees:.0f} degrees; see --up")
     if f.depth_share < SPARSE_DEPTH:
         found.append(f"only {f.depth_share:.0%} of the depth pixels have a reading")
+    if f.assumed_camera is not None:
+        assumed = f"no file says the camera's intrinsics, {f.assumed_camera} are assumed"
+        found.append(f"{assumed}: put the depth camera's 3 x 3 matrix into camera-intrinsics.txt beside the frames")
     if f.frames_dropped > 0.1 * (f.frames_kept + f.frames_dropped):
         found.append(f"{f.frames_dropped} of {f.frames_kept + f.frames_dropped} frames are dropped: see the table")
     return found

@@ -20,7 +20,7 @@ def run_probe(
     files: Sequence[str],
     bindings: Sequence[str],
     out: str | Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     progress: Progress = lambda indices, _: iter(indices),
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
     """The figures by method and features, and what was loaded, in lines.

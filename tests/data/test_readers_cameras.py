@@ -21,6 +21,7 @@ from recordings import (
 
 from sparse3d.data.readers import open_frames
 from sparse3d.data.readers.alignment import cameras_disagree, sample_color
+from sparse3d.data.view_sets import FrameFolder
 from sparse3d.errors import InputError
 from sparse3d.types import Camera, Frame
 
@@ -39,6 +40,25 @@ def test_default_cameras_follow_the_format_and_the_image_size(tmp_path: Path) ->
     path = write_tum(tmp_path / "rgbd_dataset_freiburg3_desk", make_frames(2, camera))
     (path / "camera-intrinsics.txt").unlink()
     assert open_frames(path, up="z").camera(0) == Camera(535.4, 539.2, 320.1, 247.6, 640, 480).scaled(64, 48)
+
+
+def test_an_assumed_camera_is_said_by_the_manifest_and_by_who_opens_the_recordings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A recording without a file of intrinsics gets the format's: right for the data set, wrong for another sensor."""
+    frames = make_frames(2, Camera(60.0, 60.0, 31.5, 23.5, 64, 48))
+    for name in ("known", "unknown"):
+        write_seven_scenes(tmp_path / "all" / name, frames)
+    (tmp_path / "all" / "unknown" / "camera-intrinsics.txt").unlink()
+    known, unknown = FrameFolder(str(tmp_path / "all"), up="z").open()
+    assert known.manifest.assumed_camera is None and "assumed" not in known.manifest.summary()
+    assert unknown.manifest.assumed_camera == "58.5 58.5 31.55 23.55 at 64 x 48 (seven_scenes)"
+    assert unknown.manifest.summary().endswith(f"intrinsics assumed: {unknown.manifest.assumed_camera}")
+    (said,) = caplog.messages
+    assert "1 of 2 scenes have no file with the camera's intrinsics; assumed: 58.5" in said
+    assert "camera-intrinsics.txt" in said
+    FrameFolder(str(tmp_path / "all" / "known"), up="z").open()
+    assert len(caplog.messages) == 1
 
 
 def test_a_camera_file_beside_the_sequences_holds_for_them(tmp_path: Path) -> None:

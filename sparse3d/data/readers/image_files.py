@@ -55,13 +55,17 @@ class FolderSource(FrameSource):
         return read_depth(entry.depth, self.options.depth_scale or self.depth_units, self.no_depth)
 
     def _cameras(self, color_size: Size, depth_size: Size) -> tuple[Camera, Camera]:
-        """One camera for both images, of the depth's size: from the folder's file, else the format's default."""
+        """One camera for both images, of the depth's size: from the folder's file, else the format's, and said so."""
         (cw, ch), (dw, dh) = color_size, depth_size
         if abs(cw * dh - ch * dw) > 0.02 * ch * dw:
             raise InputError(
                 f"{self.path}: colour is {cw} x {ch} and depth {dw} x {dh}: other shapes cannot share a camera"
             )
-        depth = self._camera_file(depth_size) or self._default_camera(depth_size)
+        depth = self._camera_file(depth_size)
+        if depth is None:
+            depth = self._default_camera(depth_size)
+            values = f"{depth.fx:g} {depth.fy:g} {depth.cx:g} {depth.cy:g}"
+            self.manifest.assumed_camera = f"{values} at {dw} x {dh} ({self.format})"
         return depth.scaled(cw, ch), depth
 
     def _camera_file(self, size: Size) -> Camera | None:

@@ -42,20 +42,21 @@ class Manifest:
     scene: str
     kept: int = 0
     dropped: list[Dropped] = field(default_factory=list)
+    assumed_camera: str | None = None  # the intrinsics, where no file says them and the format's own were taken
 
     def counts(self) -> dict[str, int]:
         """How many frames were dropped for each reason, the most frequent first."""
         return dict(Counter(d.reason for d in self.dropped).most_common())
 
     def to_json(self) -> str:
-        """The manifest as JSON: ``scene``, ``kept``, ``counts`` and ``dropped``, a list of name, reason, detail."""
-        dropped = [asdict(d) for d in self.dropped]
-        return json.dumps({"scene": self.scene, "kept": self.kept, "counts": self.counts(), "dropped": dropped})
+        """The manifest as JSON: its fields, ``counts`` too; ``dropped`` is a list of name, reason, detail."""
+        return json.dumps(asdict(self) | {"counts": self.counts()})
 
     def summary(self) -> str:
-        """One line: how many frames were kept, how many dropped and why."""
+        """One line: how many frames were kept, how many dropped and why, and the intrinsics where they are assumed."""
         why = describe(self.counts())
-        return f"{self.scene}: {self.kept} frames kept, {len(self.dropped)} dropped" + (f" ({why})" if why else "")
+        line = f"{self.scene}: {self.kept} frames kept, {len(self.dropped)} dropped" + (f" ({why})" if why else "")
+        return line if self.assumed_camera is None else f"{line}; intrinsics assumed: {self.assumed_camera}"
 
     def listing(self) -> str:
         """The summary, and a line for each frame that was dropped: name, reason, and which file or value it was."""
@@ -71,6 +72,16 @@ def left_out(manifests: Iterable[Manifest]) -> str | None:
     frames, scenes = sum(m.kept + len(m.dropped) for m in every), sum(bool(m.dropped) for m in every)
     why = describe(dict(counts.most_common()))
     return f"{counts.total()} of {frames} frames, in {scenes} of {len(every)} scenes, are left out ({why})"
+
+
+def assumed_cameras(manifests: Iterable[Manifest]) -> str | None:
+    """One line for many recordings: which intrinsics were assumed, of how many; None where files say them all."""
+    every = list(manifests)
+    assumed = Counter(m.assumed_camera for m in every if m.assumed_camera is not None)
+    if not assumed:
+        return None
+    which = some_of(list(assumed))
+    return f"{assumed.total()} of {len(every)} scenes have no file with the camera's intrinsics; assumed: {which}"
 
 
 def some_of(names: Sequence[str], most: int = 4) -> str:
