@@ -62,7 +62,7 @@ class LabelledScenes(Dataset):
         crop_centers: what pieces are cut around: ``points`` drawn from all of the scene's, or from one of its
             ``classes``, each as likely as any other, so that rare ones are seen more often.
         thin_to: a piece with more points is thinned out to so many, drawn at random each time: cheaper, and enough
-            where a voxel holds many points. None keeps all.
+            where a voxel holds many points. None keeps all. With ``points`` given, those with a label always stay.
         augmentations: of every piece; they move and recolour points, and keep their rows.
         points: labelled points a scene (limited annotations); None takes all labels.
         points_seed: which points these are.
@@ -102,7 +102,7 @@ class LabelledScenes(Dataset):
         at_least("LabelledScenes.points_seed", points_seed, 0)
         self.source, self.voxel_size = source, voxel_size
         self.crop_points, self.crop_shape, self.crop_centers = crop_points, crop_shape, crop_centers
-        self.thin_to = thin_to
+        self.thin_to, self.few_labels = thin_to, points is not None
         self.augmentations, self.repeat, self.min_box_points = list(augmentations), repeat, min_box_points
         self._scenes = SceneCache(source, cache_bytes, points, points_seed)
 
@@ -134,14 +134,26 @@ class LabelledScenes(Dataset):
             rows = crop_rows(scene.xyz, center, self.crop_points, self.crop_shape)
         count = len(scene) if rows is None else len(rows)
         if self.thin_to is not None and count > self.thin_to:
-            kept = np.sort(rng.choice(count, self.thin_to, replace=False, shuffle=False))
+            semantic = scene.semantic if rows is None else scene.semantic[rows]
+            kept = self._thinned(semantic, self.thin_to, rng)
             rows = kept if rows is None else rows[kept]
         return rows
+
+    def _thinned(self, semantic: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+        """``most`` rising rows of a piece at random; where labels are few, every labelled one is among them."""
+        if not self.few_labels:
+            return np.sort(rng.choice(len(semantic), most, replace=False, shuffle=False))
+        labelled, rest = np.flatnonzero(semantic != IGNORE), np.flatnonzero(semantic == IGNORE)
+        drawn = rng.choice(rest, min(len(rest), max(0, most - len(labelled))), replace=False, shuffle=False)
+        return np.sort(np.concatenate([labelled, drawn]))
 
 
 def _rows_of(scene: LabelledScene, rows: np.ndarray) -> LabelledScene:
     parts = {name: getattr(scene, name)[rows] for name in ("xyz", "rgb", "semantic", "instance")}
-    return replace(scene, **parts, faces=None)
+    # A piece that shows no instance has no box; without instances in the whole scene every box is kept: moved_boxes.
+    shows_none = not (parts["instance"] >= 0).any() and (scene.instance >= 0).any()
+    boxes = scene.boxes.select(np.zeros(len(scene.boxes), dtype=bool)) if shows_none else scene.boxes
+    return replace(scene, **parts, boxes=boxes, faces=None)
 
 
 def make_item(

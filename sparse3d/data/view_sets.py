@@ -78,7 +78,7 @@ class FrameFolder:
         """
         scenes = self._of_split(self.split) if self.split else open_scenes(self.root, **self.options)
         if tuple(self.part) != (0.0, 1.0):
-            scenes = [self._part_of(scene) for scene in scenes]
+            scenes = self._parts_of(scenes)
         if dropped := left_out(scene.manifest for scene in scenes):
             _log.warning("%s: %s", self.root, dropped)
         if assumed := assumed_cameras(scene.manifest for scene in scenes):
@@ -98,12 +98,24 @@ class FrameFolder:
             )  # fmt: skip
         return [scene.frames(**self.options) for scene in scenes]
 
-    def _part_of(self, scene: FrameSource) -> FrameSource:
-        start, end = (round(share * len(scene)) for share in self.part)
-        if start == end:
-            raise InputError(f"{scene.path}: FrameFolder.part = {self.part} of {len(scene)} frames is none")
-        numbers = {"first": scene.frame_number(start), "last": scene.frame_number(end - 1)}
-        return open_frames(scene.path, **(self.options | {"format": scene.format} | numbers))
+    def _parts_of(self, scenes: list[FrameSource]) -> list[FrameSource]:
+        """The configured stretch of every scene; those too short to have one are left out, and named."""
+        found, short = [], []
+        for scene in scenes:
+            start, end = (round(share * len(scene)) for share in self.part)
+            if start == end:
+                short.append(f"{scene.scene} ({len(scene)} frames)")
+                continue
+            numbers = {"first": scene.frame_number(start), "last": scene.frame_number(end - 1)}
+            found.append(open_frames(scene.path, **(self.options | {"format": scene.format} | numbers)))
+        if not found:
+            raise InputError(f"{self.root}: FrameFolder.part = {self.part} is no frame of {some_of(short)}")
+        if short:
+            _log.warning(
+                "%s: FrameFolder.part = %s is no frame of %d of %d scenes, which are left out: %s",
+                self.root, self.part, len(short), len(scenes), some_of(short),
+            )  # fmt: skip
+        return found
 
 
 def warn_of_pairless(root: str, sources: Sequence[FrameSource], pairs: Sequence[np.ndarray]) -> None:

@@ -12,7 +12,7 @@ from sparse3d.types import IGNORE
 def cross_entropy(
     scores: Tensor, labels: Tensor, class_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Tensor:
-    """Mean cross-entropy over the labelled rows, each weighted by its class; 0 (with gradients of 0) without any.
+    """Mean cross-entropy over the labelled rows, each weighted by its class; 0 (with gradients of 0) where none counts.
 
     Args:
         scores: (V, C).
@@ -21,11 +21,11 @@ def cross_entropy(
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
     """
     labelled = labels != IGNORE
-    if not bool(labelled.any()):
+    truth = labels[labelled]
+    counts = labelled.any() if class_weights is None else (class_weights[truth] > 0).any()
+    if not bool(counts):
         return scores.float().sum() * 0
-    return F.cross_entropy(
-        scores.float()[labelled], labels[labelled], weight=class_weights, label_smoothing=label_smoothing
-    )
+    return F.cross_entropy(scores.float()[labelled], truth, weight=class_weights, label_smoothing=label_smoothing)
 
 
 def lovasz_softmax(scores: Tensor, labels: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def lovasz_softmax(scores: Tensor, labels: Tensor) -> Tensor:
     for label in torch.unique(truth).tolist():
         is_class = (truth == label).float()
         errors, order = (is_class - probabilities[:, label]).abs().sort(descending=True, stable=True)
-        losses.append(errors @ _jaccard_steps(is_class[order]))
+        losses.append((errors * _jaccard_steps(is_class[order])).sum())  # autocast would take a product @ in half
     return torch.stack(losses).mean()
 
 

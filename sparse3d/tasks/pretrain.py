@@ -23,7 +23,7 @@ from sparse3d.models.resunet import SRUNet
 from sparse3d.models.student import Student2D
 from sparse3d.models.teachers.base import Teacher, sample_teacher
 from sparse3d.models.teachers.cache import TeacherCache
-from sparse3d.tasks.view_consistency import FORMS, ViewConsistency
+from sparse3d.tasks.view_consistency import FORMS, ViewConsistency, frame_pairs
 from sparse3d.training.task import StepOutput
 from sparse3d.types import ViewBatch
 
@@ -189,8 +189,15 @@ class PretrainTask:
 
     def train_dataset(self) -> ViewSets:
         """The training view sets."""
-        self._data = self._make_data()
-        return self._data
+        data, val = self._make_data(), self.val_pairs
+        for option in ("voxel_size", "max_depth"):
+            if val is not None and getattr(data, option) != getattr(val, option):
+                raise InputError(
+                    f"ViewSets.{option} = {getattr(data, option)} but MatchingPairs.{option} = {getattr(val, option)}: "
+                    "training and validation must agree"
+                )
+        self._data = data
+        return data
 
     def collate(self, items: list[Any]) -> ViewBatch:
         """Items of :class:`ViewSets` as one batch."""
@@ -219,7 +226,7 @@ class PretrainTask:
         output = model(batch)
         scalars: dict[str, float | Tensor] = {
             "data/voxels": float(sum(len(c.coords) for c in (batch.views, batch.shared) if c is not None)),
-            "data/matches_per_pair": len(batch.matches.item) / max(1, _pair_count(batch) * 2),
+            "data/matches_per_pair": len(batch.matches.item) / max(1, len(frame_pairs(batch))),
             "data/pairs_without_matches": float(batch.pairs_without_matches),
         }
         total = torch.zeros((), device=output.taught.maps.device)
@@ -321,11 +328,11 @@ class PretrainTask:
             zip(output.predictions, targets, weights, strict=True)
         ):
             loss = knowledge_transfer_loss(predicted, target, mask, self.kt_kind)
-            parts[f"loss/knowledge_transfer_stride{self.level_strides[level]}"] = loss.detach()
+            parts[f"loss/knowledge_transfer_{self._tap_name(level)}"] = loss.detach()
             total = total + weight * loss
         return total, parts
 
-
-def _pair_count(batch: ViewBatch) -> int:
-    items, views = batch.images.shape[:2]
-    return items * views * (views - 1) // 2
+    def _tap_name(self, level: int) -> str:
+        """A tap by its stride, and by its number where others have that stride, too."""
+        stride = self.level_strides[level]
+        return f"stride{stride}" if self.level_strides.count(stride) == 1 else f"tap{level}_stride{stride}"

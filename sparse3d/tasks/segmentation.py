@@ -116,6 +116,7 @@ class SegmentationTask:
         return {
             "classes": list(self.class_source.classes.names),
             "class_weights": None if self.weights is None else self.weights.cpu(),
+            "weighting": self.weighting,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -130,8 +131,10 @@ class SegmentationTask:
                 f"the checkpoint's classes are not the scenes': {_difference(stored, here)}; choose scenes with the "
                 "same classes, or start a new run from it with init.checkpoint"
             )
-        weights = state["class_weights"]
-        self.weights = None if weights is None else weights.to(self.device)
+        # Counted ones are kept, which saves reading every scene; others are the config's, which counts.
+        if self.weighting == "inverse_log" == state.get("weighting", "inverse_log"):
+            weights = state["class_weights"]
+            self.weights = None if weights is None else weights.to(self.device)
 
     def training_step(self, model: nn.Module, batch: SceneBatch, step: int) -> StepOutput:
         """The losses; a batch without any label has a loss of 0, and is counted."""
@@ -245,6 +248,12 @@ class SegmentationTask:
                 raise InputError(
                     f"LabelledScenes.voxel_size = {data.voxel_size} but ScenePredictor.voxel_size = "
                     f"{self.predictor.voxel_size}: training and prediction must agree"
+                )
+            theirs, ours = data.source.classes.names, (self.val_scenes or data.source).classes.names
+            if theirs != ours:
+                raise InputError(
+                    f"the training scenes' classes are not the validation scenes': {_difference(theirs, ours)}; bind "
+                    "the same classes for train/ and val/"
                 )
             self._data = data
         return self._data

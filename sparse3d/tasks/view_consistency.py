@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,23 +30,21 @@ class ViewConsistency:
     coordinate_weight: float
 
     def __call__(self, output: PretrainOutput, batch: ViewBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean over the items and the ordered pairs of views; a pair without a match counts zero."""
-        pairs = list(self._pairs(output, batch))
+        """Mean over the items of the mean over ordered pairs of different frames; one without a match counts zero."""
+        pairs = self._pairs(output, batch)
         if self.form == "matching":
             losses, shares = self._matching(output, pairs, batch.images.shape[2:4])
-            parts = {"match_share": torch.stack(shares).mean()}
+            asked = [share for share, pair in zip(shares, pairs, strict=True) if len(pair.source)]
+            parts = {"match_share": torch.stack(asked).mean()} if asked else {}
         else:
             losses = self._regression(output, pairs) if self.form == "regression" else self._info_nce(output, pairs)
             parts = {}
-        return torch.stack(losses).mean(), parts
+        pairs_of = Counter(pair.item for pair in pairs)  # items count alike, as they do in processes of their own
+        shared = [loss / pairs_of[pair.item] for loss, pair in zip(losses, pairs, strict=True)]
+        return torch.stack(shared).sum() / len(pairs_of), parts
 
-    def _pairs(self, output: PretrainOutput, batch: ViewBatch) -> Iterator[_PairCells]:
-        items, views = batch.images.shape[:2]
-        for item in range(items):
-            for i in range(views):
-                for j in range(views):
-                    if i != j:
-                        yield self._matched_cells(output, batch, item, i, j)
+    def _pairs(self, output: PretrainOutput, batch: ViewBatch) -> list[_PairCells]:
+        return [self._matched_cells(output, batch, *pair) for pair in frame_pairs(batch)]
 
     def _matched_cells(self, output: PretrainOutput, batch: ViewBatch, item: int, i: int, j: int) -> _PairCells:
         m = batch.matches
@@ -114,6 +114,18 @@ class ViewConsistency:
         for pair in pairs:
             kept[pair.target_view, pair.target] = True
         return kept.view(valid.shape) & valid
+
+
+def frame_pairs(batch: ViewBatch) -> list[tuple[int, int, int]]:
+    """Item and views of every ordered pair; a frame that is repeated for want of others makes none with itself.
+
+    Views of a batch without names are all different.
+    """
+    items, views = batch.images.shape[:2]
+    every = itertools.product(range(items), range(views), range(views))
+    if not batch.names:
+        return [(item, i, j) for item, i, j in every if i != j]
+    return [(item, i, j) for item, i, j in every if batch.names[item][i] != batch.names[item][j]]
 
 
 @dataclass(frozen=True)

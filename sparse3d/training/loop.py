@@ -225,7 +225,10 @@ class Trainer:
         try:
             self.optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:
-            raise InputError(f"checkpoint {source}: its optimiser trained other parameters ({error})") from error
+            raise InputError(
+                f"checkpoint {source}: its optimiser had its parameters in other groups ({error}); resume with the "
+                "run's own init.freeze, init.lr_scale and init.lr_decay, or take another --out"
+            ) from error
         for group, configured in zip(self.optimizer.param_groups, configured_options, strict=True):
             group.update(configured)  # the config counts, and its difference is printed; the rate is set every step
         self.task.load_state_dict(state["task"])
@@ -268,9 +271,10 @@ class Trainer:
         if not self.group.is_first:
             return
         folder = self.out / CHECKPOINTS
-        save_checkpoint(folder / LAST, self._state(gathered))
+        # The best one first: a kill in between leaves an older last one, which comes by this step again.
+        save_checkpoint(folder / (BEST if is_best else LAST), self._state(gathered))
         if is_best:
-            duplicate(folder / LAST, folder / BEST)
+            duplicate(folder / BEST, folder / LAST)
         if self.settings.keep:
             duplicate(folder / LAST, folder / f"step-{self.step:07d}.pt")
             remove_old_steps(folder, self.settings.keep)

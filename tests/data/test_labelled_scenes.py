@@ -14,7 +14,7 @@ from prepared_rooms import write_prepared
 
 from sparse3d.data.augment import RandomFlip, RandomScale, RandomShift, RandomYaw
 from sparse3d.data.crops import crop_center, crop_rows
-from sparse3d.data.labelled_scenes import LabelledScenes, SceneItem, collate_scenes, make_item
+from sparse3d.data.labelled_scenes import LabelledScenes, SceneItem, _rows_of, collate_scenes, make_item
 from sparse3d.data.limited_labels import keep_labelled_points
 from sparse3d.data.scene_sources import LabelledScene, PreparedSplit, SceneCache, check_scene
 from sparse3d.errors import InputError
@@ -180,6 +180,24 @@ def test_limited_points_keep_so_many_labels_nested_and_the_same_each_time(source
     labelled = [int((data[(0, seed)].semantic != IGNORE).sum()) for seed in range(3)]
     assert all(0 < count <= 20 for count in labelled)
     assert data.label_counts().sum() == 20 * len(source.names), "hidden labels were counted"
+
+
+def test_thinning_takes_no_label_away_where_they_are_few(source: PreparedSplit) -> None:
+    fine = {"voxel_size": 0.001, "crop_points": None, "points": 20}  # a voxel a point, so that voxels count points
+    whole = LabelledScenes(source, **fine)[(0, 1)]
+    for most in (500, 10):
+        item = LabelledScenes(source, thin_to=most, **fine)[(0, 1)]
+        assert (item.semantic != IGNORE).sum() == (whole.semantic != IGNORE).sum() > 15
+        assert len(item.moved) <= max(most, 20)
+
+
+def test_a_piece_that_shows_no_instance_has_no_box(source: PreparedSplit) -> None:
+    """Not to be taken for a scene of a data set that has boxes and no instances, whose boxes all stay."""
+    scene = source.load(0)
+    bare = np.flatnonzero(scene.instance < 0)
+    assert len(scene.boxes) == 3 and not len(make_item(_rows_of(scene, bare), 0.1).boxes)
+    without = replace(scene, instance=np.full_like(scene.instance, -1))
+    assert len(make_item(_rows_of(without, bare), 0.1).boxes) == 3
 
 
 def test_a_share_of_the_scenes_is_nested(root: Path) -> None:

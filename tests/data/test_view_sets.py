@@ -324,6 +324,19 @@ def test_further_views_are_drawn_among_those_that_overlap_the_first(sets: ViewSe
     assert {tuple(views) for views in both} == {(2, 3), (3, 2)}  # never a given one, and in any order
 
 
+def test_a_recording_too_short_for_the_part_is_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_room(tmp_path / "all" / "long", [room_frame(k) for k in range(6)])
+    write_room(tmp_path / "all" / "short", [room_frame(k) for k in range(2)])
+    folder = FrameFolder(str(tmp_path / "all"), size=(64, 48), up="z", part=(0.8, 1.0))
+    assert [(scene.scene, len(scene)) for scene in folder.open()] == [("long", 1)]
+    (said,) = caplog.messages
+    assert "no frame of 1 of 2 scenes, which are left out: short (2 frames)" in said
+    with pytest.raises(InputError, match=r"part = \(0.8, 1.0\) is no frame of short \(2 frames\)"):
+        FrameFolder(str(tmp_path / "all" / "short"), size=(64, 48), up="z", part=(0.8, 1.0)).open()
+
+
 def test_the_parts_of_a_recording_share_no_frame_and_leave_none_out(room_folder: Path) -> None:
     def numbers(part: tuple[float, float]) -> list[int]:
         (scene,) = FrameFolder(str(room_folder), size=(64, 48), up="z", part=part).open()

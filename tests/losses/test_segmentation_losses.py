@@ -98,3 +98,22 @@ def test_rare_classes_weigh_more_and_absent_ones_nothing() -> None:
     assert weights[:3].mean().item() == pytest.approx(1)
     assert (weights[2] / weights[0]).item() == pytest.approx(math.log(1.92) / math.log(1.03), rel=1e-4)
     assert inverse_log_weights(torch.zeros(3)).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_labels_of_classes_that_weigh_nothing_give_0(smoothing: float) -> None:
+    """The weighted mean over them is 0 / 0, which ended runs as a loss that is not finite."""
+    scores, _ = rows(6)
+    labels, weights = torch.tensor([1, 1, IGNORE, 1, IGNORE, 1]), torch.tensor([1.0, 0.0, 1.0, 1.0])
+    loss = cross_entropy(scores, labels, weights, smoothing)
+    loss.backward()
+    assert loss.item() == 0 and scores.grad is not None and bool((scores.grad == 0).all())
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, lovasz_softmax])
+def test_losses_stay_float32_under_autocast(loss: object) -> None:
+    scores, labels = rows(200)
+    plain = loss(scores, labels)  # type: ignore[operator]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = loss(scores, labels)  # type: ignore[operator]
+    assert found.dtype == torch.float32 and found.item() == plain.item()

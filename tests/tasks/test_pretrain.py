@@ -112,6 +112,40 @@ def test_a_pair_without_matches_costs_zero_and_is_counted(room_folder: Path, opt
     assert not missing and all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
 
 
+def test_figures_of_a_repeated_view_are_those_of_its_real_pairs(room_folder: Path) -> None:
+    task = make_task(room_folder, views=3, kt_weight=0.0)
+    model, data = model_of(task), task.train_dataset()
+    frames = [room_frame(0), room_frame(1), room_frame(0)]
+    item: ViewItem = data.make_item(frames, np.random.default_rng(0))
+    scalars = task.training_step(model, task.collate([item]), 0).scalars
+    assert scalars["data/matches_per_pair"] == sum(len(match[2]) for match in item.matches) / 4
+    assert scalars["data/pairs_without_matches"] == 0
+    other = data.make_item([room_frame(k) for k in range(3)], np.random.default_rng(1))
+    model.eval()
+    with torch.no_grad():
+        batches = ([item, other], [item], [other])
+        both, first, second = (float(task.training_step(model, task.collate(b), 0).loss) for b in batches)
+    assert both == pytest.approx((first + second) / 2, rel=1e-4) and first != pytest.approx(second, rel=1e-3)
+
+
+@pytest.mark.parametrize("option", ["voxel_size", "max_depth"])
+def test_validation_of_other_voxels_than_the_trainings_is_refused(room_folder: Path, option: str) -> None:
+    task = make_task(room_folder)
+    assert task.val_pairs is not None
+    setattr(task.val_pairs, option, 0.33)
+    with pytest.raises(InputError, match=rf"MatchingPairs.{option} = 0.33: training and validation must agree"):
+        task.train_dataset()
+
+
+def test_taps_of_one_stride_are_logged_apart(room_folder: Path) -> None:
+    task = make_task(room_folder, mv_weight=0.0, map_stride=16)
+    batch = task.collate([task.train_dataset()[(0, 0)]])
+    assert len(set(task.level_strides)) < len(task.level_strides) == 2
+    output = task.training_step(model_of(task), batch, 0)
+    parts = [float(v) for name, v in output.scalars.items() if name.startswith("loss/knowledge_transfer_tap")]
+    assert len(parts) == 2 and np.mean(parts) == pytest.approx(float(output.scalars["loss/knowledge_transfer"]))
+
+
 def test_the_teacher_stays_bit_equal_and_out_of_the_model(room_folder: Path) -> None:
     """Pitfall: a teacher in train mode, its BatchNorm drifting."""
     task = make_task(room_folder)

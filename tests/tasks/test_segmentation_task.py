@@ -278,3 +278,35 @@ def test_a_linear_probe_trains_the_head_alone(root: Path, tmp_path: Path) -> Non
 def test_voxels_of_another_size_in_prediction_than_in_training_are_refused(root: Path) -> None:
     with pytest.raises(InputError, match=r"ScenePredictor.voxel_size = 0.4: training and prediction must agree"):
         make_task(root, predictor=partial(ScenePredictor, 0.4)).train_dataset()
+
+
+def test_training_scenes_of_other_classes_than_the_validations_are_refused(root: Path) -> None:
+    """Class k would mean one thing in the labels and another in the figures."""
+    other = partial(PreparedSplit, str(root), "val", classes="scannet200")
+    with pytest.raises(InputError, match="training scenes' classes are not the validation scenes': 20, not 200"):
+        make_task(root, val=other).train_dataset()
+
+
+def test_on_resuming_the_configs_class_weights_count(root: Path) -> None:
+    given = tuple(float(k) for k in range(1, 21))
+    stored = make_task(root, class_weights="inverse_log", data={"points": 100})
+    stored.train_dataset()
+    for weighting, expected in (("none", None), ("given", given)):
+        task = make_task(root, class_weights=weighting, given_weights=expected)
+        task.train_dataset()
+        task.load_state_dict(stored.state_dict())
+        task.train_dataset()
+        assert (None if task.weights is None else tuple(task.weights.tolist())) == expected
+    counted = make_task(root, class_weights="inverse_log")
+    from_given = make_task(root, class_weights="given", given_weights=given)
+    from_given.train_dataset()
+    counted.load_state_dict(from_given.state_dict())
+    counted.train_dataset()
+    assert counted.weights is not None and tuple(counted.weights.tolist()) != given
+
+
+def test_resuming_with_other_rates_of_the_parts_names_the_options(root: Path, tmp_path: Path) -> None:
+    settings = TrainSettings(steps=1, batch_size=2, device="cpu", tensorboard=False)
+    train(make_task(root), tmp_path / "run", settings=settings)
+    with pytest.raises(InputError, match=r"resume with the run's own init.freeze, init.lr_scale and init.lr_decay"):
+        train(make_task(root), tmp_path / "run", resume=True, settings=settings, init=InitSettings(lr_decay=0.5))

@@ -18,6 +18,7 @@ from sparse3d.types import Matches, ViewBatch
 ITEMS, VIEWS, ROWS, COLS, STRIDE, DIM, SCALE = 2, 3, 3, 5, 4, 6, 7.0
 HEIGHT, WIDTH = ROWS * STRIDE, COLS * STRIDE
 QUERIES, NEAR, WEIGHT = 25, 0.35, 0.7
+MATCH_FIELDS = ("item", "source_view", "source_pixel", "target_view", "target_pixel")
 Maps = tuple[PretrainOutput, ViewBatch]
 
 
@@ -93,7 +94,7 @@ def matching_by_loops(
             loss = loss + entropy + WEIGHT * F.smooth_l1_loss(expected, match["place"], beta=0.1)
             right += float(near[logits.argmax()])
         losses.append(loss / max(1, len(known)))
-        shares.append(right / max(1, len(known)))
+        shares += [right / len(known)] if known else []
     return torch.stack(losses).mean(), math.fsum(shares) / len(shares)
 
 
@@ -145,6 +146,23 @@ def test_matching_is_that_of_loops(batch: Maps) -> None:
     expected, share = matching_by_loops(*batch)
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)
     assert float(parts["match_share"]) == pytest.approx(share, abs=1e-6) and 0 < share < 1
+
+
+@pytest.mark.parametrize("form", ["matching", "info_nce", "regression"])
+def test_a_frame_that_is_repeated_makes_no_pair_with_itself(form: str, batch: Maps) -> None:
+    """Where frames are too few a view stands twice: its pairs have no matches, and would halve the loss."""
+    output, given = batch
+    m = given.matches
+    apart = (m.source_view != 0) | (m.target_view != 2)
+    apart &= (m.source_view != 2) | (m.target_view != 0)
+    matches = Matches(*(getattr(m, field)[apart] for field in MATCH_FIELDS))
+    named = replace(given, matches=matches, names=[("a", "b", "a")] * ITEMS)
+    unnamed = replace(named, names=[])
+    (loss, parts), (diluted, _) = consistency(form)(output, named), consistency(form)(output, unnamed)
+    assert float(loss) == pytest.approx(float(diluted) * 6 / 4, rel=1e-5) and float(loss) > 0
+    if form == "matching":
+        _, share = matching_by_loops(output, unnamed)
+        assert float(parts["match_share"]) == pytest.approx(share, abs=1e-6)
 
 
 def drawn_keys(form: ViewConsistency, maps: Maps, seed: int) -> Tensor:

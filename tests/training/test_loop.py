@@ -219,6 +219,24 @@ def test_best_and_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     assert len(kept) == 2 and kept[-1].name == "step-0000012.pt"
 
 
+def test_a_kill_between_best_and_newest_loses_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"steps": 12, "eval_every": 2, "best_metric": "error", "best_is": "lowest"}
+    run(tmp_path / "whole", **options)
+
+    class Killed(Exception): ...
+
+    def kill(source: Path, target: Path) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("sparse3d.training.loop.duplicate", kill)
+        run(tmp_path / "killed", **options)
+    run(tmp_path / "killed", resume=True, **options)
+    best, whole = (load_checkpoint(tmp_path / name / "checkpoints" / "best.pt") for name in ("killed", "whole"))
+    assert (best["step"], best["best"]) == (whole["step"], whole["best"])
+    assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "killed")) == []
+
+
 def test_a_mistyped_best_metric_names_the_near_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="train.best_metric = 'eror' .* the nearest is error"):
         run(tmp_path, steps=2, eval_every=2, best_metric="eror")
