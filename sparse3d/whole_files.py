@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +19,8 @@ SUFFIX = ".partial"  # what the temporary names end in; they begin with a dot
 def replacing(path: Path) -> Iterator[Path]:
     """The name of a file to be written; it takes ``path``'s place at the end, and is gone after an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
+    # Process ids alone repeat: machines and containers write into one folder.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -43,3 +46,50 @@ def write_whole(
 def write_whole_text(path: Path, text: str) -> None:
     """The same with ``text`` in UTF-8; line ends stay as they are."""
     write_whole(path, lambda file: file.write(text.encode("utf-8")))
+
+
+@contextmanager
+def held(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Keeps other processes out of a block by a lock file, which is gone afterwards; False where it is theirs.
+
+    Args:
+        path: the lock file; a killed process' file holds nobody up.
+        wait: until the others are out; else the block runs with False at once.
+
+    Raises:
+        InputError: the lock file cannot be written.
+    """
+    if sys.platform == "win32":  # no such locks: nobody is kept out
+        yield True
+        return
+    import fcntl
+
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("w")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror or error}): name another folder") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.close()
+            yield False
+            return
+        except OSError:  # a file system without locks: nobody is kept out
+            break
+        if _is_same(file.fileno(), path):  # else it was removed by who held it: a new one counts
+            break
+        file.close()
+    try:
+        yield True
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _is_same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

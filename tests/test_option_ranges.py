@@ -16,6 +16,7 @@ from sparse3d.data.detection_scenes import RandomMirrorX
 from sparse3d.data.labelled_scenes import LabelledScenes
 from sparse3d.data.matching_pairs import MatchingPairs
 from sparse3d.data.scene_sources import PreparedSplit
+from sparse3d.data.sunrgbd_scenes import SunRgbdFrames
 from sparse3d.data.view_sets import FrameFolder, ViewSets
 from sparse3d.errors import InputError
 from sparse3d.models.correspondence import MatchingHead, RegressionHead
@@ -62,6 +63,7 @@ WRONG: list[tuple[Callable[..., Any], str, list[Any]]] = [
     (MatchingPairs, "seed", [-1]),
     (LabelledScenes, "points_seed", [-1]),
     (PreparedSplit, "share_seed", [-1]),
+    (partial(SunRgbdFrames, "frames"), "share_seed", [-1]),
     (FeatureProbe, "seed", [-1]),
     (FeatureProbe, "features", [("encoder", "encoder")]),
     (StudyMatching, "pairs", [0, -3]),

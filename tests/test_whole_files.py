@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from sparse3d.errors import InputError
-from sparse3d.whole_files import replacing, write_whole, write_whole_text
+from sparse3d.whole_files import held, replacing, write_whole, write_whole_text
 
 
 def test_until_all_is_written_readers_see_the_old_file(tmp_path: Path) -> None:
@@ -39,3 +41,37 @@ def test_a_file_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) ->
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"file/list\.txt: cannot be written .*: move it"):
         write_whole(tmp_path / "file" / "list.txt", lambda file: file.write(b""), remedy="move it")
+
+
+def test_processes_of_one_number_do_not_share_a_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In containers process ids repeat, and the folder may be one."""
+    monkeypatch.setattr("os.getpid", lambda: 7)
+    path = tmp_path / "list.txt"
+    with replacing(path) as ours:
+        ours.write_text("ours")
+        write_whole_text(path, "theirs")
+        assert path.read_text() == "theirs" and ours.read_text() == "ours"
+    assert path.read_text() == "ours"
+
+
+def test_a_held_lock_keeps_others_out_until_the_end_and_leaves_nothing(tmp_path: Path) -> None:
+    lock, entered = tmp_path / "below" / ".scene.lock", threading.Event()
+    order: list[str] = []
+
+    def other() -> None:
+        entered.set()
+        with held(lock) as ours:
+            order.append(f"other {ours}")
+
+    with held(lock) as ours, held(lock, wait=False) as again:
+        assert ours and not again
+        thread = threading.Thread(target=other)
+        thread.start()
+        entered.wait()
+        time.sleep(0.1)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "other True"] and list(lock.parent.iterdir()) == []
+    lock.write_text("")  # as a killed process leaves it
+    with held(lock, wait=False) as ours:
+        assert ours

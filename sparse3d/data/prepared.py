@@ -24,6 +24,7 @@ import numpy as np
 from sparse3d.data.overlaps import stored_overlaps
 from sparse3d.data.readers import FrameSource, open_frames
 from sparse3d.data.scannet.classes import CLASS_LISTS
+from sparse3d.data.scannet.scene_files import SUFFIXES
 from sparse3d.data.scannet.split_lists import limited_points, limited_scenes, read_split
 from sparse3d.errors import InputError
 from sparse3d.geometry import transform_points
@@ -106,6 +107,15 @@ class PreparedScene:
     @property
     def has_labels(self) -> bool:
         return bool(self.record["mesh"] and self.record["mesh"]["labels"])
+
+    @property
+    def has_instances(self) -> bool:
+        """Whether objects are annotated, and classes of ScanNet200; ``.labels.ply`` alone knows neither."""
+        mesh = self.record["mesh"]
+        if not mesh or not mesh["labels"]:
+            return False
+        annotation = SUFFIXES["aggregation"]
+        return bool(mesh.get("instances_known", annotation in self.record.get("sources", (annotation,))))
 
     def mesh(self, classes: str = "scannet20", aligned: bool = False) -> PreparedMesh:
         """The mesh with ``semantic`` as indices of ``classes`` (scannet20, scannet18 or scannet200).

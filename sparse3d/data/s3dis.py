@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import warnings
 import zipfile
@@ -21,6 +22,8 @@ import numpy as np
 
 from sparse3d.errors import InputError
 from sparse3d.whole_files import write_whole
+
+_log = logging.getLogger("sparse3d")
 
 CLASSES = (
     "ceiling", "floor", "wall", "beam", "column", "window", "door", "table", "chair", "sofa", "bookcase", "board",
@@ -129,7 +132,10 @@ def read_s3dis_room(folder: str | Path, cache: bool = False) -> S3disRoom:
     room = _from_cache(folder, fingerprint)
     if room is None:
         room = _read_room(folder, files)
-        _to_cache(folder, fingerprint, room)
+        try:
+            _to_cache(folder, fingerprint, room)
+        except InputError as error:  # a cache saves time, no more
+            _say_once(f"{error}; S3disAreas.cache = False asks for none")
     return room
 
 
@@ -236,7 +242,10 @@ def _natural(path: Path) -> tuple[str, int, str]:
 
 
 def _fingerprint(files: list[Path]) -> str:
-    known = [(path.name, (status := path.stat()).st_size, status.st_mtime_ns) for path in files]
+    try:
+        known = [(path.name, (status := path.stat()).st_size, status.st_mtime_ns) for path in files]
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
     return hashlib.sha256(json.dumps([_FORMAT, known]).encode()).hexdigest()
 
 
@@ -264,5 +273,14 @@ def _to_cache(folder: Path, fingerprint: str, room: S3disRoom) -> None:
     write_whole(
         folder / CACHE,
         lambda file: np.savez(file, record=json.dumps(record), **arrays),  # type: ignore[arg-type]
-        remedy="free space, or read without a cache",
+        remedy="rooms are read without a cache",
     )
+
+
+_troubles: list[str] = []  # of writing caches, in this process
+
+
+def _say_once(trouble: str) -> None:
+    if not _troubles:
+        _log.warning("%s", trouble)
+    _troubles.append(trouble)

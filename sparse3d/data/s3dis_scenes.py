@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import gin
 import numpy as np
 
+from sparse3d.checks import at_least
 from sparse3d.data.s3dis import CLASSES, COLORS, read_s3dis_room, s3dis_rooms, s3dis_split, unknown_kinds
 from sparse3d.data.scannet.classes import ClassList
 from sparse3d.data.scannet.split_lists import limited_scenes
@@ -50,6 +51,9 @@ class S3disAreas:
     ) -> None:
         if not 0 < share <= 1:
             raise InputError(f"S3disAreas.share = {share}: must lie in (0, 1], as a share of the rooms")
+        at_least("S3disAreas.share_seed", share_seed, 0)
+        if rooms is not None and not len(rooms):
+            raise InputError("S3disAreas.rooms is empty: name at least one, or None for all")
         chosen = s3dis_split(split, test_area) if areas is None else tuple(areas)
         folders = {f"{path.parent.name}/{path.name}": path for path in s3dis_rooms(root, chosen)}
         if missing := [name for name in rooms or () if name not in folders]:

@@ -113,6 +113,21 @@ class PreparedSplit:
                     "= False to predict without measuring"
                 )
         self._classes = classes
+        if classes == "scannet200":
+            self.check_instances("no class of ScanNet200")
+
+    def check_instances(self, lacking: str = "no box") -> None:
+        """Whether objects are annotated wherever classes are: what is there and unknown would count as not there.
+
+        Raises:
+            InputError: a scene with classes from ``.labels.ply`` alone, which has ``lacking``.
+        """
+        without = [scene for scene in self.scenes if scene.has_labels and not scene.has_instances]
+        if without:
+            raise InputError(
+                f"{without[0].path}: {lacking}, as its labels are of .labels.ply alone ({len(without)} of "
+                f"{len(self.scenes)} scenes): fetch .aggregation.json and .segs.json, and prepare again"
+            )
 
     @property
     def classes(self) -> ClassList:

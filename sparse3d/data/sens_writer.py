@@ -9,6 +9,7 @@ import io
 import os
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -83,10 +84,17 @@ class SensWriter:
         try:
             if kind is None:
                 self._finish()
-        finally:
             self._file.close()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            with suppress(OSError):  # what it holds back does not fit either
+                self._file.close()
             self._file = None
             self._temporary.unlink(missing_ok=True)
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(f"{self.path}: cannot be written ({error.strerror}); free space, or name another file")
 
     def write(
         self, color: np.ndarray, depth: np.ndarray, T_world_cam: np.ndarray, timestamp: int | None = None
@@ -103,9 +111,12 @@ class SensWriter:
         if pose.shape != (4, 4):
             raise ValueError(f"T_world_cam must be (4, 4), got {pose.shape}")
         time = self.frames if timestamp is None else timestamp
-        self._file.write(FRAME.pack(*pose.ravel(), time, time, len(payloads[0]), len(payloads[1])))
-        self._file.write(payloads[0])
-        self._file.write(payloads[1])
+        try:
+            self._file.write(FRAME.pack(*pose.ravel(), time, time, len(payloads[0]), len(payloads[1])))
+            self._file.write(payloads[0])
+            self._file.write(payloads[1])
+        except OSError as error:
+            raise self._unwritable(error) from error
         self.frames += 1
 
     def _header(self) -> bytes:

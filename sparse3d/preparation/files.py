@@ -35,13 +35,18 @@ def sources_of(files: SceneFiles, table: Path | None) -> dict[str, list[Path]]:
     sources = {suffix: [path] for suffix, path in files.files().items()}
     if files.exported is not None:
         sources["frames"] = list(_exported(files.exported))
+        if not sources["frames"]:
+            raise InputError(f"{files.exported}: its folders color, depth and pose are empty: fill or remove them")
     if table is not None and files.aggregation is not None:
         sources["labels.combined.tsv"] = [table]
     return sources
 
 
 def describe_sources(sources: dict[str, list[Path]]) -> dict[str, dict[str, Any]]:
-    """Size in bytes, time of the last change and SHA-256 of each source; many files are summed up as one."""
+    """Size in bytes, time of the last change and SHA-256 of each source; many files are summed up as one.
+
+    Of many files there is a digest of their names, sizes and times, too: a changed one need not be the newest.
+    """
     return {name: _status(paths) | {"sha256": _checksum(paths)} for name, paths in sources.items()}
 
 
@@ -53,7 +58,8 @@ def sources_agree(known: dict[str, dict[str, Any]], sources: dict[str, list[Path
         status, before = _status(paths), known[name]
         if any(status[key] != before.get(key) for key in ("files", "bytes")):
             return False
-        if status["modified_ns"] != before.get("modified_ns") and _checksum(paths) != before.get("sha256"):
+        unchanged = all(status[key] == before.get(key) for key in ("modified_ns", "listing") if key in status)
+        if not unchanged and _checksum(paths) != before.get("sha256"):
             return False
     return True
 
@@ -65,7 +71,11 @@ def _status(paths: list[Path]) -> dict[str, Any]:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
     modified = max(stat.st_mtime_ns for stat in stats)
     name = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
-    return {"name": name, "files": len(paths), "bytes": sum(s.st_size for s in stats), "modified_ns": modified}
+    status = {"name": name, "files": len(paths), "bytes": sum(s.st_size for s in stats), "modified_ns": modified}
+    if len(paths) > 1:
+        every = [(p.parent.name, p.name, s.st_size, s.st_mtime_ns) for p, s in zip(paths, stats, strict=True)]
+        status["listing"] = hashlib.sha256(json.dumps(every).encode()).hexdigest()
+    return status
 
 
 def _checksum(paths: list[Path]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,11 @@ def write_broken(destination: Path, scene: str, reason: str, trace: str = "") ->
 
 
 def _state(destination: Path) -> list[tuple[str, int]]:
-    return [(path.as_posix(), path.stat().st_mtime_ns) for path in _records(destination)]
+    state = []
+    for path in _records(destination):
+        with suppress(FileNotFoundError):  # another process is just replacing it
+            state.append((path.as_posix(), path.stat().st_mtime_ns))
+    return state
 
 
 def _records(destination: Path) -> list[Path]:

@@ -24,11 +24,12 @@ from sparse3d.whole_files import write_whole
 
 @dataclass
 class LabelledMesh:
-    """A mesh, its labels (None for a scan without any), and remarks for the record."""
+    """A mesh, its labels (None for a scan without any), remarks for the record, and whether objects are annotated."""
 
     mesh: ScanMesh
     labels: VertexLabels | None
     notes: list[str]
+    instances_known: bool
 
 
 def write_mesh(
@@ -64,6 +65,7 @@ def write_mesh(
         "vertices": count,
         "faces": len(mesh.faces),
         "labels": labels is not None,
+        "instances_known": found.instances_known,
         "instances": len(objects),
         "vertices_of_class": _histogram(SCANNET20, semantic20),
         "instances_of_class": _histogram(SCANNET20, np.array([_index_or_ignore(o["class20"]) for o in objects], int)),
@@ -85,6 +87,7 @@ def read_labelled_mesh(files: SceneFiles, table: LabelTable | None) -> LabelledM
     count, notes = len(mesh.xyz), []
     exported = None if files.vertex_labels is None else read_vertex_labels(files.vertex_labels, count)
     labels = None
+    annotated = files.segments is not None and files.aggregation is not None
     if files.segments is not None and files.aggregation is not None:
         if table is None:
             raise InputError(
@@ -102,7 +105,7 @@ def read_labelled_mesh(files: SceneFiles, table: LabelTable | None) -> LabelledM
     elif files.segments is not None or files.aggregation is not None:
         missing = ".aggregation.json" if files.aggregation is None else "_vh_clean_2.0.010000.segs.json"
         notes.append(f"{files.name}{missing} is missing: the mesh is left without labels")
-    return LabelledMesh(mesh, labels, notes)
+    return LabelledMesh(mesh, labels, notes, annotated)
 
 
 def objects_of(labels: VertexLabels, xyz: np.ndarray, axis_alignment: np.ndarray | None) -> list[dict[str, Any]]:

@@ -130,6 +130,9 @@ def _estimate(
             except InputError as error:
                 plan.broken[name] = str(error)
                 continue
+            except Exception as error:  # noqa: BLE001 - as in preparing: one scene's defect is told with the others
+                plan.broken[name] = f"defect: {type(error).__name__}: {error}"
+                continue
             plan.measured = name
             _scale(plan, record, sizes)
             return

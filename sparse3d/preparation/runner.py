@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 import threading
 import time
@@ -26,7 +25,17 @@ from sparse3d.data.scannet.split_lists import packaged_splits
 from sparse3d.errors import InputError
 from sparse3d.preparation.manifest import copy_splits, write_broken, write_labels, write_manifest
 from sparse3d.preparation.options import PrepareOptions
-from sparse3d.preparation.scene import DONE, FAILED, SKIPPED, SceneOutcome, is_finished, prepare_scene
+from sparse3d.preparation.scene import (
+    DONE,
+    FAILED,
+    SKIPPED,
+    SceneOutcome,
+    is_finished,
+    prepare_scene,
+    remove_leftovers,
+    scene_lock,
+)
+from sparse3d.whole_files import held
 
 EXIT_LEFT_OUT = 3  # some scenes were left out
 
@@ -135,8 +144,7 @@ def _in_processes(job: Job, scenes: list[SceneFiles], table: LabelTable | None, 
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
             process.join()
-            for leftover in (job.destination / SCENES).glob(f".*.{process.pid}.partial"):
-                shutil.rmtree(leftover, ignore_errors=True)
+        _remove_leftovers(job, scenes)
         pool.shutdown()  # at once, as the workers are gone; gives its semaphores back
         if isinstance(error, BrokenProcessPool):
             raise InputError(
@@ -145,6 +153,16 @@ def _in_processes(job: Job, scenes: list[SceneFiles], table: LabelTable | None, 
             ) from error
         raise
     pool.shutdown()
+
+
+def _remove_leftovers(job: Job, scenes: list[SceneFiles]) -> None:
+    """Of workers that were ended; scenes that another run works on are its own."""
+    begun = {path.name for path in (job.destination / SCENES).glob(".*.partial")}
+    for files in scenes:
+        if any(name.startswith(f".{files.name}.") for name in begun):
+            with held(scene_lock(job.destination, files.name), wait=False) as ours:
+                if ours:
+                    remove_leftovers(job.destination, files.name)
 
 
 def _begin_worker() -> None:
@@ -164,10 +182,12 @@ def _begin_worker() -> None:
 
 def _prepare_one(files: SceneFiles, job: Job, table: LabelTable | None) -> SceneOutcome:
     try:
-        if is_finished(files, job.destination, job.options, table):
-            (job.destination / BROKEN / f"{files.name}.json").unlink(missing_ok=True)
-            return SceneOutcome(files.name, SKIPPED)
-        record = prepare_scene(files, job.destination, job.options, table)
+        # Another run of the same scene waits here, and then finds it finished.
+        with held(scene_lock(job.destination, files.name)):
+            if is_finished(files, job.destination, job.options, table):
+                (job.destination / BROKEN / f"{files.name}.json").unlink(missing_ok=True)
+                return SceneOutcome(files.name, SKIPPED)
+            record = prepare_scene(files, job.destination, job.options, table)
     except InputError as error:
         return _left_out(job, files.name, str(error), "")
     except Exception as error:  # noqa: BLE001 - one scene's defect must not cost the hundreds after it; it is kept

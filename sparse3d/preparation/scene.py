@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,13 +45,13 @@ def prepare_scene(
     """Write ``destination/scenes/<scene>/`` and return its record, the content of ``scene.json``.
 
     Everything is written into a hidden folder beside it, which takes its name at the end; an older one is replaced.
-    Raises InputError when the scene is broken; then nothing has changed.
+    Raises InputError when the scene is broken; then nothing has changed. One process at a time: see
+    :func:`scene_lock`.
     """
     if not (files.has("frames") or files.has("mesh")):
         raise InputError(f"{files.folder}: neither frames ({files.name}.sens) nor a mesh ({files.name}_vh_clean_2.ply)")
     target = destination / SCENES / files.name
-    for leftover in target.parent.glob(f".{files.name}.*"):  # of runs that were killed
-        shutil.rmtree(leftover, ignore_errors=True)
+    remove_leftovers(destination, files.name)
     partial = target.with_name(f".{files.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
@@ -63,6 +64,18 @@ def prepare_scene(
         shutil.rmtree(partial, ignore_errors=True)
     (destination / BROKEN / f"{files.name}.json").unlink(missing_ok=True)
     return record
+
+
+def scene_lock(destination: Path, scene: str) -> Path:
+    """The lock file under which a scene is prepared, for :func:`~sparse3d.whole_files.held`."""
+    return destination / SCENES / f".{scene}.lock"
+
+
+def remove_leftovers(destination: Path, scene: str) -> None:
+    """Removes what killed processes left of a scene. Only for who holds its lock: a living one's looks the same."""
+    for path in (destination / SCENES).glob(f".{scene}.*"):
+        if re.fullmatch(rf"\.{re.escape(scene)}\.\d+\.(partial|old)", path.name):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def is_finished(files: SceneFiles, destination: Path, options: PrepareOptions, table: LabelTable | None) -> bool:

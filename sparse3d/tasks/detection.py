@@ -14,7 +14,7 @@ from torch.profiler import record_function
 from sparse3d.checks import at_least
 from sparse3d.data.detection_scenes import DetectionScenes, box_class_names, class_mean_sizes
 from sparse3d.data.labelled_scenes import SceneBatch, collate_scenes
-from sparse3d.data.scene_sources import SceneSource
+from sparse3d.data.scene_sources import PreparedSplit, SceneSource
 from sparse3d.errors import InputError
 from sparse3d.losses.detection_truth import DetectionTruth
 from sparse3d.metrics.detection import DetectionResult
@@ -185,6 +185,8 @@ class DetectionTask:
                 f"DetectionTask.classes has {len(self.classes)} classes ({self.classes[0]}, ...), the scenes' boxes "
                 f"have {len(source.box_classes.names)} ({source.box_classes.names[0]}, ...): they must be the same"
             )
+        if isinstance(source, PreparedSplit):  # other data sets are annotated as a whole
+            source.check_instances()
 
 
 def truth_of(batch: SceneBatch) -> DetectionTruth:

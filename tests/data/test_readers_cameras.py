@@ -149,11 +149,16 @@ def test_mirrored_cameras_are_refused() -> None:
         sample_color(ramp(CAMERA), CAMERA, replace(CAMERA, fy=-CAMERA.fy))
 
 
-def test_scannet_export_of_smaller_images_scales_the_original_intrinsics(tmp_path: Path) -> None:
-    small = Camera(571.6, 572.0, 319.5, 239.5, 640, 480).scaled(160, 120)
+@pytest.mark.parametrize("own", [False, True], ids=["original intrinsics", "intrinsics of the images"])
+@pytest.mark.parametrize("size", [(160, 120), (320, 240), (512, 384), (576, 432), (640, 480)])
+def test_scannet_export_of_smaller_images_scales_the_original_intrinsics(
+    tmp_path: Path, size: tuple[int, int], own: bool
+) -> None:
+    """Also of images that are only a little smaller, whose middle the original principal point is not far from."""
+    small = Camera(571.6, 572.0, 319.5, 239.5, 640, 480).scaled(*size)
     path = write_scannet_frames(tmp_path / "s", make_frames(2, small))
-    np.savetxt(path / "intrinsic" / "intrinsic_depth.txt", small.scaled(640, 480).K)
-    np.savetxt(path / "intrinsic" / "intrinsic_color.txt", small.scaled(1296, 968).K)
+    np.savetxt(path / "intrinsic" / "intrinsic_depth.txt", (small if own else small.scaled(640, 480)).K)
+    np.savetxt(path / "intrinsic" / "intrinsic_color.txt", (small if own else small.scaled(1296, 968)).K)
     source = open_frames(path)
     np.testing.assert_allclose(source.camera(0).K, small.K)
     assert not cameras_disagree(source._color_camera, source._depth_camera)

@@ -188,6 +188,20 @@ def test_redwood_does_not_guess_which_image_is_missing(tmp_path: Path) -> None:
             open_frames(path, on_fault=on_fault)
 
 
+def test_redwood_poses_with_other_gaps_than_the_images_are_refused(tmp_path: Path) -> None:
+    """As many poses as images, of other frames: by order all between the two gaps would have a neighbour's pose."""
+    path = write_redwood(tmp_path / "s", make_frames())
+    lines = (path / "trajectory.log").read_text().splitlines()
+    (path / "trajectory.log").write_text("\n".join(lines[:15] + lines[20:]))  # without pose 3
+    for part in ("color", "depth"):
+        (path / part / "00001.png").unlink()
+    with pytest.raises(InputError, match="poses 0 to 4 without 3 for 4 frames, numbered 0 to 4 without 1"):
+        open_frames(path)
+    for part in ("color", "depth"):
+        (path / part / "00003.png").rename(path / part / "00001.png")
+    assert len(open_frames(path, up="z")) == 4  # the same gap on both sides
+
+
 def test_a_cut_trajectory_is_an_error(tmp_path: Path) -> None:
     path = write_redwood(tmp_path / "s", make_frames())
     log = path / "trajectory.log"

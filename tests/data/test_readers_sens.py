@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -245,6 +247,28 @@ def test_nothing_is_left_after_an_exception(tmp_path: Path) -> None:
         raise RuntimeError("power cut")
     with pytest.raises(InputError, match="no frame was written"), SensWriter(tmp_path / "a.sens", TINY, TINY):
         pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
+    """In a process of its own, whose files may not grow beyond some bytes."""
+    code = f"""
+import resource, signal, numpy as np
+from sparse3d.data.sens_writer import SensWriter
+from sparse3d.errors import InputError
+from sparse3d.types import Camera
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+camera = Camera(60, 60, 31.5, 23.5, 64, 48)
+try:
+    with SensWriter({str(tmp_path / "a.sens")!r}, camera, camera, color_compression="raw") as writer:
+        for _ in range(50):
+            writer.write(np.zeros((48, 64, 3), np.uint8), np.ones((48, 64)), np.eye(4))
+except InputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "a.sens: cannot be written (File too large)" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -138,6 +138,33 @@ def test_the_cache_is_used_while_it_fits_and_only_then(tmp_path: Path) -> None:
     assert [p.name for p in folder.iterdir() if p.name.endswith("partial")] == []
 
 
+@pytest.mark.parametrize("cache", [False, True])
+def test_an_annotation_whose_content_was_not_fetched_is_named(tmp_path: Path, cache: bool) -> None:
+    """A link that leads nowhere, as git-annex leaves it."""
+    write_room(tmp_path / "Area_1" / "office_1")
+    (tmp_path / "Area_1" / "office_1" / "Annotations" / "chair_9.txt").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"chair_9\.txt: cannot be read \(No such file"):
+        read_s3dis_room(tmp_path / "Area_1" / "office_1", cache=cache)
+
+
+def test_a_room_whose_cache_cannot_be_written_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "Area_1" / "office_1"
+    write_room(folder)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sparse3d.data.s3dis.np.savez", full)
+    monkeypatch.setattr("sparse3d.data.s3dis._troubles", [])
+    for _ in range(2):
+        found = read_s3dis_room(folder, cache=True)
+    assert np.array_equal(found.xyz, read_s3dis_room(folder).xyz)
+    (said,) = caplog.messages  # once, not for each of some hundred rooms
+    assert "No space left" in said and "S3disAreas.cache = False" in said
+
+
 def test_rooms_are_listed_by_area_and_the_split_tests_on_area_5(tmp_path: Path) -> None:
     for place in ("Area_1/office_2", "Area_1/hallway_1", "Area_5/office_1"):
         write_room(tmp_path / place, ("wall_1",))

@@ -61,6 +61,10 @@ def test_a_room_that_is_not_there_and_a_share_out_of_range_are_named(root: str) 
         S3disAreas(root, areas=(1,), rooms=("Area_1/office_9",))
     with pytest.raises(InputError, match=r"S3disAreas\.share"):
         S3disAreas(root, share=0.0)
+    with pytest.raises(InputError, match=r"S3disAreas\.share_seed = -1"):
+        S3disAreas(root, share_seed=-1)
+    with pytest.raises(InputError, match=r"S3disAreas\.rooms is empty"):
+        S3disAreas(root, rooms=())
     assert S3disAreas(root, areas=(1, 2), rooms=("Area_2/office_1",)).names == ["Area_2/office_1"]
 
 

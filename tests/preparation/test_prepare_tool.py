@@ -15,10 +15,12 @@ from fake_scannet import SEGMENTS, write_scan, write_table
 
 from sparse3d.data.prepared import prepared_scenes
 from sparse3d.errors import InputError
+from sparse3d.preparation import manifest as manifest_module
 from sparse3d.preparation import runner
 from sparse3d.preparation.manifest import write_manifest
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.runner import Job, parse_shard, prepare
+from sparse3d.preparation.scene import remove_leftovers
 from sparse3d.tools import prepare as tool
 
 SCENES = ("scene0000_00", "scene0001_00", "scene0002_00")
@@ -160,6 +162,53 @@ def test_what_a_killed_run_left_is_cleared(source: Path, tmp_path: Path) -> None
     (leftover / "mesh.npz").write_bytes(b"half")
     states(source, tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out" / "scenes").iterdir()) == list(SCENES)
+
+
+def test_leftovers_are_a_scenes_own_and_not_those_of_one_with_a_longer_name(tmp_path: Path) -> None:
+    folder = tmp_path / "scenes"
+    names = [".office.12.partial", ".office.12.old", ".office.v2.12.partial", ".office.lock"]
+    for name in names:
+        (folder / name).mkdir(parents=True)
+    remove_leftovers(tmp_path, "office")
+    assert sorted(p.name for p in folder.iterdir()) == [".office.lock", ".office.v2.12.partial"]
+
+
+def test_two_runs_at_once_share_the_scenes(source: Path, tmp_path: Path) -> None:
+    """Each scene is made by one of them, whole; the other one waits for it and finds it finished."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "sparse3d.tools.prepare", "scannet", str(source), str(out), *SMALL, "--json"]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    found = []
+    for process in runs:
+        printed, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        found.append({scene["name"]: scene["state"] for scene in json.loads(printed)["scenes"]})
+    for name in SCENES:
+        assert sorted(states[name] for states in found) == ["prepared", "skipped"]
+    assert sorted(p.name for p in (out / "scenes").iterdir()) == list(SCENES)
+    assert set(states(source, out).values()) == {"skipped"}
+
+
+def test_the_manifest_stands_a_record_that_is_being_replaced(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    states(source, out)
+    gone = out / "scenes" / SCENES[1] / "scene.json"
+    real = manifest_module._records
+    monkeypatch.setattr(manifest_module, "_records", lambda folder: [*real(folder), gone.with_name("moved.json")])
+    assert list(write_manifest(out)["scenes"]) == list(SCENES)
+
+
+def test_empty_folders_of_frames_are_named_by_plan_and_preparation(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = source / "scans" / "scene0003_00"
+    for part in ("color", "depth", "pose"):
+        (folder / part).mkdir(parents=True)
+    run(monkeypatch, source, tmp_path / "out", *SMALL, "--plan")
+    assert "scene0003_00: its folders color, depth and pose are empty" in capsys.readouterr().out
+    assert states(source, tmp_path / "out")["scene0003_00"] == "broken"
 
 
 def test_shares_of_two_machines_make_the_whole(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

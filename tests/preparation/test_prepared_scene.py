@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fake_scannet import (
     GROUPS,
     SEGMENTS,
@@ -25,14 +27,20 @@ from fake_scannet import (
 from PIL import Image
 from plyfile import PlyData, PlyElement
 from synthetic_room import CAMERA, room_frame
+from torch import nn
 
+from sparse3d.data.detection_scenes import DetectionScenes
 from sparse3d.data.overlaps import computed_overlaps
 from sparse3d.data.prepared import PreparedScene, prepared_scenes
 from sparse3d.data.readers import open_frames, open_scenes
 from sparse3d.data.scannet.classes import SCANNET20, SCANNET200
+from sparse3d.data.scene_sources import PreparedSplit
 from sparse3d.errors import InputError
+from sparse3d.losses.detection_sparse import SparseDetectionLoss
+from sparse3d.models.detection.sparse_head import SparseHead
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.runner import Job, prepare
+from sparse3d.tasks.detection import DetectionTask
 from sparse3d.types import IGNORE
 
 NAME = "scene0000_00"
@@ -162,6 +170,10 @@ def test_exported_frames_are_taken_where_there_is_no_sens(tmp_path: Path) -> Non
     assert prepare(Job(tmp_path / "source", tmp_path / "out", OPTIONS))[0].state == "skipped"
     (folder / "color" / "20.jpg").write_bytes(b"changed")
     assert prepare(Job(tmp_path / "source", tmp_path / "out", OPTIONS))[0].state == "prepared"
+    pose = folder / "pose" / "40.txt"  # changed to as many bytes, and not the newest of all
+    pose.write_text(pose.read_text().replace("1", "2", 1))
+    os.utime(pose, ns=(pose.stat().st_atime_ns, (folder / "color" / "0.jpg").stat().st_mtime_ns + 1))
+    assert prepare(Job(tmp_path / "source", tmp_path / "out", OPTIONS))[0].state == "prepared"
 
 
 def test_duplicate_groups_unknown_labels_and_differing_labels_are_remarks(tmp_path: Path) -> None:
@@ -184,6 +196,24 @@ def test_labels_alone_give_classes_without_instances(tmp_path: Path) -> None:
     assert scene.has_labels and scene.objects() == []
     np.testing.assert_array_equal(scene.mesh().semantic, np.repeat([0, 1, 4, 14], 7))
     assert set(scene.mesh("scannet200").semantic) == {IGNORE}
+    assert not scene.has_instances
+
+
+def test_scenes_whose_objects_nobody_annotated_are_refused_where_objects_are_asked_for(tmp_path: Path) -> None:
+    """What is there and unknown would be taught, and counted, as not there."""
+    folder = write_scan(source_of(tmp_path) / NAME, parts=("mesh",))
+    write_ply(folder / f"{NAME}_vh_clean_2.labels.ply", vertices(), triangles(), labels=np.repeat([1, 2, 5, 24], 7))
+    root = str(prepared(tmp_path).path.parents[1])
+    source = PreparedSplit(root, split=None)  # the 20 classes are known
+    with pytest.raises(InputError, match=r"no class of ScanNet200, as its labels are of .labels.ply alone \(1 of 1"):
+        PreparedSplit(root, split=None, classes="scannet200")
+    task = DetectionTask(DetectionScenes, SparseHead, SparseDetectionLoss, val=lambda: source)
+    with pytest.raises(InputError, match="no box, .*fetch .aggregation.json"):
+        list(task.evaluate(nn.Identity(), torch.device("cpu")))
+    whole = write_scan(tmp_path / "other" / "scans" / NAME)
+    write_table(whole.parents[1])
+    prepare(Job(tmp_path / "other", tmp_path / "whole", OPTIONS))
+    PreparedSplit(str(tmp_path / "whole"), split=None, classes="scannet200").check_instances()
 
 
 def test_a_mesh_with_normals_keeps_them_and_turns_them(tmp_path: Path) -> None:

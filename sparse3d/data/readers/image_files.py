@@ -185,17 +185,18 @@ def read_matrix(path: Path | str, shape: tuple[int, int]) -> np.ndarray:
 
 def read_camera(path: Path, size: Size) -> Camera:
     """The camera of images of ``size`` from a text file (3 x 3, 4 x 4, or ``fx fy cx cy``) or Open3D's JSON."""
-    if path.suffix == ".json":
-        return _read_camera_json(path, size)
+    return _read_camera_json(path, size) if path.suffix == ".json" else checked_camera(path, read_K(path), size)
+
+
+def read_K(path: Path) -> tuple[float, float, float, float]:
+    """``fx fy cx cy`` of a text file: these, or a 3 x 3 or 4 x 4 matrix. InputError for other counts of numbers."""
     numbers = read_numbers(path)
     if len(numbers) == 4:
-        fx, fy, cx, cy = numbers
-    elif len(numbers) in (9, 16):
-        K = np.array(numbers).reshape(3, 3) if len(numbers) == 9 else np.array(numbers).reshape(4, 4)
-        fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
-    else:
+        return numbers[0], numbers[1], numbers[2], numbers[3]
+    if len(numbers) not in (9, 16):
         raise InputError(f"{path}: holds {len(numbers)} numbers, expected a 3 x 3 or 4 x 4 matrix, or fx fy cx cy")
-    return checked_camera(path, (fx, fy, cx, cy), size)
+    width = 3 if len(numbers) == 9 else 4
+    return numbers[0], numbers[width + 1], numbers[2], numbers[width + 2]
 
 
 def _read_camera_json(path: Path, size: Size) -> Camera:

@@ -2,13 +2,14 @@
 
 Depth in millimetres. The trajectory has five lines a frame: three integers, then a 4 x 4 camera to world. Its entries
 belong to the images in the order of their numbers. Colour and depth are paired by number; where the trajectory has
-another count, its own first integers say which image is missing, and where they do not say it beyond doubt, nothing
-is guessed. The camera comes from ``camera-intrinsics.txt`` or ``intrinsic.json``, else it is 525 525 319.5 239.5 at
-640 x 480.
+another count, or gaps in its own first integers, these say which image is missing, and where they do not say it beyond
+doubt, nothing is guessed. The camera comes from ``camera-intrinsics.txt`` or ``intrinsic.json``, else it is 525 525
+319.5 239.5 at 640 x 480.
 """
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,12 @@ class RedwoodSource(FolderSource):
         return entries_by_number(color, depth, dict(zip(self._frames_of(log, ids, numbers), poses, strict=True)))
 
     def _frames_of(self, log: Path, ids: list[int], numbers: list[int]) -> list[int]:
-        """The image number of each trajectory entry. InputError when the counts differ and the ids leave it open."""
-        if len(ids) == len(numbers):
+        """The image number of each trajectory entry. InputError where counts or ids differ and leave it open.
+
+        Ids that merely count, or say nothing, are of the images in order; ids with gaps are images' numbers.
+        """
+        counting = len(set(ids)) < len(ids) or ids == list(range(ids[0], ids[0] + len(ids)))
+        if len(ids) == len(numbers) and counting:
             return numbers
         fits = []
         for offset in (0, 1):  # images are numbered like the entries, or one higher
@@ -59,13 +64,17 @@ class RedwoodSource(FolderSource):
             if len(shifted) == len(ids) and (shifted <= set(numbers) or shifted >= set(numbers)):
                 fits.append(offset)
         if len(fits) != 1:
-            gap = next((b - 1 for a, b in zip(numbers, numbers[1:], strict=False) if b > a + 1), None)
-            without = "" if gap is None else f" without {gap}"
+            poses = f"{len(ids)} poses, but there are" if len(ids) != len(numbers) else f"poses {_span(ids)} for"
             raise InputError(
-                f"{log}: has {len(ids)} poses, but there are {len(numbers)} frames, numbered {numbers[0]} to "
-                f"{numbers[-1]}{without}: which one has no partner cannot be told"
+                f"{log}: has {poses} {len(numbers)} frames, numbered {_span(numbers)}: which one has no partner cannot "
+                "be told"
             )
         return [i + fits[0] for i in ids]
+
+
+def _span(numbers: list[int]) -> str:
+    gap = next((b - 1 for a, b in itertools.pairwise(numbers) if b > a + 1), None)
+    return f"{numbers[0]} to {numbers[-1]}" + ("" if gap is None else f" without {gap}")
 
 
 def read_trajectory(path: Path) -> tuple[list[int], list[np.ndarray]]:

@@ -13,9 +13,10 @@ from pathlib import Path
 from sparse3d.data.readers.base import Entry, Size
 from sparse3d.data.readers.image_files import (
     FolderSource,
+    checked_camera,
     entries_by_number,
     numbered_files,
-    read_camera,
+    read_K,
 )
 from sparse3d.errors import InputError
 from sparse3d.types import Camera
@@ -53,10 +54,11 @@ class ScanNetFramesSource(FolderSource):
         path = next((p for name in names if (p := self.path / name).is_file()), None)
         if path is None:
             return None
-        try:
-            return read_camera(path, size)
-        except InputError:
-            original = ORIGINAL[kind]
-            if size == original:
-                raise
-            return read_camera(path, original).scaled(*size)
+        K = read_K(path)
+        belongs_to = min((size, ORIGINAL[kind]), key=lambda of: _off_middle(K, of))
+        return checked_camera(path, K, belongs_to).scaled(*size)
+
+
+def _off_middle(K: tuple[float, float, float, float], size: Size) -> float:
+    """How far the principal point of ``fx fy cx cy`` lies from the middle of images of ``size``, as a share of it."""
+    return max(abs(K[2] / size[0] - 0.5), abs(K[3] / size[1] - 0.5))
