@@ -25,6 +25,7 @@ from sparse3d.tasks.pretrain_evaluation import (
     teacher_agreement,
 )
 from sparse3d.training.checkpoint import load_checkpoint, load_same_network
+from sparse3d.training.config_text import written_text
 from sparse3d.training.distribution import choose_device
 from sparse3d.training.random_state import seed_everything
 from sparse3d.training.settings import TrainSettings
@@ -94,6 +95,7 @@ def evaluate_task(
     where = choose_device(device, option="--device")
     given = [f"{name} = {value!r}" for name, value in (("DATA_ROOT", data), ("VAL_SPLIT", split)) if value is not None]
     task, model = load_task(checkpoint, (*bindings, *given), where)
+    config.check_all_used(config.EVALUATION_ROOTS)
     with config.configured_calls(), torch.no_grad():
         if submission is None:
             figures = dict(task.evaluate(model, where))
@@ -101,7 +103,6 @@ def evaluate_task(
             figures = task.write_submission(model, where, submission)
         else:
             raise InputError(f"--submission: the task {task.name!r} has no benchmark's form to write")
-    config.check_all_used(config.EVALUATION_ROOTS)
     if not figures and submission is None:
         raise InputError(f"checkpoint {checkpoint}: its config names no labelled scenes to measure on")
     return {"task": task.name, **figures}
@@ -218,8 +219,8 @@ def default_split(checkpoint: str | Path, data: str | None) -> str:
 
     A split by frame numbers means nothing in another recording.
     """
-    trained_on = re.search(r"""^DATA_ROOT = ['"](.*)['"]$""", load_checkpoint(checkpoint)["config"], re.MULTILINE)
-    if data is None or trained_on is None or Path(trained_on[1]).resolve() == Path(data).resolve():
+    trained_on = written_text(load_checkpoint(checkpoint)["config"], "DATA_ROOT")
+    if data is None or trained_on is None or Path(trained_on).resolve() == Path(data).resolve():
         return "val"
     return "all"
 

@@ -56,6 +56,19 @@ def test_another_split_other_data_and_options_hold(trained: Path, tmp_path: Path
     assert "miou_tta" in evaluate(checkpoint(trained), bindings=("SegmentationTask.tta = True",))
 
 
+def test_a_useless_option_is_told_before_anything_is_measured(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("sparse3d.tasks.segmentation.SegmentationTask.evaluate_scenes", never)
+    for options in ({}, {"submission": str(tmp_path / "out")}):
+        with pytest.raises(InputError, match="nothing in this run uses init.lr_scale"):
+            evaluate(checkpoint(trained), bindings=("init.lr_scale = 0.5",), **options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_scenes_without_labels_get_a_submission_and_no_figures(trained: Path, tmp_path: Path) -> None:
     root = write_prepared(tmp_path / "test", train=1, val=1)
     record = root / "scenes" / "room0001_00" / "scene.json"

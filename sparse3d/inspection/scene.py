@@ -48,6 +48,8 @@ def load_scene(path: str | Path, frame: str | None = None, labels: str = "v2") -
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
     if path.suffix == ".mat":
+        if frame is not None and frame != path.stem:
+            raise InputError(f"--frame {frame}: {path} is one frame already; name its folder, or leave --frame out")
         return _sunrgbd(path.parent.parent, path.stem, labels)
     if root := sunrgbd.sunrgbd_root(path):
         return _sunrgbd(root, _chosen_frame(root, frame), labels)

@@ -106,7 +106,7 @@ def _read_arrays(path: Path) -> Scan:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read as arrays ({error})") from error
     found = {}
     for what, names in NAMES.items():
@@ -114,13 +114,20 @@ def _read_arrays(path: Path) -> Scan:
         if not there:
             known = ", ".join(sorted(arrays)) or "nothing"
             raise InputError(f"{path}: has no array {' or '.join(names)} for the {what}; it holds {known}")
-        found[what] = arrays[there[0]]
+        found[what] = np.atleast_1d(arrays[there[0]])
     faces = arrays.get("faces")
-    if faces is not None and (faces.ndim != 2 or faces.shape[1] != 3):
-        raise InputError(f"{path}: its faces have shape {faces.shape}: give triangles (F, 3)")
-    if faces is not None and faces.size and not 0 <= faces.min() <= faces.max() < len(found["points"]):
-        raise InputError(f"{path}: a face names point {faces.max()} and there are {len(found['points'])}")
-    return Scan(path.stem, found["points"], found["colours"], None if faces is None else faces.astype(np.int32))
+    if faces is not None:
+        faces = _checked_faces(path, faces, len(found["points"]))
+    return Scan(path.stem, found["points"], found["colours"], faces)
+
+
+def _checked_faces(path: Path, faces: np.ndarray, points: int) -> np.ndarray:
+    if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
+        raise InputError(f"{path}: its faces have shape {faces.shape} and type {faces.dtype}: give rows (F, 3), whole")
+    if faces.size and not 0 <= faces.min() <= faces.max() < points:
+        wrong = faces.min() if faces.min() < 0 else faces.max()
+        raise InputError(f"{path}: a face names point {wrong} and there are {points}")
+    return faces.astype(np.int32)
 
 
 def _read_text(path: Path) -> Scan:

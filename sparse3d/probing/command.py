@@ -13,7 +13,7 @@ from sparse3d.probing.probe import FeatureProbe, Progress
 from sparse3d.sparse import configure
 from sparse3d.training.distribution import choose_device
 from sparse3d.training.run_folder import CHECKPOINTS, write_text
-from sparse3d.training.transfer import InitSettings, prepare_transfer
+from sparse3d.training.transfer import InitSettings, demand_loaded, is_encoder, prepare_transfer
 
 
 def run_probe(
@@ -36,7 +36,7 @@ def run_probe(
     """
     where = choose_device(device, option="--device")
     if out is not None:
-        _check_output(Path(out))
+        _check_output(Path(out), files)
     config.load_config(files, bindings)
     text = config.config_text()
     with config.configured_calls():
@@ -51,6 +51,9 @@ def run_probe(
             raise InputError("init.freeze, lr_scale and lr_decay are for training, and a probe trains no network")
         backbone = probe.build_backbone()
         transfer = prepare_transfer(backbone, init, config_text=text)
+        if transfer.report is not None:
+            own = [name for name in backbone.state_dict() if "decoder" in probe.features or is_encoder(name)]
+            demand_loaded(transfer.report, own, "its features would be in part those of random weights")
         config.check_all_used(config.PROBE_ROOTS)
         figures = probe.measure(backbone, where, progress)
     if out is not None:
@@ -59,8 +62,11 @@ def run_probe(
     return figures, transfer.lines
 
 
-def _check_output(out: Path) -> None:
+def _check_output(out: Path, files: Sequence[str]) -> None:
     """Before hours of work: whether the figures can be written, and overwrite nothing but a probe's."""
+    config_file = out.parent / "config.gin"
+    if any(Path(file).exists() and config_file.exists() and Path(file).samefile(config_file) for file in files):
+        raise InputError(f"--out {out}: its config would be written over {config_file}, which was given: name another")
     if out.is_dir():
         raise InputError(f"--out {out} is a folder: name a file, as in {out / 'probe.json'}")
     if (out.parent / CHECKPOINTS).is_dir():

@@ -49,12 +49,16 @@ def configure(backend: str = "auto", products: str = "float32") -> str:
     if backend not in BACKENDS:
         raise InputError(f"sparse.backend = {backend!r} is unknown: choose one of {', '.join(BACKENDS)}")
     _check_products(products)
+    _check_installed(backend)
+    _configured, _products = backend, products
+    return backend
+
+
+def _check_installed(backend: str) -> None:
     if backend == "minkowski" and not minkowski_import.available():
         raise InputError(f"sparse.backend = 'minkowski': {minkowski_import.why_not()}")
     if backend == "native" and not native.available():
         raise InputError(f"sparse.backend = 'native': {native.why_not()}; sparse.backend = \"torch\" needs no compiler")
-    _configured, _products = backend, products
-    return backend
 
 
 @contextmanager
@@ -79,13 +83,23 @@ def _check_products(products: str) -> None:
 
 
 def resolve(device: torch.device, backend: str | None = None) -> tuple[str, str]:
-    """The backend that will compute on ``device``, and why: (name, reason)."""
+    """The backend that will compute on ``device``, and why: (name, reason).
+
+    Raises:
+        InputError: for an unknown name, or a backend that is not installed, or not for this device.
+    """
     name = backend or _configured
     if name not in BACKENDS:
         raise InputError(f"sparse backend {name!r} is unknown: choose one of {', '.join(BACKENDS)}")
     if name == "native" and device.type != "cpu":
         return "torch", f"the native kernel computes on CPUs, not on {device.type}"
     if name != "auto":
+        _check_installed(name)
+        if name == "minkowski" and device.type == "cuda" and not minkowski_import.has_cuda():
+            raise InputError(
+                "sparse.backend = 'minkowski': MinkowskiEngine is built without CUDA here, and the network is on "
+                f'{device}: take sparse.backend = "auto", or the CPU'
+            )
         return name, "as configured"
     if device.type == "cuda" and minkowski_import.available() and minkowski_import.has_cuda():
         return "minkowski", "MinkowskiEngine is built for CUDA"

@@ -62,15 +62,17 @@ class MinkowskiCoordinateManager(CoordinateManager):
         stride = tuple(c // f for c, f in zip(coarse.stride, fine.stride, strict=True))
         engine = self._engine
         function = engine.MinkowskiConvolutionTransposeFunction if transposed else engine.MinkowskiConvolutionFunction
-        out = function.apply(
-            inputs.to_engine(feats).contiguous(),
-            kernel.contiguous(),
-            _kernel_generator(region.size, stride, region.dilation),
-            _default_mode(),
-            inputs.key,
-            outputs.key,
-            self._manager,
-        )
+        common = torch.promote_types(feats.dtype, kernel.dtype)  # autocast leaves features in half types behind
+        with torch.autocast(feats.device.type, enabled=False):
+            out = function.apply(
+                inputs.to_engine(feats.to(common)).contiguous(),
+                kernel.to(common).contiguous(),
+                _kernel_generator(region.size, stride, region.dilation),
+                _default_mode(),
+                inputs.key,
+                outputs.key,
+                self._manager,
+            )
         return outputs.from_engine(out)
 
     def _inserted(self, key: CoordinateKey) -> _EngineSet:

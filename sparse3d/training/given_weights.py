@@ -45,7 +45,7 @@ def read_weights(path: str | Path) -> GivenWeights:
     if isinstance(state, dict) and state.get("format") == FORMAT:
         check_checkpoint(state, path)
         return GivenWeights(state["model"], state["config"])
-    while isinstance(state, dict) and not _tensors(state):
+    while isinstance(state, dict):  # a tensor beside the state dict, such as the epoch's number, is not what is meant
         inner = next((state[key] for key in KEYS if isinstance(state.get(key), dict)), None)
         if inner is None:
             break

@@ -7,7 +7,7 @@ One place for every task: it knows a network only by the names of its tensors, t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,7 @@ class InitSettings:
         min_fraction: of the asked parts' parameter values, the least share that the checkpoint must fill.
         freeze: ``none``, ``encoder``, or ``all`` of the backbone but ``final`` (a linear probe, where the head is
             linear); frozen batch normalisation keeps its statistics.
-        lr_scale: the learning rate of the loaded parts, as a multiple of ``train.lr``.
+        lr_scale: the learning rate of the asked parts, as a multiple of ``train.lr``.
         lr_decay: the learning rate falls by this factor with every stage from the head down; 1 = equal rates.
 
     Raises:
@@ -96,7 +96,8 @@ def prepare_transfer(model: nn.Module, settings: InitSettings, load: bool = True
         config_text: the run's config; where the checkpoint's has voxels of another size, a line says so.
 
     Raises:
-        InputError: no SR-UNet in the network, an unreadable checkpoint, or too little that fits.
+        InputError: no SR-UNet in the network, an unreadable checkpoint, too little that fits, or a part that would be
+            frozen at random values.
     """
     transfer = Transfer()
     if settings.is_plain:
@@ -107,7 +108,11 @@ def prepare_transfer(model: nn.Module, settings: InitSettings, load: bool = True
         transfer.report = load_parts(model, prefix, settings, given)
         transfer.lines += describe(transfer.report) + voxel_size_note(given.config_text, config_text)
     if settings.freeze != "none":
-        transfer.frozen = _freeze(model, prefix, HEAD - 1 if settings.freeze == "all" else LAST_ENCODER_STAGE)
+        last = HEAD - 1 if settings.freeze == "all" else LAST_ENCODER_STAGE
+        if transfer.report is not None:
+            own = [name for name in model.state_dict() if stage_of(name, prefix) <= last]
+            demand_loaded(transfer.report, own, f"init.freeze = {settings.freeze!r} would hold it at random values")
+        transfer.frozen = _freeze(model, prefix, last)
         count = sum(p.numel() for p in model.parameters() if not p.requires_grad)
         transfer.lines.append(f"frozen: {settings.freeze} of the backbone, {count} parameters")
     transfer.lr_scales = _lr_scales(model, prefix, settings)
@@ -127,6 +132,11 @@ def stage_of(name: str, prefix: str = "") -> int:
     if match := re.fullmatch(r"(?:convtr(\d)p\d+s\d|bntr(\d))", module):
         return int(next(number for number in match.groups() if number is not None)) + 1
     return HEAD
+
+
+def is_encoder(name: str, prefix: str = "") -> bool:
+    """Whether a tensor belongs to the stem or a stage down."""
+    return stage_of(name, prefix) <= LAST_ENCODER_STAGE
 
 
 def backbone_prefix(tensors: Mapping[str, Any], where: str) -> str:
@@ -171,6 +181,18 @@ def describe(report: WeightReport) -> list[str]:
     for kind, names in (("missing", report.missing), ("of another shape", report.mismatched)):
         lines += [f"init: {kind}: {name}" for name in names]
     return lines
+
+
+def demand_loaded(report: WeightReport, names: Iterable[str], else_: str) -> None:
+    """Raises InputError where one of the tensors ``names`` was not loaded; ``else_`` says what would come of it."""
+    loaded = set(report.matched)
+    left = [name for name in names if name not in loaded and not name.endswith("num_batches_tracked")]
+    if left:
+        why = next((text for text in report.mismatched if text.startswith(f"{left[0]}:")), f"{left[0]} is missing")
+        raise InputError(
+            f"init.checkpoint {report.source} does not fill {len(left)} tensors of the network, first {why}: {else_}; "
+            "configure the network as the checkpoint's"
+        )
 
 
 def _freeze(model: nn.Module, prefix: str, last: int) -> list[nn.Module]:

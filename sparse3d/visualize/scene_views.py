@@ -131,7 +131,8 @@ def around(
         # Move the middle and fill the frame: what is nearer looks larger.
         pixels, _ = view.project(corners)
         span = (pixels.max(axis=0) - pixels.min(axis=0)) / np.array(size)
-        views.append(_recentred(view, corners, zoom * 0.94 / float(span.max())))
+        fill = 0.94 / float(span.max()) if span.max() > 0 else 1.0  # all points may lie in one place
+        views.append(_recentred(view, corners, zoom * fill))
     return views
 
 

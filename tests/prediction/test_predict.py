@@ -182,6 +182,11 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
     np.savez(folder / "nameless.npz", cloud=arrays["xyz"])
     np.savez(folder / "empty.npz", xyz=np.zeros((0, 3)), rgb=np.zeros((0, 3), np.uint8))
     np.savez(folder / "faces.npz", xyz=arrays["xyz"][:3], rgb=arrays["rgb"][:3], faces=[[0, 1, 99]])
+    np.savez(folder / "below.npz", xyz=arrays["xyz"][:3], rgb=arrays["rgb"][:3], faces=[[0, 1, -4]])
+    np.savez(folder / "half.npz", xyz=arrays["xyz"][:3], rgb=arrays["rgb"][:3], faces=[[0.5, 1.0, 2.0]])
+    np.savez(folder / "scalar.npz", xyz=np.float32(1), rgb=arrays["rgb"][:3], faces=[[0, 1, 2]])
+    np.save(folder / "array.npy", arrays["xyz"])
+    (folder / "array.npy").rename(folder / "array.npz")
     (folder / "zip.npz").write_text("no zip")
     (folder / "words.txt").write_text("x y z r g b\n")
     (folder / "few.txt").write_text("1 2 3\n")
@@ -191,11 +196,34 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
     said = {
         "grey.ply": "no property 'red'", "float.ply": "type float", "cut.ply": "cannot be read|type float",
         "holes.npz": "not finite, the first is row 7", "nameless.npz": "no array xyz or points",
-        "empty.npz": "has no points", "faces.npz": "point 99", "zip.npz": "cannot be read", "words.txt": "x y z r g b",
+        "empty.npz": "has no points", "faces.npz": "point 99", "zip.npz": "cannot be read",
+        "below.npz": "point -4", "half.npz": "type float64", "scalar.npz": "point 2 and there are 1", "array.npz": "cannot be read",
+        "words.txt": "x y z r g b",
         "few.txt": "3 numbers a line", "bright.txt": "a colour is 256", "scan.las": "files .las are not read",
         "hollow": "neither a prepared scene", "none.ply": "does not exist",
     }  # fmt: skip
     return {name: (folder / name, text) for name, text in said.items()}
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_points_in_one_place_have_an_answer_and_a_picture(
+    count: int, tool: Run, segmenter: Path, detector: Path, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "dot.npz", xyz=np.full((count, 3), 0.25), rgb=np.full((count, 3), 0.5))
+    for checkpoint in (segmenter, detector):
+        out = tmp_path / checkpoint.parents[1].name
+        assert tool(tmp_path / "dot.npz", "--checkpoint", checkpoint, "--out", out) == 0
+        assert list(out.glob("*.png"))
+
+
+def test_a_scan_in_millimetres_is_one_line_and_code_2(
+    tool: Run, segmenter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays: dict[str, Any] = room_points(1)
+    np.savez(tmp_path / "large.npz", xyz=arrays["xyz"] * 3000, rgb=arrays["rgb"])
+    assert tool(tmp_path / "large.npz", "--checkpoint", segmenter, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: a point lies") and error.endswith("check the unit")
 
 
 def test_bad_scans_are_one_line_with_their_name_and_code_2(

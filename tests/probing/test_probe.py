@@ -194,6 +194,12 @@ def test_the_tool_measures_random_weights_and_a_checkpoint(tmp_path: Path) -> No
     assert loaded == other and "100%" in lines[0]
     assert (tmp_path / "config.gin").read_text().count("FeatureProbe.points = 300") == 1
 
+    state = FeatureProbe().build_backbone().state_dict()
+    del state["bn0.bn.running_mean"]
+    torch.save(state, tmp_path / "part.pt")
+    with pytest.raises(InputError, match=r"first bn0.bn.running_mean is missing: its features would be in part"):
+        run_probe(["probe/rooms.gin"], [*given, f"init.checkpoint = {str(tmp_path / 'part.pt')!r}"])
+
 
 def test_a_decoder_that_is_not_loaded_is_not_probed(tmp_path: Path) -> None:
     given = [f"DATA_ROOT = {str(write_prepared(tmp_path / 'rooms'))!r}", *SMALL, "FeatureProbe.features = ['decoder']"]
@@ -216,6 +222,11 @@ def test_where_figures_cannot_be_written_is_said_before_they_are_measured(tmp_pa
     ):
         with pytest.raises(InputError, match=message):
             run_probe(["probe/rooms.gin"], given, out, progress=never)
+    own = tmp_path / "config.gin"
+    own.write_text('include "probe/rooms.gin"  # and what took a morning to find\n')
+    with pytest.raises(InputError, match="written over .*config.gin, which was given"):
+        run_probe([str(own)], given, tmp_path / "probe.json", progress=never)
+    assert "a morning" in own.read_text()
 
 
 @pytest.mark.parametrize(

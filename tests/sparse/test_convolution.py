@@ -296,3 +296,16 @@ def test_a_training_step_has_the_same_bits_on_one_thread_and_on_more(
         results.append([out.detach(), *grads(out, *net.parameters())])
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_a_spatial_convolution_takes_what_autocast_left_of_a_linear_one(backend: str, random_coords: Coords) -> None:
+    """A 1^3 convolution is a matrix product, which autocast runs in bfloat16: the next one meets two types."""
+    coords = random_coords(150)
+    torch.manual_seed(0)
+    feats, layers = torch.randn(len(coords), 6), nn.Sequential(Convolution(6, 8, 1), Convolution(8, 4, 3))
+    plain = layers(SparseTensor.from_coords(coords, feats, backend=backend)).feats
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layers(SparseTensor.from_coords(coords, feats, backend=backend)).feats
+    found.float().square().sum().backward()
+    torch.testing.assert_close(found.float(), plain, rtol=0.05, atol=0.05)
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in layers.parameters())

@@ -99,3 +99,16 @@ def test_a_failing_compiler_is_one_line(quick_build: Path, monkeypatch: pytest.M
     with pytest.raises(native.NativeUnavailableError) as caught:
         library.build("portable")
     assert "\n" not in str(caught.value) and list(quick_build.iterdir()) == []
+
+
+def test_a_backend_that_is_not_there_is_named_where_it_is_first_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by the environment variable alone, which nobody checks before."""
+    monkeypatch.setattr("sparse3d.sparse.minkowski_import.available", lambda: False)
+    monkeypatch.setattr("sparse3d.sparse.minkowski_import.why_not", lambda: "it is not installed")
+    with pytest.raises(InputError, match="sparse.backend = 'minkowski': it is not installed"):
+        resolve(torch.device("cpu"), "minkowski")
+    monkeypatch.setattr("sparse3d.sparse.minkowski_import.available", lambda: True)
+    monkeypatch.setattr("sparse3d.sparse.minkowski_import.has_cuda", lambda: False)
+    assert resolve(torch.device("cpu"), "minkowski") == ("minkowski", "as configured")
+    with pytest.raises(InputError, match="MinkowskiEngine is built without CUDA here, and the network is on cuda:0"):
+        resolve(torch.device("cuda:0"), "minkowski")

@@ -285,3 +285,10 @@ def test_the_shipped_studies_can_be_planned(name: str, tmp_path: Path) -> None:
     assert plan.jobs and all(note.endswith("names no frames") for note in plan.notes)
     headline = {"scratch", "mvnet", "pointcontrast", "knowledge_transfer"}
     assert headline <= {row.name for row in study.rows} and set(study.baselines) <= headline
+
+
+@pytest.mark.parametrize("binding", ["train.steps = 10", "init.lr_scale = 0.1", "sparse.products = 'bfloat16'"])
+def test_options_of_a_training_are_not_a_studys(binding: str, tmp_path: Path) -> None:
+    """They would be accepted and reach no job; they belong into StudyRow.common, or a task's bindings."""
+    with pytest.raises(InputError, match=f"nothing in this run uses {binding.split(' ')[0]}"):
+        make_study(tmp_path, binding)

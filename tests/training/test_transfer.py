@@ -95,7 +95,7 @@ def test_public_state_dicts_load_under_the_usual_keys_and_prefixes(
 ) -> None:
     source = backbone(3, out_channels=5)
     state = {prefix + name: value for name, value in source.state_dict().items()}
-    torch.save(state if key is None else {key: state, "epoch": 7}, tmp_path / "public.pth")
+    torch.save(state if key is None else {"step": torch.tensor(3), key: state, "epoch": 7}, tmp_path / "public.pth")
     model = segmenter()
     prepare_transfer(model, InitSettings(str(tmp_path / "public.pth"), "all"))
     assert equal_stages(model, source) == set(range(9))
@@ -121,6 +121,21 @@ def test_too_little_is_refused_and_changes_nothing(tmp_path: Path) -> None:
         prepare_transfer(model, InitSettings(str(tmp_path / "thin.pth")))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     prepare_transfer(model, InitSettings(str(tmp_path / "thin.pth"), min_fraction=0.05))
+
+
+def test_nothing_is_frozen_at_random_values(tmp_path: Path) -> None:
+    """A stem of another kernel is a few parameters of a hundred thousand, and all that the network sees."""
+    torch.save(backbone(3, stem_kernel_size=5).state_dict(), tmp_path / "stem.pth")
+    bare = {name: value for name, value in backbone(3).state_dict().items() if "running_" not in name}
+    torch.save(bare, tmp_path / "bare.pth")
+    for name, said in (("stem.pth", r"conv0p1s1.kernel: \(125, "), ("bare.pth", "running_mean is missing")):
+        for freeze in ("encoder", "all"):
+            with pytest.raises(InputError, match=rf"{name}.*first \S*{said}.*init.freeze = '{freeze}' would hold it"):
+                prepare_transfer(segmenter(), InitSettings(str(tmp_path / name), "all", 0.5, freeze))
+        prepare_transfer(segmenter(), InitSettings(str(tmp_path / name), "all", 0.5))
+    with pytest.raises(InputError, match="init.freeze = 'all'"):  # the decoder is not asked for
+        prepare_transfer(segmenter(), InitSettings(str(pretrained(tmp_path)[0]), freeze="all"))
+    prepare_transfer(segmenter(), InitSettings(str(pretrained(tmp_path)[0]), freeze="encoder"))
 
 
 def test_a_pretraining_without_a_decoder_says_so_where_one_is_asked_for(tmp_path: Path) -> None:
