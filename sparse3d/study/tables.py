@@ -18,7 +18,8 @@ LEGEND = (
     "Scores in per cent: the mean over label sets and seeds, and behind it the mean difference from the baseline, "
     "cell by cell with the same label set and seed, with its 95 % percentile bootstrap interval and the number of "
     "pairs. Of few pairs such an interval is too narrow: bold only where Student's t interval excludes zero, too. "
-    f"Fewer than {LEAST} pairs: no interval is given, and nothing is bold. "
+    f"Fewer than {LEAST} pairs: no interval is given, and nothing is bold. A mean of more cells than there are pairs has "
+    "a number of its own. "
     "Where features are measured as they are (linear, knn, matching), a row without pre-training is a random network."
 )
 
@@ -51,8 +52,10 @@ def entry_text(study: Study, entry: Entry | None, baseline: str | None = None) -
     if entry is None:
         return "-"
     score = f"{100 * entry.score.mean:.1f}"
+    if entry.difference is None or entry.difference.n != entry.score.n:
+        score += f" (n={entry.score.n})"
     if entry.difference is None:
-        return f"{score} (n={entry.score.n})"
+        return score
     expected = baseline or study.baselines[0]
     other = "" if entry.baseline == expected else f" to {study.row(entry.baseline or '').title}"
     return f"{score}, {difference_text(entry.difference)}{other}"

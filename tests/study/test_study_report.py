@@ -18,10 +18,10 @@ from sparse3d.study.figures import gain, look
 from sparse3d.study.jobs import Job
 from sparse3d.study.options import Study
 from sparse3d.study.report import write_report
-from sparse3d.study.results import Scores, collect
+from sparse3d.study.results import Entry, Scores, collect
 from sparse3d.study.statistics import Estimate
 from sparse3d.study.store import Store
-from sparse3d.study.tables import difference_text, markdown
+from sparse3d.study.tables import difference_text, entry_text, markdown
 
 GAINS = {"scratch": 0.0, "kt": 0.02, "both": 0.05, "both_all": -0.03}
 
@@ -149,6 +149,20 @@ def test_a_report_of_half_a_study_says_what_is_missing(tmp_path: Path, monkeypat
 )
 def test_bold_needs_an_interval_that_excludes_zero(estimate: Estimate, text: str) -> None:
     assert difference_text(estimate) == text
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [
+        (Estimate(0.1, 3, 0.05, 0.2, 0.06), "45.1, **+10.0 [5.0, 20.0]** n=3"),
+        (Estimate(0.104, 1), "45.1 (n=3), +10.4 (n=1, no interval)"),  # else one would subtract the means
+        (None, "45.1 (n=3)"),
+    ],
+)
+def test_a_mean_of_more_cells_than_pairs_says_so(difference: Estimate | None, text: str, tmp_path: Path) -> None:
+    study, _ = make_study(tmp_path)
+    entry = Entry("both", ("segmentation", 0.1), Estimate(0.451, 3), "scratch", difference)
+    assert entry_text(study, entry) == text
 
 
 def with_task(folder: Path, runner: FakeRunner, task: str, *bindings: str, tasks: str = "") -> tuple[Study, Path]:
