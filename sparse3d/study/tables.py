@@ -18,8 +18,8 @@ LEGEND = (
     "Scores in per cent: the mean over label sets and seeds, and behind it the mean difference from the baseline, "
     "cell by cell with the same label set and seed, with its 95 % percentile bootstrap interval and the number of "
     "pairs. Of few pairs such an interval is too narrow: bold only where Student's t interval excludes zero, too. "
-    f"Fewer than {LEAST} pairs: no interval is given, and nothing is bold. A mean of more cells than there are pairs has "
-    "a number of its own. "
+    f"Fewer than {LEAST} pairs: no interval is given, and nothing is bold. "
+    "A mean of more cells than there are pairs has a number of its own. "
     "Where features are measured as they are (linear, knn, matching), a row without pre-training is a random network."
 )
 

@@ -197,8 +197,8 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
         "grey.ply": "no property 'red'", "float.ply": "type float", "cut.ply": "cannot be read|type float",
         "holes.npz": "not finite, the first is row 7", "nameless.npz": "no array xyz or points",
         "empty.npz": "has no points", "faces.npz": "point 99", "zip.npz": "cannot be read",
-        "below.npz": "point -4", "half.npz": "type float64", "scalar.npz": "point 2 and there are 1", "array.npz": "cannot be read",
-        "words.txt": "x y z r g b",
+        "below.npz": "point -4", "half.npz": "type float64", "scalar.npz": "point 2 and there are 1",
+        "array.npz": "cannot be read", "words.txt": "x y z r g b",
         "few.txt": "3 numbers a line", "bright.txt": "a colour is 256", "scan.las": "files .las are not read",
         "hollow": "neither a prepared scene", "none.ply": "does not exist",
     }  # fmt: skip
