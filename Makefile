@@ -15,7 +15,7 @@ help:
 	@echo "make setup      only the environment in $(VENV) (PYTHON=python3.12 to choose the interpreter)"
 
 setup:
-	@$(PYTHON) -m sparse3d.installation.environment --venv $(VENV)
+	@$(PYTHON) -m sparse3d.installation.environment --venv $(VENV) $(if $(filter file,$(origin PYTHON)),--any-python)
 
 minkowski: setup
 	$(RUN) tools/build_minkowski.py --required

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from packaging.requirements import Requirement
 
 import sparse3d
 from sparse3d.config_paths import packaged_gin_dir
-from sparse3d.installation import environment, minkowski_wheel
+from sparse3d.installation import doctor, environment, minkowski_wheel
 from sparse3d.installation.minkowski_wheel import BuildImpossible, WheelKey
 from sparse3d.sparse import minkowski_import
 from sparse3d.tools import build_minkowski
@@ -254,6 +255,73 @@ def test_set_up_is_done_once_and_again_when_a_pin_changes(tmp_path: Path, monkey
     (root / "requirements.lock").write_text("pip==26.3\n")
     environment.set_up(root, root / ".venv")
     assert calls == ["packages", "minkowski"] * 2
+
+
+def fake_venv(venv: Path, code: str) -> None:
+    """An environment whose Python is a script."""
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").write_text(f"#!/bin/sh\n{code}\n")
+    (venv / "bin" / "python").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("code", "any_python", "kept"),
+    [
+        (f"echo {sys.version_info[0]} {sys.version_info[1]}", False, True),
+        ("echo 3 99", False, False),
+        ("echo 3 99", True, True),
+        ("echo No module named pip >&2; exit 1", True, False),
+        ("echo No module named pip >&2; exit 1", False, False),
+    ],
+)
+def test_an_environment_of_another_python_or_a_broken_one_is_made_anew(
+    code: str, any_python: bool, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, there = clone(tmp_path), []
+    fake_venv(root / ".venv", code)
+    monkeypatch.delenv("SPARSE3D_REQUIRE_MINKOWSKI", raising=False)
+    monkeypatch.setattr(
+        environment, "install_packages", lambda root, venv: there.append(environment.interpreter(venv).exists())
+    )
+    monkeypatch.setattr(environment, "install_minkowski", lambda root, venv, required: 0)
+    for _ in range(2):
+        assert environment.set_up(root, root / ".venv", any_python) == 0
+    assert there == [kept]
+
+
+def test_a_set_up_that_fails_half_way_leaves_no_older_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pins 2 fail half-way and one goes back to pins 1: what is installed is neither."""
+    root, calls = clone(tmp_path), []
+    pins = (root / "requirements.lock").read_text()
+
+    def install(root: Path, venv: Path) -> None:
+        calls.append((root / "requirements.lock").read_text())
+        if calls[-1] != pins:
+            raise subprocess.CalledProcessError(1, ["pip", "install"])
+
+    monkeypatch.delenv("SPARSE3D_REQUIRE_MINKOWSKI", raising=False)
+    monkeypatch.setattr(environment, "install_packages", install)
+    monkeypatch.setattr(environment, "install_minkowski", lambda root, venv, required: 0)
+    codes = []
+    for text in (pins, "pip==26.3\n", pins):
+        (root / "requirements.lock").write_text(text)
+        codes.append(environment.set_up(root, root / ".venv"))
+    assert codes == [0, 1, 0] and calls == [pins, "pip==26.3\n", pins]
+
+
+def test_a_cache_that_cannot_be_written_leaves_minkowski_out_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SPARSE3D_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(minkowski_wheel.BuildImpossible) as caught:
+        minkowski_wheel.ensure()
+    assert "SPARSE3D_CACHE" in caught.value.one_line() and "\n" not in caught.value.one_line()
+
+
+def test_the_doctor_knows_every_dependency(project: dict[str, Any]) -> None:
+    names = {re.split(r"[<>=]", line)[0] for line in project["project"]["dependencies"]}
+    assert names == set(doctor.REQUIRED)
 
 
 def test_set_up_that_demands_minkowski_fails_without_it_and_tries_again(

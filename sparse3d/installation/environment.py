@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,9 +22,12 @@ DEFINING_FILES = ("requirements.lock", "pyproject.toml", "setup.py")
 OLDEST_PYTHON = (3, 10)
 
 
-def environment_key(root: Path) -> str:
-    """A hash of the pins, the package's metadata, where the clone lies and which Python made the environment."""
-    digest = hashlib.sha256(f"{root.resolve()}\n{sys.version_info[:2]}\n".encode())
+Version = tuple[int, int]
+
+
+def environment_key(root: Path, python: Version = sys.version_info[:2]) -> str:
+    """A hash of the pins, the package's metadata, where the clone lies and which Python the environment has."""
+    digest = hashlib.sha256(f"{root.resolve()}\n{python}\n".encode())
     for name in DEFINING_FILES:
         digest.update(name.encode() + b"\0" + (root / name).read_bytes())
     return digest.hexdigest()[:16]
@@ -32,6 +36,32 @@ def environment_key(root: Path) -> str:
 def interpreter(venv: Path) -> Path:
     """The Python of a virtual environment."""
     return venv / "bin" / "python"
+
+
+def version_of(venv: Path) -> Version | None:
+    """The version of a virtual environment's Python; None where it does not run, or has no pip."""
+    command = [str(interpreter(venv)), "-c", "import pip, sys; print(*sys.version_info[:2])"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        major, minor = done.stdout.split()
+        return int(major), int(minor)
+    except (OSError, ValueError):
+        return None
+
+
+def take_away(venv: Path) -> None:
+    """Removes an environment, but for the lock and the log, which are open."""
+    for part in ("bin", "lib", "include", "share"):
+        shutil.rmtree(venv / part, ignore_errors=True)
+    for part in ("lib64", "pyvenv.cfg"):
+        (venv / part).unlink(missing_ok=True)
+    forget(venv)
+
+
+def forget(venv: Path) -> None:
+    """Removes the stamps: whatever happens next, the environment is not what they say."""
+    for stamp in venv.glob(".setup-*"):
+        stamp.unlink()
 
 
 @contextmanager
@@ -72,16 +102,26 @@ def install_minkowski(root: Path, venv: Path, required: bool) -> int:
     return subprocess.run([*command, "--required"] if required else command).returncode
 
 
-def set_up(root: Path, venv: Path) -> int:
+def set_up(root: Path, venv: Path, any_python: bool = False) -> int:
     """Bring ``venv`` to the state that ``root`` defines; 0 when it is usable.
 
-    ``SPARSE3D_REQUIRE_MINKOWSKI=1`` makes a missing MinkowskiEngine a failure.
+    An environment whose Python is broken, or not this one, is made anew; with ``any_python`` one that works is kept,
+    whatever its version. ``SPARSE3D_REQUIRE_MINKOWSKI=1`` makes a missing MinkowskiEngine a failure.
     """
     required = os.environ.get("SPARSE3D_REQUIRE_MINKOWSKI", "") not in ("", "0")
-    stamp = venv / f".setup-{environment_key(root)}"
     with one_at_a_time(venv):
+        python = sys.version_info[:2]
+        if os.path.lexists(interpreter(venv)):
+            found = version_of(venv)
+            if found is not None and any_python:
+                python = found
+            elif found != python:
+                print(f"{venv}: its Python {'does not work' if found is None else 'is another'}: made anew", flush=True)
+                take_away(venv)
+        stamp = venv / f".setup-{environment_key(root, python)}"
         fresh = stamp.exists()
         if not fresh:
+            forget(venv)
             try:
                 install_packages(root, venv)
             except subprocess.CalledProcessError as error:
@@ -89,8 +129,6 @@ def set_up(root: Path, venv: Path) -> int:
                 return 1
         code = install_minkowski(root, venv, required) if required or not fresh else 0
         if code == 0:
-            for old in venv.glob(".setup-*"):
-                old.unlink()
             stamp.touch()
     return code
 
@@ -100,12 +138,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="create the development environment")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the clone (default: here)")
     parser.add_argument("--venv", type=Path, default=Path(".venv"), help="the environment's folder (default: .venv)")
+    parser.add_argument("--any-python", action="store_true", help="keep a working environment of another Python")
     args = parser.parse_args()
     if sys.version_info < OLDEST_PYTHON:
         found = sys.version.split()[0]
         print(f"sparse3d needs Python >= 3.10, this is {found}: make setup PYTHON=python3.11", file=sys.stderr)
         return 1
-    return set_up(args.root, args.root / args.venv)
+    return set_up(args.root, args.root / args.venv, args.any_python)
 
 
 if __name__ == "__main__":

@@ -208,6 +208,13 @@ def ensure() -> str:
 
     Raises BuildImpossible when it cannot be had.
     """
+    try:
+        return _ensure()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BuildImpossible(str(error), "set SPARSE3D_CACHE to a folder that can be written") from error
+
+
+def _ensure() -> str:
     failure: BuildImpossible | None = None
     for device in devices_to_try():
         key = WheelKey.here(device)

@@ -132,7 +132,7 @@ def _matching(
         return loss, share, ()
     with torch.autocast(queries.device.type, enabled=False):
         grad_queries, grad_keys = grad @ keys, (grad.t() @ queries).mul_(scale)
-    grad_scale = (queries * grad_queries).sum()
+    grad_scale = (queries * grad_queries).sum().reshape(scale.shape)
     return loss, share, (grad_queries.mul_(scale), grad_keys, grad_scale)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from sparse3d.rooms.asset_model import Model, ModelError, read_model
 from sparse3d.rooms.piece import Piece, Support
 
 CATALOGUES = ("PluginFurnitureCatalog.properties", "FurnitureCatalog.properties", "Furniture.properties")
+# What a damaged pack raises; RuntimeError for members that are encrypted, or compressed in an unknown way.
+_DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
 MOST_TRIANGLES = 20_000
 MOST_BYTES = 30_000_000  # of a model's file, before it is read
 _KEPT = 64  # pieces kept in memory
@@ -89,12 +92,12 @@ class AssetLibrary:
         return None
 
     def _entries(self, pack: Path) -> Iterator[Entry]:
-        with _Pack(pack) as files:
-            try:
+        try:
+            with _Pack(pack) as files:
                 table = read_catalogue(files.read(files.catalogue).decode("latin-1"))
-            except (KeyError, OSError, zipfile.BadZipFile) as error:
-                self.skipped[pack.name] = f"its catalogue cannot be read ({error})"
-                return
+        except (KeyError, *_DAMAGED) as error:
+            self.skipped[pack.name] = f"its catalogue cannot be read ({error})"
+            return
         for number, fields in table.items():
             name, context = fields.get("name", ""), fields.get("category", "")
             meaning = meaning_of(name, context)
@@ -115,7 +118,7 @@ class AssetLibrary:
                 return to_piece(read_model(entry.model, files.read, MOST_TRIANGLES), entry)
         except KeyError:
             self.skipped[entry.label] = f"{entry.model} is not in the pack"
-        except (ModelError, OSError, zipfile.BadZipFile) as error:
+        except (ModelError, *_DAMAGED) as error:
             self.skipped[entry.label] = str(error)
         return None
 
@@ -229,5 +232,8 @@ def _is_pack(path: Path) -> bool:
         return any((path / name).is_file() for name in CATALOGUES)
     if path.suffix.lower() not in (".sh3f", ".zip") or not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name in CATALOGUES for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name in CATALOGUES for name in archive.namelist())
+    except _DAMAGED as error:
+        raise InputError(f"--assets {path}: cannot be read ({error}); mend it or take it away") from error

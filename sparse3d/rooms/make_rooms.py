@@ -31,7 +31,7 @@ from sparse3d.rooms.recording import RecordingOptions, record
 from sparse3d.rooms.room_maker import KIND_WEIGHTS, make_room
 from sparse3d.rooms.scene import merge
 from sparse3d.rooms.walk import walk
-from sparse3d.whole_files import write_whole_text
+from sparse3d.whole_files import held, write_whole_text
 
 SCANS, SPLITS, OPTIONS_NAME = "scans", "splits", "rooms.json"
 VAL_EVERY = 4  # unless said otherwise: rooms 3, 7, 11 ... are for validation
@@ -102,13 +102,21 @@ def make_rooms(
     """Make ``scenes`` rooms in ``folder``: ``scans/<room>/``, the label table, ``splits/`` and ``rooms.json``.
 
     Finished rooms are kept, so a broken run goes on where it ended and a larger number extends a set. A room appears
-    under its name only when it is complete. Raises InputError where the folder holds rooms of other options.
+    under its name only when it is complete. Raises InputError where the folder holds rooms of other options, or where
+    another run is at work there.
     """
     if not 1 <= scenes <= LARGEST_NUMBER + 1:
         raise InputError(f"--scenes {scenes}: must lie in 1 to {LARGEST_NUMBER + 1}")
     if workers < 1:
         raise InputError(f"--workers {workers}: at least one is needed")
     folder, start = Path(folder), time.perf_counter()
+    with held(folder / ".rooms.lock", wait=False) as ours:
+        if not ours:
+            raise InputError(f"{folder}: another run makes rooms there: wait for its end, or name another folder")
+        return _make_all(folder, scenes, options, workers, progress, start)
+
+
+def _make_all(folder: Path, scenes: int, options: RoomsOptions, workers: int, progress: bool, start: float) -> Made:
     _claim(folder, options)
     todo = [i for i in range(scenes) if not (folder / SCANS / scene_name(i)).is_dir()]
     unusable: dict[str, str] = {}
@@ -129,14 +137,23 @@ def make_rooms(
 def make_scene(folder: Path, index: int, options: RoomsOptions) -> dict[str, str]:
     """Make scene ``index`` below ``folder``. Returns the models of ``assets`` that could not be used, with reasons."""
     scene = scene_name(index)
-    target, partial = folder / SCANS / scene, folder / SCANS / f".{scene}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    target, partial = folder / SCANS / scene, folder / SCANS / f".{scene}.{os.getpid()}.partial"
     room, poses, attempt = draw(index, options)
-    summary = record(room, poses, partial, scene, options.recording, np.random.default_rng([options.seed, index, 1]))
-    summary |= {"seed": options.seed, "index": index, "attempt": attempt}
-    (partial / f"{scene}_room.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, target)
+    rng = np.random.default_rng([options.seed, index, 1])
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        begun = partial.stat()
+        summary = record(room, poses, partial, scene, options.recording, rng)
+        summary |= {"seed": options.seed, "index": index, "attempt": attempt}
+        (partial / f"{scene}_room.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        # A worker that outlives its killed run for a moment may find its folder swept away, and made anew by a write.
+        if not os.path.samestat(begun, partial.stat()):
+            raise InputError(f"{target}: taken away by another run while it was made")
+        os.replace(partial, target)
+    except OSError as error:
+        where, remedy = error.filename or target, "free space, or name another folder"
+        raise InputError(f"{where}: cannot be written ({error.strerror or error}): {remedy}") from error
     library = _assets(options.assets)
     return {} if library is None else dict(library.skipped)
 

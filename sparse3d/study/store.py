@@ -218,7 +218,7 @@ def commit() -> str:
     git = ["git", "-C", str(folder)]
     try:
         top = subprocess.run([*git, "rev-parse", "--show-toplevel", "HEAD"], capture_output=True, text=True, check=True)
-        root, name = top.stdout.split()
+        root, name = top.stdout.splitlines()  # the path may hold blanks
         if os.path.realpath(root) != str(folder):  # installed somewhere inside another repository
             raise FileNotFoundError(root)
         changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)

@@ -285,7 +285,7 @@ class Trainer:
         """Steps until the last one, or until a signal."""
         settings = self.settings
         assert self.log is not None
-        if self.evaluator.owed:
+        if was_owed := self.evaluator.owed:
             is_best = self.evaluator.figures(self.model, self.step)
             self._save(is_best)
             if self.evaluator.owed:
@@ -293,7 +293,12 @@ class Trainer:
         if self.step >= settings.steps:
             self.log.say(f"nothing to do: {self.step} of {settings.steps} steps are done; raise train.steps to go on")
         if self.step == 0 and settings.eval_at_start:
-            self.evaluator.figures(self.model, 0)
+            if not was_owed:
+                self.evaluator.figures(self.model, 0)
+            if self.evaluator.owed:
+                self._save(False)
+                self.log.say("stopped before the first step, checkpoint written; go on with --resume")
+                return
             self.evaluator.pictures(self.model, 0)
         while self.step < settings.steps:
             result = self.optimize(self.step, self.stop)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -162,3 +164,30 @@ def test_the_loss_and_its_gradients_are_those_of_softmax_cross_entropy_and_huber
         torch.autograd.grad(2 * loss, inputs), torch.autograd.grad(2 * expected, inputs), strict=True
     ):
         assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("near", [None, torch.zeros(40, 40, dtype=torch.bool)], ids=["kernel", "torch"])
+def test_embeddings_that_are_all_alike_find_nothing(near: Tensor | None) -> None:
+    """A near cell as good as the best wrong one is no find: a collapsed network must not be logged as a perfect one."""
+    keys, true = unit(1).expand(40, -1).contiguous(), torch.arange(40).roll(3)
+    xyz = torch.rand(40, 3, generator=torch.Generator().manual_seed(0)) * 0.3
+    close = torch.cdist(xyz[true], xyz) < 0.2
+    how: dict[str, Any] = {"key_xyz": xyz, "near_distance": 0.2} if near is None else {"near": close}
+    _, share = matching_loss(keys, keys, true, places(40)[true], places(40), 10.0, **how)
+    # Of equal answers the first is taken; a near key is no answer.
+    first = [
+        next(k for k in range(40) if k == t or not row[k]) == t for t, row in zip(true.tolist(), close, strict=True)
+    ]
+    assert float(share) == pytest.approx(sum(first) / 40) and sum(first) < 20 and int(close.sum()) > 80
+
+
+@pytest.mark.parametrize("near", [None, torch.zeros(6, 12, dtype=torch.bool)], ids=["kernel", "torch"])
+def test_the_scale_may_have_any_shape_of_one_element(near: Tensor | None) -> None:
+    gradients = []
+    for shape in ((), (1,), (1, 1)):
+        scale, keys = torch.full(shape, 7.0, requires_grad=True), unit(12)
+        true = torch.arange(6)
+        matching_loss(keys[1:7], keys, true, places(12)[true], places(12), scale, near)[0].backward()
+        assert scale.grad is not None and scale.grad.shape == shape
+        gradients.append(float(scale.grad))
+    assert gradients[0] == gradients[1] == gradients[2] != 0

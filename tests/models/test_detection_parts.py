@@ -113,6 +113,16 @@ def small_input(seed: int = 0) -> SparseTensor:
     return SparseTensor.from_coords(torch.from_numpy(coords), torch.rand(len(coords), 3))
 
 
+def test_what_a_hook_keeps_of_a_decoder_level_is_not_written_over() -> None:
+    torch.manual_seed(0)
+    net, kept = SRUNet(spec="SRUNet14-CPU", stem_kernel_size=3).eval(), []
+    net.convtr4p16s2.register_forward_hook(lambda module, inputs, output: kept.append(output.feats))
+    coords = torch.cat([torch.zeros(200, 1), torch.randint(0, 20, (200, 3))], dim=1).int().unique(dim=0)
+    with torch.no_grad():
+        decoder_levels(net, SparseTensor.from_coords(coords, torch.randn(len(coords), 3)), 4)
+    assert float(kept[0].min()) < 0, "normalised and without negatives: written over"
+
+
 def test_decoder_levels_are_the_networks_own() -> None:
     torch.manual_seed(0)
     net = SRUNet(spec="SRUNet14-CPU").eval()

@@ -207,3 +207,14 @@ def test_a_failing_disk_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest
 def test_features_too_large_for_float16_are_refused() -> None:
     with pytest.raises(FloatingPointError, match="float16"):
         TeacherCache(None, CountingTeacher(scale=1e4)).features(random_images(1))
+
+
+def test_a_file_that_cannot_be_opened_does_not_end_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = random_images(1)
+    expected = TeacherCache(tmp_path, CountingTeacher()).features(images)
+    (path,) = files(tmp_path)
+    path.unlink()
+    path.mkdir()  # permissions do not stop root, a folder does
+    cache = TeacherCache(tmp_path, CountingTeacher())
+    assert same(cache.features(images), expected) and cache.statistics.damaged == 1
+    assert "unreadable file" in caplog.text

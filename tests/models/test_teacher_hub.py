@@ -180,3 +180,10 @@ def test_no_weights_or_no_transformers_name_the_way_out(tmp_path: Path, monkeypa
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(InputError, match="pip install"):
         small("sam")
+
+
+def test_a_name_tells_configurations_apart_that_share_their_weights() -> None:
+    """The cache of features goes by the name."""
+    others: tuple[dict[str, Any], ...] = ({}, {"hidden_act": "relu"}, {"num_attention_heads": 4})
+    names = {Dinov2Teacher(config={**DINO, **other}).name for other in others}
+    assert len(names) == 3 and small("dinov2").name in names

@@ -124,6 +124,24 @@ def test_what_is_bad_is_left_out_and_named(tmp_path: Path) -> None:
     assert "not in the pack" in reasons["3"] and "size" in reasons["8"]
 
 
+def test_a_pack_with_any_byte_damaged_costs_no_run(tmp_path: Path) -> None:
+    """What is compressed fails in many ways: wrong sums, streams that cannot be unpacked, members that are gone."""
+    path = tmp_path / "pack.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as pack:
+        for name, data in files(line(1, "Sofa", "m/seat.obj")).items():
+            if "large" not in name:
+                pack.writestr(name, data)
+    whole, raised = path.read_bytes(), 0
+    for place in range(0, len(whole) - 30, 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            library = AssetLibrary(path)
+        except InputError:  # nothing of use in it
+            continue
+        raised += bool(library.construct("sofa", np.random.default_rng(0)) is None and library.skipped)
+    assert raised > 5
+
+
 def test_a_draw_does_not_depend_on_what_was_asked_for_before(tmp_path: Path) -> None:
     catalogue = "".join(
         line(k, "Table", f"/m/{'broken' if k % 2 else 'seat'}.obj", f"{50 + k} 60 70") for k in range(8)

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +102,50 @@ def test_what_a_killed_run_has_left_is_swept(tmp_path: Path, boxes: list[int]) -
     (left / "room0001_00.sens").write_bytes(b"half")
     make_rooms(tmp_path, 2, OPTIONS)
     assert sorted(p.name for p in (tmp_path / "scans").iterdir()) == ["room0000_00", "room0001_00"]
+
+
+def test_a_second_run_in_the_same_folder_is_refused(
+    tmp_path: Path, boxes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, refused = making.record, []
+
+    def beside(*arguments: Any) -> Any:
+        with pytest.raises(InputError, match="another run makes rooms there") as caught:
+            make_rooms(tmp_path, 1, OPTIONS)
+        refused.append(caught)
+        return whole(*arguments)
+
+    monkeypatch.setattr(making, "record", beside)
+    assert make_rooms(tmp_path, 1, OPTIONS).made == 1 and len(refused) == 1
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_room_that_was_swept_away_meanwhile_is_not_published(
+    tmp_path: Path, boxes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker may outlive its killed run by seconds; what it then writes makes its folder anew."""
+    whole = making.record
+
+    def swept(room: Any, poses: Any, partial: Path, *more: Any) -> Any:
+        summary = whole(room, poses, partial, *more)
+        partial.rename(partial.with_name("moved"))
+        partial.mkdir()
+        return summary
+
+    monkeypatch.setattr(making, "record", swept)
+    with pytest.raises(InputError, match="taken away by another run"):
+        make_rooms(tmp_path, 1, OPTIONS)
+    assert not (tmp_path / "scans" / "room0000_00").exists()
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, boxes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device", "mesh.ply")
+
+    monkeypatch.setattr(making, "record", full)
+    with pytest.raises(InputError, match=r"mesh.ply: cannot be written \(No space left on device\): free space"):
+        make_rooms(tmp_path, 1, OPTIONS)
+    assert list((tmp_path / "scans").iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")

@@ -14,7 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, ReLU, SparseTensor, concatenate, functional
+from sparse3d.sparse import (
+    BatchNorm,
+    Convolution,
+    ConvolutionTranspose,
+    ReLU,
+    SparseTensor,
+    concatenate,
+    functional,
+    native,
+)
 
 Coords = Callable[..., Tensor]
 EXTENT = 12  # a multiple of every stride here, so that grids start on a coarse voxel
@@ -309,3 +318,21 @@ def test_a_spatial_convolution_takes_what_autocast_left_of_a_linear_one(backend:
     found.float().square().sum().backward()
     torch.testing.assert_close(found.float(), plain, rtol=0.05, atol=0.05)
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in layers.parameters())
+
+
+def test_features_are_not_made_again_from_what_was_written_to_since(random_coords: Coords) -> None:
+    """A convolution keeps the way to make its features, not them: what was written before it read them must count."""
+    if not native.available():
+        pytest.skip(native.why_not())
+    coords, gradients = random_coords(120), []
+    torch.manual_seed(0)
+    feats, first, second = torch.randn(len(coords), 4), Convolution(4, 8, 3), Convolution(4, 8, 3)
+    norm, last = BatchNorm(8), Convolution(16, 4, 3)
+    for backend in ("native", "torch"):
+        x = SparseTensor.from_coords(coords, feats.clone(), backend=backend)
+        skip = first(x)
+        joined = concatenate(norm(second(x), relu=True), skip)
+        torch.relu_(skip.feats)
+        loss = last(joined).feats.square().sum()
+        gradients.append(torch.autograd.grad(loss, [last.kernel])[0])
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)

@@ -92,6 +92,20 @@ def test_no_evaluation_is_lost_to_a_signal(during: str, step: int, tmp_path: Pat
     assert best[0] == best[1]
 
 
+def test_an_evaluation_before_the_first_step_is_not_lost_to_a_signal(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"steps": 4, "eval_at_start": True, "eval_every": 2}
+    run(tmp_path / "whole", **options)
+
+    task = SignalledWhileEvaluated()
+    task.at = 1
+    with pytest.raises(SystemExit):
+        train(task, tmp_path / "parts", False, TrainSettings(**{**DEFAULTS, **options}), "")
+    assert load_checkpoint(tmp_path / "parts" / "checkpoints" / "last.pt")["step"] == 0
+    run(tmp_path / "parts", resume=True, **options)
+    assert [r["step"] for r in records(tmp_path / "parts", "val")] == [0, 2, 4]
+    assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
+
+
 def test_the_comparison_sees_a_difference(tmp_path: Path) -> None:
     for seed in (0, 1):
         run(tmp_path / str(seed), steps=2, seed=seed)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sparse3d.errors import InputError
 from sparse3d.models.resunet import SRUNet
-from sparse3d.sparse import SparseTensor, concatenate
+from sparse3d.sparse import SparseTensor, conv_norm
 
 COARSEST = 16
 STRIDES = (1, 2, 4, 8, COARSEST)
@@ -29,10 +29,10 @@ def decoder_levels(backbone: SRUNet, x: SparseTensor, finest: int) -> dict[int, 
     stride = COARSEST
     while stride > finest:
         stage = _stage(stride)
-        up = getattr(backbone, f"convtr{stage}p{stride}s2")(out)
-        up = getattr(backbone, f"bntr{stage}")(up, relu=True, inplace=True)
+        up, norm = getattr(backbone, f"convtr{stage}p{stride}s2"), getattr(backbone, f"bntr{stage}")
         stride //= 2
-        out = getattr(backbone, f"block{stage + 1}")(concatenate(up, encoded[7 - stage]))
+        beside = conv_norm(out, up, norm, relu=True, beside=encoded[7 - stage])
+        out = getattr(backbone, f"block{stage + 1}")(beside)
         levels[stride] = out
     return levels
 

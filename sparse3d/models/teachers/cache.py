@@ -35,7 +35,7 @@ from sparse3d.models.teachers.base import Teacher
 logger = logging.getLogger(__name__)
 
 Maps = list[np.ndarray]  # one (C, h, w) float16 array a tap
-DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, NotImplementedError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, RuntimeError)
 TEMPORARY_PREFIX = ".partial-"
 ABANDONED_AFTER = 3600.0  # seconds; an unfinished file older than this belongs to no living process
 
@@ -154,9 +154,9 @@ class TeacherCache:
                 raise ValueError(f"holds maps of {channels} channels, expected {self.teacher.channels} in float16")
         except FileNotFoundError:
             return None
-        except DAMAGED as error:
+        except (OSError, *DAMAGED) as error:
             self.statistics.damaged += 1
-            logger.warning("%s: damaged file of teacher features, computed again (%s)", path, error)
+            logger.warning("%s: unreadable file of teacher features, computed again (%s)", path, error)
             return None
         self.statistics.disk_hits += 1
         return maps

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -312,9 +313,15 @@ def _refuse_missing(weights: str, architecture: str, report: Mapping[str, Any]) 
         )
 
 
+_NOT_COMPUTED_WITH = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
+
+
 def _fingerprint(network: nn.Module) -> str:
-    """Eight hex digits of all tensors: a directory of weights can change under the same name."""
+    """Eight hex digits of all tensors and the configuration: a directory can change under the same name."""
     digest = hashlib.sha256()
+    configuration: Any = network.config
+    settings = {key: value for key, value in configuration.to_diff_dict().items() if key not in _NOT_COMPUTED_WITH}
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
     for key, value in sorted(network.state_dict().items()):
         digest.update(key.encode())
         digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).data)

@@ -119,7 +119,10 @@ def build(name: str) -> Path:
         *_bfloat16(name, compiler),
         *os.environ.get("SPARSE3D_NATIVE_FLAGS", "").split(),
     ]
-    path = cache_root() / "native" / f"sparse3d-{name.lower()}-{_fingerprint(command)}.so"
+    try:
+        path = cache_root() / "native" / f"sparse3d-{name.lower()}-{_fingerprint(command)}.so"
+    except OSError as error:
+        raise NativeUnavailableError(str(error)) from error
     if path.is_file():
         return path
     try:

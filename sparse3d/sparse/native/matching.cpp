@@ -8,6 +8,7 @@
 // How the work is cut and the order of every sum depend on the shapes alone: the bits do not depend on the number of threads.
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "vector_math.h"
@@ -158,7 +159,13 @@ class Block {
 
     // Whether the true key is the most similar one, of equal ones the first, or a near key is.
     bool right(int r) const {
-        if (highest_near[r] > highest_answer[r]) return true;
+        // Without its mark, which makes it larger than an equal answer.
+        uint32_t near;
+        std::memcpy(&near, &highest_near[r], sizeof near);
+        near &= ~1u;
+        float unmarked;
+        std::memcpy(&unmarked, &near, sizeof unmarked);
+        if (unmarked > highest_answer[r]) return true;
         if (!(true_logit[r] == highest_answer[r])) return false;
         const int64_t key = truth(r);
         for (int64_t panel = 0; panel * KEYS < key; panel++) {

@@ -22,6 +22,7 @@ class Recipe:
     inputs: tuple[Tensor | None, ...]
     compute: Callable[..., Tensor]
     version: int  # of the tensor: whoever writes into it leaves the recipe behind
+    versions: tuple[int | None, ...]  # of the inputs: written to, they make something else
 
 
 _recipes = WeakTensorKeyDictionary()
@@ -29,10 +30,14 @@ _recipes = WeakTensorKeyDictionary()
 
 def remember(out: Tensor, inputs: tuple[Tensor | None, ...], compute: Callable[..., Tensor]) -> None:
     """Note how ``out`` is made, for as long as it lives."""
-    _recipes[out] = Recipe(tuple(None if t is None else t.detach() for t in inputs), compute, out._version)
+    versions = tuple(None if t is None else t._version for t in inputs)
+    _recipes[out] = Recipe(tuple(None if t is None else t.detach() for t in inputs), compute, out._version, versions)
 
 
 def recipe_of(out: Tensor) -> Recipe | None:
-    """How ``out`` is made, if anyone said so and it was not written to since."""
+    """How ``out`` is made, if anyone said so and neither it nor what it is made of was written to since."""
     recipe: Recipe | None = _recipes.get(out)
-    return recipe if recipe is not None and recipe.version == out._version else None
+    if recipe is None or recipe.version != out._version:
+        return None
+    same = (t is None or t._version == v for t, v in zip(recipe.inputs, recipe.versions, strict=True))
+    return recipe if all(same) else None
