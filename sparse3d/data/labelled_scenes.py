@@ -134,18 +134,19 @@ class LabelledScenes(Dataset):
             rows = crop_rows(scene.xyz, center, self.crop_points, self.crop_shape)
         count = len(scene) if rows is None else len(rows)
         if self.thin_to is not None and count > self.thin_to:
-            semantic = scene.semantic if rows is None else scene.semantic[rows]
-            kept = self._thinned(semantic, self.thin_to, rng)
+            if self.few_labels:
+                kept = _thinned_around(scene.semantic if rows is None else scene.semantic[rows], self.thin_to, rng)
+            else:
+                kept = np.sort(rng.choice(count, self.thin_to, replace=False, shuffle=False))
             rows = kept if rows is None else rows[kept]
         return rows
 
-    def _thinned(self, semantic: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-        """``most`` rising rows of a piece at random; where labels are few, every labelled one is among them."""
-        if not self.few_labels:
-            return np.sort(rng.choice(len(semantic), most, replace=False, shuffle=False))
-        labelled, rest = np.flatnonzero(semantic != IGNORE), np.flatnonzero(semantic == IGNORE)
-        drawn = rng.choice(rest, min(len(rest), max(0, most - len(labelled))), replace=False, shuffle=False)
-        return np.sort(np.concatenate([labelled, drawn]))
+
+def _thinned_around(semantic: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """``most`` rising rows of a piece at random, with every labelled one among them."""
+    labelled, rest = np.flatnonzero(semantic != IGNORE), np.flatnonzero(semantic == IGNORE)
+    drawn = rng.choice(rest, min(len(rest), max(0, most - len(labelled))), replace=False, shuffle=False)
+    return np.sort(np.concatenate([labelled, drawn]))
 
 
 def _rows_of(scene: LabelledScene, rows: np.ndarray) -> LabelledScene:

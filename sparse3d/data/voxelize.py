@@ -8,7 +8,7 @@ import numpy as np
 
 from sparse3d.errors import InputError
 
-FARTHEST = 64_512  # voxels along an axis from the origin, the engine's limit: 3 km at 5 cm
+_FARTHEST = 64_512  # voxels along an axis from the origin, the engine's limit: 3 km at 5 cm
 # Of a table that is faster than sorting: 128 MB at most, and not many more cells to go through than points.
 _TABLE_CELLS, _CELLS_A_POINT = 1 << 24, 64
 
@@ -35,7 +35,7 @@ def voxelize(xyz: np.ndarray, voxel_size: float) -> tuple[np.ndarray, np.ndarray
     low, high = columns.min(axis=1), columns.max(axis=1)
     if not (np.isfinite(low) & np.isfinite(high)).all():
         raise InputError("points have coordinates that are not finite")
-    if max(-low.min(), high.max()) > FARTHEST:
+    if max(-low.min(), high.max()) > _FARTHEST:
         raise InputError(
             f"a point lies {np.abs(xyz).max():.4g} m out: more voxels of {voxel_size} m than fit; check the unit"
         )
