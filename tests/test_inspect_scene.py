@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -159,6 +160,15 @@ def test_any_recording_is_shown_by_its_frames(room_folder: Path, tmp_path: Path)
     scene = inspect_scene(room_folder, tmp_path, frames=1, size=SMALL)
     assert scene.kind.startswith("recording") and scene.surface is not None and len(scene.poses) == 6
     assert len(list(tmp_path.glob("frame_*.png"))) == 1
+    assert not any("assumed" in note for note in scene.notes)
+
+
+def test_intrinsics_that_no_file_gives_are_said_to_be_assumed(room_folder: Path, tmp_path: Path) -> None:
+    room = Path(shutil.copytree(room_folder, tmp_path / "room"))
+    next(room.rglob("camera-intrinsics.txt")).unlink()
+    scene = inspect_scene(room, tmp_path / "out", frames=1, size=SMALL)
+    assert scene.source is not None and scene.source.manifest.assumed_camera is not None
+    assert f"{scene.source.manifest.assumed_camera} are assumed" in (tmp_path / "out" / PAGE).read_text()
 
 
 def test_what_is_no_scene_is_an_error_in_one_line(tmp_path: Path) -> None:

@@ -115,6 +115,8 @@ def add_frames(scene: LookedAtScene, source: FrameSource) -> None:
         ),
         ("camera path", f"{length:.1f} m long, {heights.min():.2f} to {heights.max():.2f} m high"),
     ]
+    if source.manifest.assumed_camera is not None:
+        scene.notes.append(f"no file says the camera's intrinsics: {source.manifest.assumed_camera} are assumed")
 
 
 def add_cloud(scene: LookedAtScene) -> None:
