@@ -19,6 +19,8 @@ from sparse3d.data.scene_sources import PreparedSplit
 from sparse3d.data.sunrgbd_scenes import SunRgbdFrames
 from sparse3d.data.view_sets import FrameFolder, ViewSets
 from sparse3d.errors import InputError
+from sparse3d.losses.detection_sparse import SparseDetectionLoss
+from sparse3d.losses.detection_votenet import VoteNetLoss
 from sparse3d.models.correspondence import MatchingHead, RegressionHead
 from sparse3d.models.detection.sparse_head import SparseHead
 from sparse3d.models.detection.votenet_head import VoteNetHead
@@ -74,6 +76,21 @@ WRONG: list[tuple[Callable[..., Any], str, list[Any]]] = [
     (PretrainTask, "near", [-1.0]),
     (PretrainTask, "level_weights", [(-1.0, 2.0), (0.0, 0.0), (math.inf, 1.0)]),
     (SegmentationTask, "pictures", [-1]),
+    (SegmentationTask, "label_smoothing", [1.0, -0.1, math.nan]),
+    (SegmentationTask, "lovasz_weight", [-1.0, math.nan]),
+    (SparseDetectionLoss, "nearest", [0]),
+    (SparseDetectionLoss, "span", [0.0, math.nan]),
+    (SparseDetectionLoss, "least_size", [0.0]),
+    (SparseDetectionLoss, "box_weight", [-1.0]),
+    (SparseDetectionLoss, "turn_weight", [math.nan]),
+    (VoteNetLoss, "near", [0.7, 0.0]),
+    (VoteNetLoss, "scale", [0.0, math.nan]),
+    (VoteNetLoss, "object_weights", [(-1.0, -1.0), (0.0, 0.0)]),
+    (VoteNetLoss, "vote_weight", [-1.0]),
+    (VoteNetLoss, "objectness_weight", [math.inf]),
+    (VoteNetLoss, "box_weight", [-5.0]),
+    (VoteNetLoss, "class_weight", [math.nan]),
+    (VoteNetLoss, "overlap_weight", [-0.1]),
     (partial(SegmentationTask, class_weights="given"), "given_weights", [(-1.0, -1.0), (0.0, 0.0)]),
     (DetectionTask, "points", [0, -5]),
     (SparseHead, "score", [5.0]),

@@ -12,15 +12,18 @@ from sparse3d.checks import in_range
 from sparse3d.data.augment import Augmentation, apply_all
 from sparse3d.data.clouds import VoxelCloud
 from sparse3d.data.labelled_scenes import SceneItem, moved_boxes
+from sparse3d.data.s3dis_scenes import S3DIS13
 from sparse3d.data.scannet.classes import CLASS_LISTS
-from sparse3d.data.scene_sources import LabelledScene, PreparedSplit, SceneCache, SceneSource
+from sparse3d.data.scene_sources import LabelledScene, SceneCache, SceneSource
 from sparse3d.data.sunrgbd_scenes import SUNRGBD10
 from sparse3d.data.voxelize import mean_by_voxel, voxelize
 from sparse3d.errors import InputError
 from sparse3d.types import IGNORE, Boxes
 
 # Known without opening any data, so that a trained network says what it found.
-BOX_CLASSES: dict[str, tuple[str, ...]] = {"scannet18": CLASS_LISTS["scannet18"].names, "sunrgbd10": SUNRGBD10.names}
+BOX_CLASSES: dict[str, tuple[str, ...]] = {
+    "scannet18": CLASS_LISTS["scannet18"].names, "sunrgbd10": SUNRGBD10.names, "s3dis": S3DIS13.names,
+}  # fmt: skip
 
 
 @gin.configurable
@@ -33,7 +36,8 @@ class DetectionScenes(Dataset):
         points: drawn from a scene's points, after the boxes were found on all of them; None keeps all.
         augmentations: they move and recolour points, and keep their rows.
         repeat: how often a scene occurs in an epoch.
-        min_box_points: boxes whose instance has fewer points in the scene are not asked for.
+        min_box_points: boxes whose instance has fewer points in the scene are not asked for; of scenes without
+            instances, boxes that hold fewer.
         cache_bytes: of decoded scenes kept in memory by each worker.
 
     Raises:
@@ -166,16 +170,8 @@ def known_boxes(boxes: Boxes) -> Boxes:
 
 
 def scene_boxes(source: SceneSource, index: int) -> Boxes:
-    """The boxes of scene ``index``, without its points where the source keeps them apart."""
-    if not isinstance(source, PreparedSplit):
-        return source.load(index).boxes
-    objects = source.scenes[index].objects()
-    return Boxes(
-        center=np.array([o.center for o in objects], dtype=np.float32).reshape(-1, 3),
-        size=np.array([o.size for o in objects], dtype=np.float32).reshape(-1, 3),
-        yaw=np.zeros(len(objects), dtype=np.float32),
-        label=np.array([IGNORE if o.class18 is None else o.class18 for o in objects], dtype=np.int64),
-    )
+    """The boxes of scene ``index``, without its points where the source has them apart."""
+    return source.boxes(index) if hasattr(source, "boxes") else source.load(index).boxes
 
 
 def class_mean_sizes(source: SceneSource) -> np.ndarray:

@@ -21,6 +21,7 @@ from sparse3d.data.crops import CENTERS, SHAPES, crop_center, crop_rows
 from sparse3d.data.scene_sources import LabelledScene, SceneCache, SceneSource
 from sparse3d.data.voxelize import majority_label, mean_by_voxel, voxelize
 from sparse3d.errors import InputError
+from sparse3d.geometry.boxes import count_points_in_boxes
 from sparse3d.types import IGNORE, Boxes, TensorBundle, VoxelBatch
 
 
@@ -151,7 +152,7 @@ def _thinned_around(semantic: np.ndarray, most: int, rng: np.random.Generator) -
 
 def _rows_of(scene: LabelledScene, rows: np.ndarray) -> LabelledScene:
     parts = {name: getattr(scene, name)[rows] for name in ("xyz", "rgb", "semantic", "instance")}
-    # A piece that shows no instance has no box; without instances in the whole scene every box is kept: moved_boxes.
+    # A piece that shows no instance has no box; without any in the whole scene points in boxes count: moved_boxes.
     shows_none = not (parts["instance"] >= 0).any() and (scene.instance >= 0).any()
     boxes = scene.boxes.select(np.zeros(len(scene.boxes), dtype=bool)) if shows_none else scene.boxes
     return replace(scene, **parts, boxes=boxes, faces=None)
@@ -209,7 +210,7 @@ def moved_boxes(
         corners: (K, 8, 3) their corners, moved with the points.
         xyz: (N, 3) the moved points.
         instance: (N,) row of ``boxes`` of every point, -1 for none; where no point has one (a data set with boxes
-            only), every box stays.
+            only), the points inside the moved boxes are counted.
         min_points: boxes with fewer points are left out, and their points' rows become -1.
     """
     if not len(boxes):
@@ -221,7 +222,10 @@ def moved_boxes(
     size = np.stack(edges, axis=1)
     seen = instance >= 0
     if not seen.any():
-        return Boxes(center, size, yaw, boxes.label), np.full(len(instance), -1, dtype=np.int64)
+        moved = Boxes(center, size, yaw, boxes.label)
+        if min_points > 0:
+            moved = moved.select(count_points_in_boxes(xyz, moved) >= min_points)
+        return moved, np.full(len(instance), -1, dtype=np.int64)
     counts = np.bincount(instance[seen], minlength=len(boxes))
     upright = boxes.yaw == 0
     low, high = _bounds(xyz[seen], instance[seen], len(boxes))

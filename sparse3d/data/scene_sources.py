@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from sparse3d.checks import at_least
 from sparse3d.data.limited_labels import keep_labelled_points
-from sparse3d.data.prepared import PreparedObject, PreparedScene, limited_scenes, prepared_scenes
+from sparse3d.data.prepared import PreparedScene, limited_scenes, prepared_scenes
 from sparse3d.data.scannet.classes import CLASS_LISTS, ClassList
 from sparse3d.errors import InputError
 from sparse3d.types import IGNORE, Boxes
@@ -69,6 +68,8 @@ class SceneSource(Protocol):
     def load(self, index: int) -> LabelledScene:
         """Scene ``index``; raises InputError where it cannot be used."""
         ...
+
+    # A source may also have boxes(index) -> Boxes, where they are had without reading the points.
 
 
 @gin.configurable
@@ -146,18 +147,18 @@ class PreparedSplit:
         scene = self.scenes[index]
         mesh = scene.mesh(self._classes, aligned=True)
         return LabelledScene(
-            scene.name, mesh.xyz, mesh.rgb, mesh.semantic, mesh.instance, _boxes(scene.objects()), mesh.faces
+            scene.name, mesh.xyz, mesh.rgb, mesh.semantic, mesh.instance, self.boxes(index), mesh.faces
         )
 
-
-def _boxes(objects: Sequence[PreparedObject]) -> Boxes:
-    count = len(objects)
-    return Boxes(
-        center=np.array([o.center for o in objects], dtype=np.float32).reshape(count, 3),
-        size=np.array([o.size for o in objects], dtype=np.float32).reshape(count, 3),
-        yaw=np.zeros(count, dtype=np.float32),
-        label=np.array([IGNORE if o.class18 is None else o.class18 for o in objects], dtype=np.int64),
-    )
+    def boxes(self, index: int) -> Boxes:
+        """The boxes of scene ``index``, along its axes."""
+        objects = self.scenes[index].objects()
+        return Boxes(
+            center=np.array([o.center for o in objects], dtype=np.float32).reshape(-1, 3),
+            size=np.array([o.size for o in objects], dtype=np.float32).reshape(-1, 3),
+            yaw=np.zeros(len(objects), dtype=np.float32),
+            label=np.array([IGNORE if o.class18 is None else o.class18 for o in objects], dtype=np.int64),
+        )
 
 
 def check_scene(scene: LabelledScene, classes: int) -> None:

@@ -16,6 +16,7 @@ VoteNet keeps the *negative* of that direction's angle; here ``yaw`` is counter-
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,6 +95,9 @@ def sunrgbd_frames(root: str | Path, split: str | None = None) -> list[str]:
         names = [f"{int(line):06d}" for line in path.read_text(encoding="ascii").split()]
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a list of frame numbers, one a line ({error})") from error
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path}: names frame {twice} more than once: remove the doubles")
     if missing := sorted(set(names) - set(there)):
         raise InputError(f"{path}: names {len(missing)} frames that are not there; first: depth/{missing[0]}.mat")
     return names
@@ -115,7 +119,6 @@ def read_sunrgbd_frame(root: str | Path, name: str, labels: str = "v2") -> SunRg
     root = Path(root)
     points = _read_cloud(root / "depth" / f"{name}.mat")
     objects = read_labels(root / LABELS[labels] / f"{name}.txt")
-    known = [o for o in objects if o.label in CLASSES]
     others: dict[str, int] = {}
     for o in objects:
         if o.label not in CLASSES:
@@ -124,14 +127,20 @@ def read_sunrgbd_frame(root: str | Path, name: str, labels: str = "v2") -> SunRg
         name=name,
         xyz=points[:, :3].copy(),
         rgb=points[:, 3:].copy(),
-        boxes=Boxes(
-            center=np.array([o.center for o in known]),
-            size=np.array([o.size for o in known]),
-            yaw=np.array([o.yaw for o in known]),
-            label=np.array([CLASSES.index(o.label) for o in known]),
-        ),
+        boxes=boxes_of(objects),
         objects=tuple(objects),
         other_labels=others,
+    )
+
+
+def boxes_of(objects: Sequence[SunRgbdObject]) -> Boxes:
+    """The boxes of the objects that are of the ten classes."""
+    known = [o for o in objects if o.label in CLASSES]
+    return Boxes(
+        center=np.array([o.center for o in known]),
+        size=np.array([o.size for o in known]),
+        yaw=np.array([o.yaw for o in known]),
+        label=np.array([CLASSES.index(o.label) for o in known]),
     )
 
 

@@ -9,9 +9,18 @@ from sparse3d.checks import at_least
 from sparse3d.data.scannet.classes import ClassList
 from sparse3d.data.scannet.split_lists import limited_scenes
 from sparse3d.data.scene_sources import LabelledScene
-from sparse3d.data.sunrgbd import CLASSES, COLORS, LABELS, read_sunrgbd_frame, sunrgbd_frames, sunrgbd_root
+from sparse3d.data.sunrgbd import (
+    CLASSES,
+    COLORS,
+    LABELS,
+    boxes_of,
+    read_labels,
+    read_sunrgbd_frame,
+    sunrgbd_frames,
+    sunrgbd_root,
+)
 from sparse3d.errors import InputError
-from sparse3d.types import IGNORE
+from sparse3d.types import IGNORE, Boxes
 
 SUNRGBD10 = ClassList("sunrgbd10", "sunrgbd", CLASSES, tuple(range(len(CLASSES))), COLORS)
 
@@ -60,6 +69,10 @@ class SunRgbdFrames:
     @property
     def names(self) -> list[str]:
         return list(self._names)
+
+    def boxes(self, index: int) -> Boxes:
+        """The boxes of frame ``index``: a text file, where the points are megabytes."""
+        return boxes_of(read_labels(self.root / LABELS[self.labels] / f"{self._names[index]}.txt"))
 
     def load(self, index: int) -> LabelledScene:
         frame = read_sunrgbd_frame(self.root, self._names[index], self.labels)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sparse3d.errors import InputError
+from sparse3d import checks
 from sparse3d.losses.box_losses import diou
 from sparse3d.losses.detection_truth import DetectionTruth
 
@@ -97,16 +97,18 @@ class SparseDetectionLoss:
         turn_weight: float = 1.0,
         least_size: float = 0.02,
     ) -> None:
-        if nearest < 1 or span <= 0 or least_size <= 0:
-            raise InputError(
-                f"SparseDetectionLoss: nearest = {nearest} (1 or more), span = {span} and least_size = {least_size} "
-                "(positive)"
-            )
+        checks.at_least("SparseDetectionLoss.nearest", nearest, 1)
+        checks.positive("SparseDetectionLoss.span", span)
+        checks.positive("SparseDetectionLoss.least_size", least_size, "metres")
+        checks.not_negative("SparseDetectionLoss.box_weight", box_weight)
+        checks.not_negative("SparseDetectionLoss.turn_weight", turn_weight)
         self.nearest, self.span, self.least_size = nearest, span, least_size
         self.box_weight, self.turn_weight = box_weight, turn_weight
 
     def __call__(self, output: CellPredictions, truth: DetectionTruth) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, a scalar, and its parts by name."""
+        """The loss, a scalar, and its parts by name. Raises InputError for turned boxes, if the head tells no turns."""
+        if output.turn is None:
+            truth.demand_upright("set SparseHead.oriented = True")
         cells, boxes = self.assign(output, truth)
         found = max(1, len(cells))
         target = torch.zeros_like(output.logits)

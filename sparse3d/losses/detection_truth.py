@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from sparse3d.errors import InputError
 from sparse3d.types import TensorBundle
 
 
@@ -20,3 +21,8 @@ class DetectionTruth(TensorBundle):
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def demand_upright(self, remedy: str) -> None:
+        """Raises InputError, with what makes the head tell directions, where a box is turned: it would learn yaw 0."""
+        if len(self) and bool(self.boxes[:, 6].any()):
+            raise InputError(f"true boxes are turned about z, and the head tells no directions: {remedy}")

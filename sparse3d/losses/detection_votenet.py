@@ -6,7 +6,7 @@ Source: Qi, Litany, He, Guibas (ICCV 2019), with its thresholds and weights as d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import pi
+from math import inf, pi
 from typing import Protocol, runtime_checkable
 
 import gin
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sparse3d.errors import InputError
+from sparse3d import checks
 from sparse3d.losses.box_losses import diou
 from sparse3d.losses.detection_truth import DetectionTruth
 
@@ -129,17 +129,20 @@ class VoteNetLoss:
         overlap_weight: float = 0.0,
         scale: float = 10.0,
     ) -> None:
-        if not 0 < near <= far or scale <= 0 or overlap_weight < 0:
-            raise InputError(
-                f"VoteNetLoss: near = {near}, far = {far}, scale = {scale}, overlap_weight = {overlap_weight}: need "
-                "0 < near <= far, scale > 0, overlap_weight >= 0"
-            )
+        checks.require(0 < near <= far < inf, "VoteNetLoss.near", near, f"positive and no more than far = {far}")
+        checks.positive("VoteNetLoss.scale", scale)
+        checks.weights("VoteNetLoss.object_weights", object_weights)
+        parts = {"vote": vote_weight, "objectness": objectness_weight, "box": box_weight, "class": class_weight}
+        for part, value in {**parts, "overlap": overlap_weight}.items():
+            checks.not_negative(f"VoteNetLoss.{part}_weight", value)
         self.near, self.far, self.object_weights, self.scale = near, far, object_weights, scale
         self.weights = (vote_weight, objectness_weight, box_weight, class_weight)
         self.overlap_weight = overlap_weight
 
     def __call__(self, output: VotePredictions, truth: DetectionTruth) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, a scalar, and its parts by name."""
+        """The loss, a scalar, and its parts by name. Raises InputError for turned boxes, if it has one bin."""
+        if output.heading.shape[2] == 1:
+            truth.demand_upright("set VoteNetHead.heading_bins = 12")
         dense = DenseTruth.of(truth, len(output.seed_row))
         row = truth.instance[output.seed_row]
         instance = torch.cat([dense.place, dense.place.new_full((1,), -1)])[row]

@@ -13,6 +13,7 @@ from gin import config as gin_config
 from sparse3d.data.s3dis_scenes import S3DIS13, S3disAreas
 from sparse3d.data.scannet.classes import CLASS_LISTS, ClassList
 from sparse3d.data.scene_sources import LabelledScene, PreparedSplit
+from sparse3d.data.sunrgbd_scenes import SUNRGBD10
 from sparse3d.errors import InputError
 
 REQUIRED = re.compile(r"^([\w./]+) *= *%gin\.REQUIRED\b", re.MULTILINE)
@@ -46,7 +47,7 @@ class ClassesOnly:
 
 def list_of(names: tuple[str, ...]) -> ClassList:
     """The known list of these names, for its colours, or one made of them."""
-    for known in (*CLASS_LISTS.values(), S3DIS13):
+    for known in (*CLASS_LISTS.values(), S3DIS13, SUNRGBD10):
         if known.names == names:
             return known
     return ClassList("checkpoint", "index", names, tuple(range(len(names))))

@@ -126,7 +126,8 @@ class DetectionTask:
         """Average precision and recall at IoU .25 and .5: means over the classes with truth, then a class each."""
         if self.val_scenes is not None:
             self._result = measured(self, model, self.val_scenes, device).compute()
-            yield from self._result.figures().items()
+            if self._result.truths.any():  # a benchmark's test scenes have no boxes, and so no figures
+                yield from self._result.figures().items()
 
     def pictures(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, np.ndarray]]:
         """Predicted and true boxes over validation scenes, from above; curves of precision over recall."""

@@ -69,11 +69,8 @@ class SegmentationTask:
             raise InputError(f"SegmentationTask.class_weights = {class_weights!r} is unknown: choose one of {known}")
         if (given_weights is None) == (class_weights == "given"):
             raise InputError("SegmentationTask.given_weights belong to class_weights = 'given', and only to it")
-        if not 0 <= label_smoothing < 1 or lovasz_weight < 0:
-            raise InputError(
-                f"SegmentationTask: label_smoothing = {label_smoothing} must lie in [0, 1), lovasz_weight = "
-                f"{lovasz_weight} must not be negative"
-            )
+        checks.require(0 <= label_smoothing < 1, "SegmentationTask.label_smoothing", label_smoothing, "in [0, 1)")
+        checks.not_negative("SegmentationTask.lovasz_weight", lovasz_weight)
         checks.at_least("SegmentationTask.pictures", pictures, 0)
         if given_weights is not None:
             checks.weights("SegmentationTask.given_weights", given_weights)
@@ -138,6 +135,7 @@ class SegmentationTask:
 
     def training_step(self, model: nn.Module, batch: SceneBatch, step: int) -> StepOutput:
         """The losses; a batch without any label has a loss of 0, and is counted."""
+        self.matrices = {}  # what was measured is an older network's from here on
         scores, labels = model(batch.voxels), batch.semantic
         labelled = labels != IGNORE
         loss = cross_entropy(scores, labels, self.weights, self.label_smoothing)
@@ -160,7 +158,7 @@ class SegmentationTask:
         yield from self.evaluate_scenes(model, device)
 
     def pictures(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, np.ndarray]]:
-        """Validation scenes by truth, prediction and error, and the confusion matrix."""
+        """Validation scenes by truth, prediction and error; the confusion matrix where this network was measured."""
         from sparse3d.tasks.segmentation_pictures import scene_pictures
         from sparse3d.visualize.segmentation_charts import confusion_picture
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -15,6 +17,10 @@ from sparse3d.training.random_state import preserved_random_state
 from sparse3d.training.run_log import RunLog
 from sparse3d.training.settings import TrainSettings
 from sparse3d.training.task import Task
+
+
+class _BrokenOff(Exception):
+    """A signal came: what is under way is left."""
 
 
 class Evaluator:
@@ -33,15 +39,15 @@ class Evaluator:
         is_best = is_broken_off = False
         if self.group.is_first:
             found: dict[str, float] = {}
-            with preserved_random_state(), torch.no_grad():
-                for name, value in self.task.evaluate(unwrapped(model).eval(), self.group.device):
+            is_broken_off = True
+            with self._stoppable(unwrapped(model).eval()) as network:
+                for name, value in self.task.evaluate(network, self.group.device):
                     found[name] = float(value)
-                    if self.stop:
-                        break
-            is_broken_off = bool(self.stop)
+                    self._heed()
+                is_broken_off = False
             if is_broken_off:
                 self.log.say("evaluation broken off by the signal: it is made anew on resuming")
-            else:
+            elif found:  # there are none without validation data
                 self.log.scalars(step, "val", found)
                 # Figures of single classes ("iou_point/wall") would bury the others: they are in the files.
                 shown = {name: value for name, value in found.items() if "/" not in name}
@@ -53,19 +59,40 @@ class Evaluator:
     def pictures(self, model: nn.Module, step: int) -> None:
         """Logs the task's pictures, and meshes where it has such, after ``step`` steps."""
         if self.group.is_first and self.settings.tensorboard:
-            with preserved_random_state(), torch.no_grad():
-                for name, image in self.task.pictures(unwrapped(model).eval(), self.group.device):
+            with self._stoppable(unwrapped(model).eval()) as network:
+                for name, image in self.task.pictures(network, self.group.device):
                     self.log.picture(step, name, image)
-                    if self.stop:
-                        break
-                if hasattr(self.task, "meshes") and not self.stop:
-                    for name, mesh in self.task.meshes(unwrapped(model).eval(), self.group.device):
+                    self._heed()
+                if hasattr(self.task, "meshes"):
+                    for name, mesh in self.task.meshes(network, self.group.device):
                         self.log.mesh(step, name, **mesh)
         self.group.barrier()
 
+    @contextmanager
+    def _stoppable(self, network: nn.Module) -> Iterator[nn.Module]:
+        """A block that keeps the random state, makes no gradients, and is left before the pass that follows a signal.
+
+        A task yields its figures when all scenes are done: asked between the yields alone, a signal would wait for all.
+        """
+        # Networks may be used by their parts. Single layers are not watched: hooks there undo fused passes.
+        parts = [network, *(child for child in network.children() if any(child.children()))]
+        hooks = [part.register_forward_pre_hook(lambda *_: self._heed()) for part in parts]
+        try:
+            with preserved_random_state(), torch.no_grad():
+                yield network
+        except _BrokenOff:
+            pass
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _heed(self) -> None:
+        if self.stop:
+            raise _BrokenOff
+
     def _is_best(self, found: dict[str, float]) -> bool:
         metric = self.settings.best_metric
-        if metric is None:
+        if metric is None or not found:
             return False
         if metric not in found:
             raise InputError(f"train.best_metric = {metric!r} is no validation figure{nearest(metric, sorted(found))}")

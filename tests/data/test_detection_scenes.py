@@ -26,7 +26,7 @@ from sparse3d.data.scene_sources import LabelledScene, PreparedSplit
 from sparse3d.data.sunrgbd_scenes import SunRgbdFrames
 from sparse3d.data.voxelize import majority_label
 from sparse3d.errors import InputError
-from sparse3d.geometry.boxes import points_in_boxes
+from sparse3d.geometry.boxes import count_points_in_boxes, points_in_boxes
 from sparse3d.types import IGNORE, Boxes
 
 
@@ -91,6 +91,16 @@ def test_boxes_of_few_points_are_left_out_and_their_voxels_belong_to_none() -> N
     item = detection_item(replace(before, instance=instance), 0.01, None, min_box_points=20)
     assert item.boxes.label.tolist() == [IGNORE, 7]
     assert set(item.instance.tolist()) == {-1, 0, 1}
+
+
+def test_of_scenes_without_instances_boxes_that_hold_few_points_are_left_out() -> None:
+    whole = scene()
+    wider = replace(whole.boxes, size=1.001 * whole.boxes.size)  # no point lies in a face
+    before = replace(whole, instance=np.full(len(whole), -1), boxes=wider)
+    inside = count_points_in_boxes(before.xyz, before.boxes)
+    for least in (0, int(inside.min()) + 1, int(inside.max()) + 1):
+        item = detection_item(before, 0.05, None, min_box_points=least)
+        assert np.array_equal(item.boxes.label, before.boxes.label[inside >= least])
 
 
 def test_an_item_without_randomness_does_not_depend_on_the_order_of_rows() -> None:

@@ -18,6 +18,7 @@ from sparse3d.data.labelled_scenes import LabelledScenes, SceneItem, _rows_of, c
 from sparse3d.data.limited_labels import keep_labelled_points
 from sparse3d.data.scene_sources import LabelledScene, PreparedSplit, SceneCache, check_scene
 from sparse3d.errors import InputError
+from sparse3d.geometry.boxes import count_points_in_boxes
 from sparse3d.types import IGNORE, Boxes
 
 MOVES = [RandomYaw(), RandomFlip(), RandomScale(), RandomShift()]
@@ -133,11 +134,11 @@ def turned_scene(yaw: float) -> LabelledScene:
 
 def test_turned_boxes_move_with_the_scene() -> None:
     scene = turned_scene(0.3)
-    still = make_item(scene, 0.1).boxes
+    still = make_item(scene, 0.1, min_box_points=0).boxes
     np.testing.assert_allclose(still.center, scene.boxes.center, atol=1e-5)
     np.testing.assert_allclose(still.size, scene.boxes.size, atol=1e-5)
     assert still.yaw[0] == pytest.approx(0.3, abs=1e-5)
-    item = make_item(scene, 0.1, [RandomYaw(), RandomScale(2.0, 2.0)], np.random.default_rng(4))
+    item = make_item(scene, 0.1, [RandomYaw(), RandomScale(2.0, 2.0)], np.random.default_rng(4), 0)
     np.testing.assert_allclose(item.boxes.size, 2 * scene.boxes.size, rtol=1e-4)
     assert item.boxes.yaw[0] != pytest.approx(0.3, abs=1e-2)
     both = [RandomYaw(), RandomScale(2.0, 2.0)]
@@ -192,12 +193,15 @@ def test_thinning_takes_no_label_away_where_they_are_few(source: PreparedSplit) 
 
 
 def test_a_piece_that_shows_no_instance_has_no_box(source: PreparedSplit) -> None:
-    """Not to be taken for a scene of a data set that has boxes and no instances, whose boxes all stay."""
+    """Not to be taken for a scene of a data set that has boxes and no instances, where points in boxes count."""
     scene = source.load(0)
     bare = np.flatnonzero(scene.instance < 0)
     assert len(scene.boxes) == 3 and not len(make_item(_rows_of(scene, bare), 0.1).boxes)
     without = replace(scene, instance=np.full_like(scene.instance, -1))
-    assert len(make_item(_rows_of(without, bare), 0.1).boxes) == 3
+    assert len(make_item(_rows_of(without, bare), 0.1, min_box_points=0).boxes) == 3
+    inside = count_points_in_boxes(scene.xyz[bare], scene.boxes)
+    least = int(inside.max())
+    assert len(make_item(_rows_of(without, bare), 0.1, min_box_points=least).boxes) == (inside >= least).sum() < 3
 
 
 def test_a_share_of_the_scenes_is_nested(root: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from sparse3d.data.detection_scenes import class_mean_sizes, scene_boxes
 from sparse3d.data.sunrgbd import (
     CLASSES,
     read_labels,
@@ -17,6 +18,7 @@ from sparse3d.data.sunrgbd import (
     sunrgbd_frames,
     sunrgbd_root,
 )
+from sparse3d.data.sunrgbd_scenes import SunRgbdFrames
 from sparse3d.errors import InputError
 from sparse3d.geometry import invert_rigid, points_in_boxes, project_points, rotation_about_z, transform_points
 
@@ -95,6 +97,18 @@ def test_the_camera_looks_forward_and_down_and_pixels_start_at_zero(tmp_path: Pa
     assert project_points(transform_points(invert_rigid(view.T_world_cam), above), view.camera)[0][0, 0] < 24
 
 
+def test_boxes_are_had_without_the_points(tmp_path: Path) -> None:
+    """A head's mean sizes ask for the boxes of every frame, and its points are megabytes."""
+    write_frame(tmp_path)
+    source = SunRgbdFrames(str(tmp_path), split=None, labels="v2")
+    loaded = source.load(0).boxes
+    (tmp_path / "depth" / "000007.mat").write_bytes(b"")
+    boxes = scene_boxes(source, 0)
+    for name in ("center", "size", "yaw", "label"):
+        np.testing.assert_array_equal(getattr(boxes, name), getattr(loaded, name))
+    assert class_mean_sizes(source)[CLASSES.index("sofa")] == pytest.approx(SOFA[1])
+
+
 def test_frames_are_listed_whole_and_by_split(tmp_path: Path) -> None:
     for name in ("000007", "000002", "000010"):
         write_frame(tmp_path / "sunrgbd_trainval", name)
@@ -105,6 +119,9 @@ def test_frames_are_listed_whole_and_by_split(tmp_path: Path) -> None:
     assert sunrgbd_frames(root, "val") == ["000010", "000002"]
     with pytest.raises(InputError, match=r"train_data_idx\.txt"):
         sunrgbd_frames(root, "train")
+    (root / "val_data_idx.txt").write_text("10\n2\n10\n")
+    with pytest.raises(InputError, match=r"val_data_idx\.txt: names frame 000010 more than once"):
+        sunrgbd_frames(root, "val")
     (root / "val_data_idx.txt").write_text("10\n3\n")
     with pytest.raises(InputError, match=r"000003\.mat"):
         sunrgbd_frames(root, "val")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from math import pi
 
 import numpy as np
@@ -141,11 +142,13 @@ def test_a_batch_without_boxes_has_a_finite_loss_that_reaches_everything(turned:
     assert bool(loss.isfinite()) and all(leaf.grad is not None and bool(leaf.grad.isfinite().all()) for leaf in leaves)
 
 
-def test_options_out_of_range_are_refused() -> None:
-    with pytest.raises(InputError, match="nearest"):
-        SparseDetectionLoss(nearest=0)
-    with pytest.raises(InputError, match="near"):
-        VoteNetLoss(near=0.7)
+def test_turned_boxes_are_refused_where_the_head_tells_no_directions() -> None:
+    """Length and width would be learnt as if yaw were 0, and measured against turned truth."""
+    turned, upright = truth_of_boxes(4, turned=True), truth_of_boxes(4)
+    for head, criterion in ((cells_around, SparseDetectionLoss()), (partial(perfect_votes, bins=1), VoteNetLoss())):
+        criterion(head(upright), upright)
+        with pytest.raises(InputError, match=r"SparseHead.oriented|VoteNetHead.heading_bins"):
+            criterion(head(upright), turned)
 
 
 # VoteNet ----------------------------------------------------------------------------------------------------

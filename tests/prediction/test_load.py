@@ -14,8 +14,11 @@ from prepared_rooms import room_points
 
 import sparse3d
 from sparse3d import config, run
+from sparse3d.data.s3dis_scenes import S3DIS13
 from sparse3d.data.scannet.classes import SCANNET18, SCANNET20
+from sparse3d.data.sunrgbd_scenes import SUNRGBD10
 from sparse3d.errors import InputError
+from sparse3d.prediction.checkpoint_config import list_of
 from sparse3d.prediction.model import Model, SegmentationPrediction
 from sparse3d.sparse.backend import multiplying
 from sparse3d.tasks.detection_evaluation import detect_scene
@@ -44,6 +47,8 @@ def test_what_the_checkpoint_says_of_itself(segmenter: Path, detector: Path, pre
     assert [m.task for m in models] == ["segmentation", "detection", "pretrain"]
     assert [m.classes for m in models] == [SCANNET20.names, SCANNET18.names, ()]
     assert [len(m.colors) for m in models] == [20, 18, 0]
+    for known in (SCANNET20, S3DIS13, SUNRGBD10):
+        assert list_of(known.names) is known, "the data set's own colours"
     assert [m.voxel_size for m in models] == [0.1] * 3 and [m.step for m in models] == [2] * 3
     assert [m.config_text for m in models] == [load_checkpoint(m.checkpoint)["config"] for m in models]
     assert not any(m.network.training for m in models)

@@ -103,6 +103,19 @@ def test_figures_are_the_same_twice_and_for_other_rows(root: str) -> None:
         assert len(a) > 0 and np.array_equal(a.center, b.center) and np.array_equal(a.size, b.size)
 
 
+class WithoutBoxes(PreparedSplit):
+    """A benchmark's test scenes."""
+
+    def boxes(self, index: int) -> Boxes:
+        found = super().boxes(index)
+        return found.select(np.zeros(len(found), dtype=bool))
+
+
+def test_scenes_without_boxes_have_no_figures(root: str) -> None:
+    task = make_task(root, "sparse", val=lambda: WithoutBoxes(root, "val"))
+    assert dict(task.evaluate(task.build_model().eval(), CPU)) == {}
+
+
 def turned_scene() -> LabelledScene:
     rng = np.random.default_rng(0)
     boxes = Boxes(

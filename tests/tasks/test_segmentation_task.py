@@ -257,6 +257,8 @@ def test_pictures_and_the_mesh_show_every_point(trained: tuple[SegmentationTask,
     drawn = dict(task.pictures(model, CPU))
     assert list(drawn) == ["val/room0002_00", "val/room0003_00", "confusion"]
     assert all(image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 for image in drawn.values())
+    task.training_step(model, task.collate([task.train_dataset()[(0, 1)]]), 1)
+    assert "confusion" not in dict(task.pictures(model, CPU)), "it was an older network's"
     ((_, mesh),) = task.meshes(model, CPU)
     assert mesh["vertices"].shape == mesh["colors"].shape and mesh["colors"].dtype == np.uint8
 

@@ -106,6 +106,39 @@ def test_an_evaluation_before_the_first_step_is_not_lost_to_a_signal(tmp_path: P
     assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
 
 
+class SignalledInOneOfManyScenes(ToyTask):
+    """Works through scenes before it has a figure, as those do that count over all of them."""
+
+    passes = 0
+
+    def evaluate(self, model: torch.nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
+        for _ in range(5):
+            model(torch.zeros(4, 6))
+            self.passes += 1
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield from super().evaluate(model, device)
+
+
+def test_a_signal_is_heeded_between_the_scenes_of_an_evaluation(tmp_path: Path) -> None:
+    task = SignalledInOneOfManyScenes()
+    with pytest.raises(SystemExit):
+        train(task, tmp_path, False, TrainSettings(**{**DEFAULTS, "eval_every": 7}), "")
+    assert task.passes == 1 and load_checkpoint(tmp_path / "checkpoints" / "last.pt")["step"] == 7
+
+
+class WithoutValidation(ToyTask):
+    def evaluate(self, model: torch.nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
+        yield from ()
+
+
+def test_a_best_metric_is_no_fault_where_nothing_is_measured(tmp_path: Path) -> None:
+    """A task's file names the metric, and a user takes the validation data away."""
+    options = TrainSettings(**{**DEFAULTS, "eval_every": 7, "best_metric": "error"})
+    train(WithoutValidation(), tmp_path, False, options, "")
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["last.pt"]
+    assert records(tmp_path, "val") == []
+
+
 def test_the_comparison_sees_a_difference(tmp_path: Path) -> None:
     for seed in (0, 1):
         run(tmp_path / str(seed), steps=2, seed=seed)
