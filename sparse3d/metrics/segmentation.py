@@ -1,8 +1,9 @@
 """Semantic segmentation: one confusion matrix over all scenes, and the figures that are read from it.
 
 The protocol is the ScanNet benchmark's: points whose truth is none of the classes are skipped; a prediction that is
-none of them is a miss of the true class and no other class's false positive; a class that neither occurs nor is
-predicted has no figure and is left out of the mean (one that is predicted though it does not occur has an IoU of 0).
+none of them is a miss of the true class and no other class's false positive; a class that does not occur has no figure
+and is left out of the mean. The benchmark's own script counts such a class as 0 once a point is predicted to be of it;
+on its scenes every class occurs. On small sets that made means over different classes for different networks.
 """
 
 from __future__ import annotations
@@ -96,10 +97,13 @@ class ConfusionMatrix:
         return total.reshape(count, count + 1)
 
     def iou(self) -> np.ndarray:
-        """(C,) float64 in [0, 1]: hits over points that are, or are predicted to be, of the class; NaN for absent."""
+        """(C,) float64 in [0, 1]: hits over points that are, or are predicted to be, of the class.
+
+        NaN for a class that does not occur.
+        """
         matrix = self.matrix
-        hits = matrix.diagonal()
-        return _ratio(hits, matrix.sum(axis=1) + matrix[:, :-1].sum(axis=0) - hits)
+        hits, true = matrix.diagonal(), matrix.sum(axis=1)
+        return np.where(true > 0, _ratio(hits, true + matrix[:, :-1].sum(axis=0) - hits), np.nan)
 
     def accuracy(self) -> np.ndarray:
         """(C,) float64 in [0, 1]: hits over the points of the class; NaN for a class that does not occur."""
@@ -110,7 +114,7 @@ class ConfusionMatrix:
         """The figures by name, fractions of 1; ``kind`` says what was counted: "point", "voxel" or "tta".
 
         ``miou_<kind>``, ``mean_accuracy_<kind>`` and ``overall_accuracy_<kind>`` (NaN where no point had a label),
-        then ``iou_<kind>/<class>`` of the classes that have one.
+        then ``iou_<kind>/<class>`` of the classes that occur.
         """
         matrix, iou = self.matrix, self.iou()
         figures = {

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_SMALL = 1e-6  # a feature that varies less is constant
+_SMALL = 1e-6  # of its largest value: a feature that varies less is constant
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,9 @@ class LinearClassifier:
 def standardisation(feats: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (C,) of features (N, C), and what their differences from it are multiplied by, 0 where all are alike."""
     mean, std = feats.mean(dim=0), feats.std(dim=0, correction=0)
-    return mean, torch.where(std > _SMALL, 1 / std.clamp_min(_SMALL), torch.zeros_like(std))
+    # Not less than a fixed number: deep features of an untrained network are millionths, and mean as much.
+    varies = std > _SMALL * feats.abs().amax(dim=0)
+    return mean, torch.where(varies, 1 / torch.where(varies, std, 1.0), torch.zeros_like(std))
 
 
 def fit_linear(

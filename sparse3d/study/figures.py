@@ -14,7 +14,7 @@ import numpy as np
 
 from sparse3d.study.options import Study
 from sparse3d.study.results import Place, Scores
-from sparse3d.study.statistics import Estimate, bootstrap
+from sparse3d.study.statistics import Estimate, Pair, bootstrap, samples
 from sparse3d.training.checkpoint import write_file
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; grey is the baseline's.
@@ -44,11 +44,11 @@ def write_figures(study: Study, scores: Scores, folder: Path) -> list[Path]:
     return written
 
 
-def mean_curve(curves: dict[Any, list[tuple[int, float]]], resamples: int) -> list[tuple[int, Estimate]]:
+def mean_curve(curves: dict[Pair, list[tuple[int, float]]], resamples: int) -> list[tuple[int, Estimate]]:
     """The mean over cells at every step that all of them measured."""
-    points = [dict(curve) for curve in curves.values()]
-    steps = sorted(set.intersection(*(set(p) for p in points))) if points else []
-    return [(step, bootstrap([p[step] for p in points], resamples)) for step in steps]
+    points = {pair: dict(curve) for pair, curve in curves.items()}
+    steps = sorted(set.intersection(*map(set, points.values()))) if points else []
+    return [(step, bootstrap(samples({pair: p[step] for pair, p in points.items()}), resamples)) for step in steps]
 
 
 def gain(study: Study, scores: Scores, row: str, place: Place) -> list[tuple[int, Estimate]]:

@@ -12,7 +12,7 @@ from typing import Any
 from sparse3d.errors import InputError
 from sparse3d.study.jobs import Cell, Plan
 from sparse3d.study.options import Study
-from sparse3d.study.statistics import Estimate, bootstrap, paired
+from sparse3d.study.statistics import Estimate, Pair, bootstrap, paired, samples
 from sparse3d.study.store import Store, UnreadableResult, figure_of
 
 Place = tuple[str, float | None]  # task and share: a column
@@ -94,8 +94,8 @@ class Scores:
 
     def __init__(self, study: Study, records: Sequence[dict[str, Any]]) -> None:
         self.study, self.records = study, records
-        self.by_place: dict[Place, dict[str, dict[tuple[int | None, int], float]]] = defaultdict(dict)
-        self._random: dict[tuple[Place, str], dict[tuple[int | None, int], float]] = defaultdict(dict)
+        self.by_place: dict[Place, dict[str, dict[Pair, float]]] = defaultdict(dict)
+        self._random: dict[tuple[Place, str], dict[Pair, float]] = defaultdict(dict)
         for record in records:
             place, row, pair = (record["task"], record["share"]), record["row"], (record["label_set"], record["seed"])
             if record["score"] is not None:
@@ -127,9 +127,9 @@ class Scores:
         if self.study.row(against).pretrain is None:
             theirs = self._random.get((place, row), theirs)
         difference = None if row == against else paired(rows[row], theirs, count)
-        return Entry(row, place, bootstrap(list(rows[row].values()), count), against, difference)
+        return Entry(row, place, bootstrap(samples(rows[row]), count), against, difference)
 
-    def curves(self, row: str, place: Place) -> dict[tuple[int | None, int], list[tuple[int, float]]]:
+    def curves(self, row: str, place: Place) -> dict[Pair, list[tuple[int, float]]]:
         """Training curves, (step, score), by pair."""
         return {
             (record["label_set"], record["seed"]): [(step, value) for step, value in record["curve"]]

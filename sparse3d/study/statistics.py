@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
 LEAST = 3  # fewer values tell nothing of their spread, so no interval is given
 LEVEL = 0.95
+LISTED = 6  # of so many values all resamples (46,656) are taken, not some
+
+
+Pair = tuple[int | None, int]  # label set, seed
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ def bootstrap(values: Sequence[float] | np.ndarray, resamples: int = 10_000, see
 
     Args:
         values: (n,) at least one.
-        resamples: draws of n values with replacement.
+        resamples: draws of n values with replacement; up to six values all that there are are taken instead, so that
+            the interval of the negated values is the negated interval.
         seed: of the draws; the order of ``values`` does not matter.
 
     Raises:
@@ -54,19 +59,35 @@ def bootstrap(values: Sequence[float] | np.ndarray, resamples: int = 10_000, see
         raise ValueError("no values to take the mean of")
     if len(known) < LEAST:
         return Estimate(float(known.mean()), len(known))
-    rows = np.random.default_rng(seed).integers(len(known), size=(resamples, len(known)))
     tail = 50 * (1 - LEVEL)
-    low, high = np.percentile(known[rows].mean(axis=1), [tail, 100 - tail])
+    low, high = np.percentile(known[_resampled(len(known), resamples, seed)].mean(axis=1), [tail, 100 - tail])
     error = float(known.std(ddof=1)) / len(known) ** 0.5
     student = error * float(stdtrit(len(known) - 1, 1 - tail / 100))
     return Estimate(float(known.mean()), len(known), float(low), float(high), student)
 
 
+def _resampled(count: int, resamples: int, seed: int) -> np.ndarray:
+    """Rows (R, count) of resamples: all of them for few values."""
+    if count <= LISTED:
+        return np.indices((count,) * count).reshape(count, -1).T
+    return np.random.default_rng(seed).integers(count, size=(resamples, count))
+
+
+def samples(scores: Mapping[Pair, float]) -> list[float]:
+    """What may count as independent: one value a label set, its mean over seeds; without label sets one a seed.
+
+    Cells of one label set have their rooms in common, whatever the seed: as values of their own they would make the
+    interval too narrow.
+    """
+    groups: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for (label_set, seed), score in scores.items():
+        groups[("seed", seed) if label_set is None else ("set", label_set)].append(score)
+    return [sum(group) / len(group) for group in groups.values()]
+
+
 def paired(
-    scores: Mapping[Any, float], reference: Mapping[Any, float], resamples: int = 10_000, seed: int = 0
+    scores: Mapping[Pair, float], reference: Mapping[Pair, float], resamples: int = 10_000, seed: int = 0
 ) -> Estimate | None:
-    """The mean of ``scores - reference`` over the keys that both have, None where they share none."""
-    keys = [key for key in scores if key in reference]
-    if not keys:
-        return None
-    return bootstrap([scores[key] - reference[key] for key in keys], resamples, seed)
+    """The mean of ``scores - reference`` over the pairs of both (:func:`samples`); None without any."""
+    differences = {pair: score - reference[pair] for pair, score in scores.items() if pair in reference}
+    return bootstrap(samples(differences), resamples, seed) if differences else None

@@ -121,7 +121,8 @@ class Store:
             "key": job.key,
             "kind": job.kind,
             "title": job.title,
-            "seconds": sum(attempt["seconds"] for attempt in attempts),
+            # A job that outlived its study, or was killed with it, has an attempt that nobody noted.
+            "seconds": max(sum(attempt["seconds"] for attempt in attempts), logged_seconds(folder / RUN)),
             "cpu_seconds": sum(attempt.get("cpu_seconds", 0.0) for attempt in attempts),
             "command": shown_command(job.command(self.out)),
             "commit": json.loads((folder / ABOUT).read_text(encoding="utf-8"))["commit"],
@@ -204,6 +205,16 @@ def training_figures(path: Path) -> dict[str, Any]:
         "steps": steps,
         "seconds_per_step": statistics.median(seconds),
     }
+
+
+def logged_seconds(run: Path) -> float:
+    """Seconds that a training's own log counts over all its starts (each counts anew); 0 without one."""
+    total = last = 0.0
+    for record in _lines(run / "metrics.jsonl"):
+        now = record.get("seconds", last)
+        total += last if now < last else 0.0
+        last = now
+    return total + last
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -15,11 +15,12 @@ COLUMNS = (
     "difference_high", "difference_student",
 )  # fmt: skip
 LEGEND = (
-    "Scores in per cent: the mean over label sets and seeds, and behind it the mean difference from the baseline, "
-    "cell by cell with the same label set and seed, with its 95 % percentile bootstrap interval and the number of "
-    "pairs. Of few pairs such an interval is too narrow: bold only where Student's t interval excludes zero, too. "
-    f"Fewer than {LEAST} pairs: no interval is given, and nothing is bold. "
-    "A mean of more cells than there are pairs has a number of its own. "
+    "Scores in per cent: the mean over label sets, and behind it the mean difference from the baseline, cell by cell "
+    "with the same label set and seed, with its 95 % percentile bootstrap interval and n, the number of label sets (of "
+    "several seeds' cells the mean counts; without label sets, of seeds). Of few such an interval is too narrow: bold "
+    "only where Student's t interval excludes zero, too. "
+    f"Fewer than {LEAST}: no interval is given, and nothing is bold. "
+    "A mean over more label sets than its difference has a number of its own. "
     "Where features are measured as they are (linear, knn, matching), a row without pre-training is a random network."
 )
 

@@ -48,9 +48,8 @@ def brute_force(scenes: Scenes, classes: int) -> dict[str, float]:
         hits = sum(p == c and t == c for p, t in points)
         touched = sum(p == c or t == c for p, t in points)
         mine = sum(t == c for _, t in points)
-        if touched:
-            ious.append(hits / touched)
         if mine:
+            ious.append(hits / touched)
             accuracies.append(hits / mine)
     right = sum(p == t for p, t in points)
     nan = math.nan
@@ -91,12 +90,15 @@ def test_a_prediction_outside_the_classes_is_a_miss_and_nobodys_false_positive()
     assert outside.iou()[2] == 0
 
 
-def test_an_absent_class_is_no_zero_but_one_predicted_for_nothing_is() -> None:
+def test_an_absent_class_is_no_zero_also_where_it_is_predicted() -> None:
+    """Trap: one point of a class that does not occur would add a zero to the mean, and change what it is taken over."""
     truth = np.array([0, 0, 1, 1])
     assert counted({"a": (truth, truth)}).compute("point")["miou_point"] == 1
     wrong = counted({"a": (np.array([0, 0, 1, 3]), truth)})
-    np.testing.assert_allclose(wrong.iou(), [1, 0.5, np.nan, 0, np.nan])
+    np.testing.assert_allclose(wrong.iou(), [1, 0.5, np.nan, np.nan, np.nan])
     assert np.isnan(wrong.accuracy()[3])
+    elsewhere = counted({"a": (np.array([0, 0, 1, 0]), truth)}).compute("point")
+    assert set(elsewhere) == set(wrong.compute("point")), "the same classes, whatever is predicted"
 
 
 def test_the_mean_is_over_all_scenes_and_not_of_the_scenes() -> None:

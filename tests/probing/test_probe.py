@@ -120,6 +120,7 @@ def test_scale_and_shift_of_a_feature_change_nothing() -> None:
         lambda x: NeighbourClassifier.of(x, labels, 3, k=5).predict(x),
     ):
         assert (fit(feats) == fit(moved)).float().mean() > 0.99
+        assert torch.equal(fit(feats), fit(feats * 1e-8)), "deep features of an untrained network are that small"
 
 
 def test_neighbours_by_brute_force() -> None:

@@ -36,7 +36,7 @@ def known(job: Job) -> float:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
     folder = tmp_path_factory.mktemp("study")
-    study, text = make_study(folder)
+    study, text = make_study(folder, "segmentation/StudyFinetune.label_sets = 3")
     assert do_study(study, text, folder / "out", runner=FakeRunner(score=known)) == 0
     return study, folder / "out"
 
@@ -58,17 +58,17 @@ def test_the_table_has_means_and_paired_differences(ran: tuple[Study, Path]) -> 
     table = (out / "table.md").read_text()
     first = table.split("### segmentation")[1].split("Differences from")[0]
     lines = {line.split(" | ")[0]: line for line in first.splitlines() if " | " in line}
-    assert "34.8 (n=4)" in lines["| scratch"]  # .3 and .4, less .004 for half of them
-    assert "39.8, **+5.0 [5.0, 5.0]** n=4" in lines["| MVNet"]
-    assert "**-3.0 [-3.0, -3.0]** n=4" in table and "Differences from kt instead:" in table
-    assert "48 of" not in table and "of 96 cells" in table and "| MVNet | 1 / 2 |" in table
+    assert "39.8 (n=3)" in lines["| scratch"]  # .3, .4 and .5, less .004 for half of them
+    assert "44.8, **+5.0 [5.0, 5.0]** n=3" in lines["| MVNet"]
+    assert "**-3.0 [-3.0, -3.0]** n=3" in table and "Differences from kt instead:" in table
+    assert "56 of" not in table and "of 112 cells" in table and "| MVNet | 1 / 2 |" in table
 
 
 def test_the_csv_can_be_computed_with(ran: tuple[Study, Path]) -> None:
     _, out = ran
     rows = list(csv.DictReader((out / "table.csv").open()))
     found = next(r for r in rows if (r["row"], r["task"], r["share"]) == ("both", "segmentation", "0.5"))
-    assert float(found["difference"]) == pytest.approx(0.05) and found["pairs"] == found["n"] == "4"
+    assert float(found["difference"]) == pytest.approx(0.05) and found["pairs"] == found["n"] == "3"
     assert next(r for r in rows if r["row"] == "scratch")["difference"] == ""
 
 
@@ -94,7 +94,7 @@ def test_gains_are_paired_at_every_step(ran: tuple[Study, Path]) -> None:
     scores = Scores(study, collect(expand(study), Store(out)))
     found = gain(study, scores, "both", ("segmentation", 0.5))
     assert [step for step, _ in found] == [2, 4]
-    assert [round(e.mean, 6) for _, e in found] == [0.025, 0.05] and found[0][1].n == 4
+    assert [round(e.mean, 6) for _, e in found] == [0.025, 0.05] and found[0][1].n == 3
     assert gain(study, scores, "scratch", ("segmentation", 0.5)) == []
 
 
@@ -225,8 +225,9 @@ def test_scores_that_are_no_number_are_left_out_and_told(tmp_path: Path, monkeyp
     assert "1 cells have a score that is no number" in table
     scores = Scores(study, collect(expand(study), Store(tmp_path / "out")))
     entry = scores.entry("both", ("segmentation", 0.5))
-    assert entry and entry.difference and entry.difference.n == 3 and entry.difference.mean == pytest.approx(0.05)
-    assert gain(study, scores, "both", ("segmentation", 0.5))[-1][1].n == 3
+    assert len(scores.by_place["segmentation", 0.5]["both"]) == 3
+    assert entry and entry.difference and entry.difference.n == 2 and entry.difference.mean == pytest.approx(0.05)
+    assert gain(study, scores, "both", ("segmentation", 0.5))[-1][1].n == 2
 
 
 def test_a_baseline_other_than_the_tables_is_named_and_a_task_has_its_title(
@@ -235,11 +236,11 @@ def test_a_baseline_other_than_the_tables_is_named_and_a_task_has_its_title(
     monkeypatch.setattr("sparse3d.study.report.write_figures", lambda *_: [])
     study, out = with_task(
         tmp_path, FakeRunner(score=known), "", "both/StudyRow.baseline = 'kt'",
-        "segmentation/StudyFinetune.title = 'Classes of points'",
+        "segmentation/StudyFinetune.title = 'Classes of points'", "segmentation/StudyFinetune.label_sets = 3",
         tasks="@segmentation/StudyFinetune(), @probe/StudyProbe()",
     )  # fmt: skip
     main = (out / "table.md").read_text().split("### Classes of points")[1].split("Differences from")[0]
-    assert "**+3.0 [3.0, 3.0]** n=4 to kt" in main and "+2.0 [2.0, 2.0]** n=4 |" in main
+    assert "**+3.0 [3.0, 3.0]** n=3 to kt" in main and "+2.0 [2.0, 2.0]** n=3 |" in main
 
 
 def test_markdown_survives_bars_in_names() -> None:

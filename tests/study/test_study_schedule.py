@@ -18,7 +18,7 @@ from sparse3d.errors import InputError
 from sparse3d.study import store
 from sparse3d.study.command import Request, plan_text
 from sparse3d.study.expand import expand
-from sparse3d.study.jobs import Job, Plan, Recipe
+from sparse3d.study.jobs import RUN, Job, Plan, Recipe
 from sparse3d.study.options import Study
 from sparse3d.study.runner import ProcessRunner
 from sparse3d.study.schedule import Estimate, Scheduler, clock_text
@@ -157,6 +157,20 @@ def test_times_of_all_attempts_count(tmp_path: Path) -> None:
     ran.store.attempted(job, 100.0, 143)
     record = ran.store.finish(job)
     assert 100.0 <= record["seconds"] < 101.0 and record["cpu_seconds"] == 2.0
+
+
+def test_the_time_of_a_job_that_outlived_its_study_counts(tmp_path: Path) -> None:
+    """Nobody notes that attempt; the training's log knows it, begun twice."""
+    ran = Ran(tmp_path, FakeRunner())
+    job = next(job for job in ran.plan.jobs.values() if job.kind == "pretrain")
+    folder = job.folder(ran.store.out)
+    (folder / DONE).unlink()
+    metrics = folder / RUN / "metrics.jsonl"
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    for line, seconds in zip([lines[0], lines[0], lines[-1]], (300.0, 500.0, 90.0), strict=True):
+        with metrics.open("a") as file:
+            file.write(json.dumps({**line, "seconds": seconds}) + "\n")
+    assert ran.store.finish(job)["seconds"] == pytest.approx(590.0, abs=5)
 
 
 def test_fine_tuned_checkpoints_are_dropped_and_pre_trained_ones_stay(tmp_path: Path) -> None:

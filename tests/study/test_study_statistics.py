@@ -7,17 +7,38 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sparse3d.study.statistics import Estimate, bootstrap, paired
+from sparse3d.study import statistics
+from sparse3d.study.statistics import LISTED, Estimate, bootstrap, paired, samples
 
 
-def test_the_interval_is_that_of_all_resamples() -> None:
-    """For five values all 3,125 resamples can be listed; the drawn ones approach their percentiles."""
+def test_the_interval_is_that_of_all_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For five values all 3,125 resamples can be listed; drawn ones approach their percentiles."""
     values = [0.1, 0.2, 0.6, 0.45, 0.3]
     means = [np.mean(draw) for draw in product(values, repeat=5)]
     low, high = np.percentile(means, [2.5, 97.5])
-    found = bootstrap(values, resamples=40_000)
+    found = bootstrap(values, resamples=1)
     assert found.n == 5 and found.mean == pytest.approx(0.33)
+    assert found.low == pytest.approx(low) and found.high == pytest.approx(high)
+    monkeypatch.setattr(statistics, "LISTED", 4)
+    found = bootstrap(values, resamples=40_000)
     assert found.low == pytest.approx(low, abs=0.005) and found.high == pytest.approx(high, abs=0.005)
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 6])
+def test_of_few_values_the_other_way_round_the_interval_is_the_negated_one(count: int) -> None:
+    """Resampled means of few values are few: drawn at random, ties decided which one an end was."""
+    values = np.random.default_rng(count).normal(size=count)
+    found, negated = bootstrap(values), bootstrap(-values)
+    assert (negated.low, negated.high) == (pytest.approx(-found.high), pytest.approx(-found.low))  # type: ignore[operator]
+
+
+def test_cells_of_one_label_set_are_one_value() -> None:
+    """They have their rooms in common: two seeds of three label sets are no six independent values."""
+    base = {(k, seed): 0.0 for k in range(3) for seed in range(2)}
+    gains = {(k, seed): 0.01 * k + 0.002 * seed for k, seed in base}
+    found = paired(gains, base)
+    assert found is not None and found == bootstrap([0.001, 0.011, 0.021])
+    assert samples({(None, 0): 1.0, (None, 1): 3.0}) == [1.0, 3.0]
 
 
 def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
@@ -37,7 +58,7 @@ def test_of_few_values_too_hardly_more_than_five_in_a_hundred_are_called_differe
 
 
 def test_it_is_the_same_each_time_and_in_any_order() -> None:
-    values = np.random.default_rng(1).random(7)
+    values = np.random.default_rng(1).random(LISTED + 1)
     assert bootstrap(values) == bootstrap(values[::-1])
     assert bootstrap(values) != bootstrap(values, seed=1)
 
