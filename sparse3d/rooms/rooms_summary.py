@@ -34,5 +34,23 @@ def summary_table(made: Made) -> str:
         having = Counter(split_of(room["index"], made.val_every) for room in rooms if name in room["vertices_by_nyu40"])
         share = f"{100 * own / max(vertices, 1):.2f}%"
         lines.append(f"{name:<16}{own:>12}{share:>8}{objects:>9}{having['train']:>16}{having['val']:>14}")
+    lines += _unmeasured_kinds(made)
     lines += [f"model left out: {label}: {reason}" for label, reason in sorted(made.unusable_models.items())]
     return "\n".join(lines)
+
+
+def _unmeasured_kinds(made: Made) -> list[str]:
+    """A line where validation has not all kinds of room: kinds come in a sequence that some steps hardly move in."""
+    lacking = _kinds_without_validation(made, made.val_every)
+    if not lacking:
+        return []
+    shares = range(max(2, 3 * made.val_every // 4), 5 * made.val_every // 4 + 1)  # about as many rooms as now
+    near = sorted(shares, key=lambda every: (abs(every - made.val_every), every))
+    better = next((every for every in near if not _kinds_without_validation(made, every)), None)
+    remedy = "" if better is None else f"; in a new folder, --val-every {better} has all kinds"
+    return [f"no validation room is a {', '.join(lacking)}: what occurs only there is not measured{remedy}"]
+
+
+def _kinds_without_validation(made: Made, every: int) -> list[str]:
+    kinds = Counter((room["kind"], split_of(room["index"], every)) for room in made.rooms)
+    return sorted({kind for kind, _ in kinds if not kinds[kind, "val"]})

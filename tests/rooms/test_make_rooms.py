@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -252,6 +253,24 @@ def test_the_packaged_splits_are_those_of_the_standard_set() -> None:
         assert (folder / f"{split}.txt").read_text().startswith("# ")
         names = read_split(folder / f"{split}.txt")
         assert names == [scene_name(k) for k in range(80) if split_of(k) == split] and len(names) == count
+
+
+@pytest.mark.parametrize(
+    ("scenes", "every", "said"),
+    [
+        (420, 21, "no validation room is a bathroom, classroom, living room: .*; in a new folder, --val-every 20 has"),
+        (80, 4, None),
+        (2, 2, "no validation room is a [a-z ]+: what occurs only there is not measured$"),
+    ],
+)
+def test_kinds_without_a_validation_room_are_told(scenes: int, every: int, said: str | None, tmp_path: Path) -> None:
+    """Trap: kinds follow a sequence of golden ratios, in which every 21st room is of three kinds of six."""
+    rooms = [
+        {"kind": making._kind(k, RoomsOptions()), "index": k, "vertices": 9, "frames": 1, "objects": {},
+         "vertices_by_nyu40": {}} for k in range(scenes)
+    ]  # fmt: skip
+    table = summary_table(making.Made(tmp_path, every, rooms, scenes, 0, 1.0, 0, {}))
+    assert re.search(said, table) if said else "no validation room" not in table
 
 
 def test_a_room_does_not_depend_on_how_it_is_recorded() -> None:
