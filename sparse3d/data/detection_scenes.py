@@ -11,13 +11,14 @@ from torch.utils.data import Dataset
 from sparse3d.checks import in_range
 from sparse3d.data.augment import Augmentation, apply_all
 from sparse3d.data.clouds import VoxelCloud
-from sparse3d.data.labelled_scenes import SceneItem, moved_boxes
+from sparse3d.data.labelled_scenes import SceneItem
 from sparse3d.data.s3dis_scenes import S3DIS13
 from sparse3d.data.scannet.classes import CLASS_LISTS
 from sparse3d.data.scene_sources import LabelledScene, SceneCache, SceneSource
 from sparse3d.data.sunrgbd_scenes import SUNRGBD10
 from sparse3d.data.voxelize import mean_by_voxel, voxelize
 from sparse3d.errors import InputError
+from sparse3d.geometry.boxes import count_points_in_boxes
 from sparse3d.types import IGNORE, Boxes
 
 # Known without opening any data, so that a trained network says what it found.
@@ -112,6 +113,55 @@ def detection_item(
         instance=_most_frequent(instance[rows], point2voxel, count),
         boxes=boxes,
     )
+
+
+def moved_boxes(
+    boxes: Boxes, corners: np.ndarray, xyz: np.ndarray, instance: np.ndarray, min_points: int
+) -> tuple[Boxes, np.ndarray]:
+    """The boxes of a moved piece, and the points' rows of them.
+
+    Args:
+        boxes: as they were.
+        corners: (K, 8, 3) their corners, moved with the points.
+        xyz: (N, 3) the moved points.
+        instance: (N,) row of ``boxes`` of every point, -1 for none; where no point has one (a data set with boxes
+            only), the points inside the moved boxes are counted.
+        min_points: boxes with fewer points are left out, and their points' rows become -1.
+    """
+    if not len(boxes):
+        return boxes, np.full(len(instance), -1, dtype=np.int64)
+    center, size = corners.mean(axis=1), np.array(boxes.size)
+    edges = [np.linalg.norm(corners[:, 1 << axis] - corners[:, 0], axis=1) for axis in range(3)]
+    along_x = corners[:, 1] - corners[:, 0]
+    yaw = np.arctan2(along_x[:, 1], along_x[:, 0])
+    size = np.stack(edges, axis=1)
+    seen = instance >= 0
+    if not seen.any():
+        moved = Boxes(center, size, yaw, boxes.label)
+        if min_points > 0:
+            moved = moved.select(count_points_in_boxes(xyz, moved) >= min_points)
+        return moved, np.full(len(instance), -1, dtype=np.int64)
+    counts = np.bincount(instance[seen], minlength=len(boxes))
+    upright = boxes.yaw == 0
+    low, high = _bounds(xyz[seen], instance[seen], len(boxes))
+    redrawn = upright & (counts > 0)
+    center[redrawn], size[redrawn] = (low[redrawn] + high[redrawn]) / 2, high[redrawn] - low[redrawn]
+    yaw = np.where(redrawn, 0.0, yaw)
+    kept = counts >= max(1, min_points)
+    old2new = np.where(kept, np.cumsum(kept) - 1, -1)
+    rows = np.where(seen, old2new[np.where(seen, instance, 0)], -1)
+    return Boxes(center, size, yaw, boxes.label).select(kept), rows.astype(np.int64)
+
+
+def _bounds(xyz: np.ndarray, instance: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest corner (K, 3) of every instance's points; +-inf for one without."""
+    low, high = np.full((count, 3), np.inf, np.float32), np.full((count, 3), -np.inf, np.float32)
+    # Sorting small numbers and reducing runs of rows is several times as fast as ufunc.at.
+    order = np.argsort(instance.astype(np.min_scalar_type(count)), kind="stable")
+    there, starts = np.unique(instance[order], return_index=True)
+    sorted_xyz = xyz[order]
+    low[there], high[there] = np.minimum.reduceat(sorted_xyz, starts), np.maximum.reduceat(sorted_xyz, starts)
+    return low, high
 
 
 def thinned_rows(

@@ -1,7 +1,4 @@
-"""Labelled scenes for training: crops, augmented and voxelized, with labels, instances and boxes.
-
-Segmentation and detection read the same items; each takes what it needs.
-"""
+"""Labelled scenes for training: items and batches of all tasks, and the pieces that segmentation trains on."""
 
 from __future__ import annotations
 
@@ -21,8 +18,9 @@ from sparse3d.data.crops import CENTERS, SHAPES, crop_center, crop_rows
 from sparse3d.data.scene_sources import LabelledScene, SceneCache, SceneSource
 from sparse3d.data.voxelize import majority_label, mean_by_voxel, voxelize
 from sparse3d.errors import InputError
-from sparse3d.geometry.boxes import count_points_in_boxes
 from sparse3d.types import IGNORE, Boxes, TensorBundle, VoxelBatch
+
+NO_BOXES = Boxes(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +51,7 @@ class SceneBatch(TensorBundle):
 
 @gin.configurable
 class LabelledScenes(Dataset):
-    """Pieces of labelled scenes for training; an item is drawn by ``(index, seed)`` and by nothing else.
+    """Pieces of labelled scenes for training by classes; an item is drawn by ``(index, seed)`` and by nothing else.
 
     Args:
         source: the scenes.
@@ -68,7 +66,6 @@ class LabelledScenes(Dataset):
         points: labelled points a scene (limited annotations); None takes all labels.
         points_seed: which points these are.
         repeat: how often a scene occurs in an epoch.
-        min_box_points: a box with fewer points of its instance in the piece is left out.
         cache_bytes: of decoded scenes kept in memory by each worker.
 
     Raises:
@@ -87,7 +84,6 @@ class LabelledScenes(Dataset):
         points: int | None = None,
         points_seed: int = 0,
         repeat: int = 1,
-        min_box_points: int = 5,
         cache_bytes: int = 1_000_000_000,
     ) -> None:
         if voxel_size <= 0:
@@ -104,7 +100,7 @@ class LabelledScenes(Dataset):
         self.source, self.voxel_size = source, voxel_size
         self.crop_points, self.crop_shape, self.crop_centers = crop_points, crop_shape, crop_centers
         self.thin_to, self.few_labels = thin_to, points is not None
-        self.augmentations, self.repeat, self.min_box_points = list(augmentations), repeat, min_box_points
+        self.augmentations, self.repeat = list(augmentations), repeat
         self._scenes = SceneCache(source, cache_bytes, points, points_seed)
 
     def __len__(self) -> int:
@@ -125,7 +121,7 @@ class LabelledScenes(Dataset):
         scene = self._scenes[index % len(self.source.names)]
         rows = self._drawn_rows(scene, rng)
         scene = scene if rows is None else _rows_of(scene, rows)
-        return make_item(scene, self.voxel_size, self.augmentations, rng, self.min_box_points)
+        return make_item(scene, self.voxel_size, self.augmentations, rng)
 
     def _drawn_rows(self, scene: LabelledScene, rng: np.random.Generator) -> np.ndarray | None:
         """Rising rows of the piece, cut out and thinned; None for all of the scene."""
@@ -152,10 +148,7 @@ def _thinned_around(semantic: np.ndarray, most: int, rng: np.random.Generator) -
 
 def _rows_of(scene: LabelledScene, rows: np.ndarray) -> LabelledScene:
     parts = {name: getattr(scene, name)[rows] for name in ("xyz", "rgb", "semantic", "instance")}
-    # A piece that shows no instance has no box; without any in the whole scene points in boxes count: moved_boxes.
-    shows_none = not (parts["instance"] >= 0).any() and (scene.instance >= 0).any()
-    boxes = scene.boxes.select(np.zeros(len(scene.boxes), dtype=bool)) if shows_none else scene.boxes
-    return replace(scene, **parts, boxes=boxes, faces=None)
+    return replace(scene, **parts, boxes=NO_BOXES, faces=None)
 
 
 def make_item(
@@ -163,90 +156,24 @@ def make_item(
     voxel_size: float,
     augmentations: Sequence[Augmentation] = (),
     rng: np.random.Generator | None = None,
-    min_box_points: int = 5,
 ) -> SceneItem:
-    """A scene augmented and voxelized, its labels by the majority of a voxel's points.
-
-    Boxes along the axes are drawn anew around the moved points of their instances, as they would be annotated in the
-    turned room; turned boxes move with their corners.
-    """
-    xyz, rgb, corners = scene.xyz, scene.rgb, scene.boxes.corners()
+    """A scene augmented and voxelized, its classes by the majority of a voxel's points; without instances and boxes."""
+    xyz, rgb = scene.xyz, scene.rgb
     if augmentations:
         if rng is None:
             raise ValueError("augmenting needs a random generator")
-        xyz, rgb, corners = _augmented(scene, corners, augmentations, rng)
+        xyz, rgb = apply_all(augmentations, xyz, rgb, rng)
     coords, point2voxel = voxelize(xyz, voxel_size)
     count = len(coords)
     feats, world = mean_by_voxel(rgb, point2voxel, count) - 0.5, mean_by_voxel(scene.xyz, point2voxel, count)
-    boxes, instance = moved_boxes(scene.boxes, corners, xyz, scene.instance, min_box_points)
     return SceneItem(
         name=scene.name,
         cloud=VoxelCloud(coords, feats, world, np.zeros(count, dtype=bool)),
         moved=mean_by_voxel(xyz, point2voxel, count),
         semantic=majority_label(scene.semantic, point2voxel, count, IGNORE),
-        instance=majority_label(instance, point2voxel, count, IGNORE),  # "no instance" has a vote like any other
-        boxes=boxes,
+        instance=np.full(count, -1, dtype=np.int64),
+        boxes=NO_BOXES,
     )
-
-
-def _augmented(
-    scene: LabelledScene, corners: np.ndarray, augmentations: Sequence[Augmentation], rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # The boxes' corners ride along as further points; their colour is a point's, so that they stretch no range.
-    extra = corners.reshape(-1, 3)
-    all_xyz = np.concatenate([scene.xyz, extra])
-    all_rgb = np.concatenate([scene.rgb, np.repeat(scene.rgb[:1], len(extra), axis=0)])
-    xyz, rgb = apply_all(augmentations, all_xyz, all_rgb, rng)
-    return xyz[: len(scene)], rgb[: len(scene)], xyz[len(scene) :].reshape(corners.shape)
-
-
-def moved_boxes(
-    boxes: Boxes, corners: np.ndarray, xyz: np.ndarray, instance: np.ndarray, min_points: int
-) -> tuple[Boxes, np.ndarray]:
-    """The boxes of a moved piece, and the points' rows of them.
-
-    Args:
-        boxes: as they were.
-        corners: (K, 8, 3) their corners, moved with the points.
-        xyz: (N, 3) the moved points.
-        instance: (N,) row of ``boxes`` of every point, -1 for none; where no point has one (a data set with boxes
-            only), the points inside the moved boxes are counted.
-        min_points: boxes with fewer points are left out, and their points' rows become -1.
-    """
-    if not len(boxes):
-        return boxes, np.full(len(instance), -1, dtype=np.int64)
-    center, size = corners.mean(axis=1), np.array(boxes.size)
-    edges = [np.linalg.norm(corners[:, 1 << axis] - corners[:, 0], axis=1) for axis in range(3)]
-    along_x = corners[:, 1] - corners[:, 0]
-    yaw = np.arctan2(along_x[:, 1], along_x[:, 0])
-    size = np.stack(edges, axis=1)
-    seen = instance >= 0
-    if not seen.any():
-        moved = Boxes(center, size, yaw, boxes.label)
-        if min_points > 0:
-            moved = moved.select(count_points_in_boxes(xyz, moved) >= min_points)
-        return moved, np.full(len(instance), -1, dtype=np.int64)
-    counts = np.bincount(instance[seen], minlength=len(boxes))
-    upright = boxes.yaw == 0
-    low, high = _bounds(xyz[seen], instance[seen], len(boxes))
-    redrawn = upright & (counts > 0)
-    center[redrawn], size[redrawn] = (low[redrawn] + high[redrawn]) / 2, high[redrawn] - low[redrawn]
-    yaw = np.where(redrawn, 0.0, yaw)
-    kept = counts >= max(1, min_points)
-    old2new = np.where(kept, np.cumsum(kept) - 1, -1)
-    rows = np.where(seen, old2new[np.where(seen, instance, 0)], -1)
-    return Boxes(center, size, yaw, boxes.label).select(kept), rows.astype(np.int64)
-
-
-def _bounds(xyz: np.ndarray, instance: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest corner (K, 3) of every instance's points; +-inf for one without."""
-    low, high = np.full((count, 3), np.inf, np.float32), np.full((count, 3), -np.inf, np.float32)
-    # Sorting small numbers and reducing runs of rows is several times as fast as ufunc.at.
-    order = np.argsort(instance.astype(np.min_scalar_type(count)), kind="stable")
-    there, starts = np.unique(instance[order], return_index=True)
-    sorted_xyz = xyz[order]
-    low[there], high[there] = np.minimum.reduceat(sorted_xyz, starts), np.maximum.reduceat(sorted_xyz, starts)
-    return low, high
 
 
 def collate_scenes(items: Sequence[SceneItem]) -> SceneBatch:

@@ -77,6 +77,15 @@ def test_quarter_turns_and_flips_turn_boxes_along_the_axes_exactly(seed: int) ->
     assert not item.boxes.yaw.any()
 
 
+def test_boxes_along_the_axes_are_drawn_anew_around_the_turned_points() -> None:
+    item = detection_item(scene(), 1e-3, None, [RandomYaw(180), RandomShift()], np.random.default_rng(2))
+    for k in range(3):
+        mine = item.moved[item.instance == k]
+        np.testing.assert_allclose(item.boxes.center[k] - item.boxes.size[k] / 2, mine.min(axis=0), atol=1e-4)
+        np.testing.assert_allclose(item.boxes.center[k] + item.boxes.size[k] / 2, mine.max(axis=0), atol=1e-4)
+    assert not item.boxes.yaw.any()
+
+
 def test_boxes_are_those_of_all_points_however_few_are_kept() -> None:
     before = scene()
     item = detection_item(before, 0.05, 50, [RandomQuarterTurn()], np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Pieces of labelled scenes: drawn by (index, seed) alone, within the budget; labels, instances and boxes that fit."""
+"""Pieces of labelled scenes: drawn by (index, seed) alone, within the budget; labels that fit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from prepared_rooms import write_prepared
 
 from sparse3d.data.augment import RandomFlip, RandomScale, RandomShift, RandomYaw
 from sparse3d.data.crops import crop_center, crop_rows
-from sparse3d.data.labelled_scenes import LabelledScenes, SceneItem, _rows_of, collate_scenes, make_item
+from sparse3d.data.detection_scenes import DetectionScenes
+from sparse3d.data.labelled_scenes import LabelledScenes, SceneItem, collate_scenes, make_item
 from sparse3d.data.limited_labels import keep_labelled_points
-from sparse3d.data.scene_sources import LabelledScene, PreparedSplit, SceneCache, check_scene
+from sparse3d.data.scene_sources import PreparedSplit, SceneCache, check_scene
 from sparse3d.errors import InputError
-from sparse3d.geometry.boxes import count_points_in_boxes
-from sparse3d.types import IGNORE, Boxes
+from sparse3d.types import IGNORE
 
 MOVES = [RandomYaw(), RandomFlip(), RandomScale(), RandomShift()]
 
@@ -35,9 +35,8 @@ def source(root: Path) -> PreparedSplit:
 
 
 def same(a: SceneItem, b: SceneItem) -> bool:
-    arrays = [("cloud", "coords"), ("cloud", "feats"), ("boxes", "center")]
-    flat = all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("moved", "semantic", "instance"))
-    return flat and all(np.array_equal(getattr(getattr(a, p), n), getattr(getattr(b, p), n)) for p, n in arrays)
+    flat = all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("moved", "semantic"))
+    return flat and all(np.array_equal(getattr(a.cloud, n), getattr(b.cloud, n)) for n in ("coords", "feats"))
 
 
 def test_an_item_depends_on_its_index_and_seed_alone(source: PreparedSplit) -> None:
@@ -104,62 +103,8 @@ def test_a_voxel_has_the_label_of_most_of_its_points(source: PreparedSplit) -> N
         assert label == min(k for k, count in votes[tuple(place)].items() if count == most)
 
 
-def test_boxes_of_a_scene_that_does_not_move_are_the_annotated_ones(source: PreparedSplit) -> None:
-    scene = source.load(0)
-    item = make_item(scene, 0.05)
-    np.testing.assert_allclose(item.boxes.center, scene.boxes.center, atol=1e-5)
-    np.testing.assert_allclose(item.boxes.size, scene.boxes.size, atol=1e-5)
-    assert np.array_equal(item.boxes.label, scene.boxes.label) and not item.boxes.yaw.any()
-
-
-def test_boxes_enclose_the_moved_points_of_their_instances(source: PreparedSplit) -> None:
-    data = LabelledScenes(source, 0.05, crop_points=None, augmentations=MOVES)
-    item = data[(0, 3)]
-    assert len(item.boxes) == 3 and set(np.unique(item.instance)) == {-1, 0, 1, 2}
-    for k in range(3):
-        mine = item.moved[item.instance == k]
-        low, high = item.boxes.center[k] - item.boxes.size[k] / 2, item.boxes.center[k] + item.boxes.size[k] / 2
-        # A voxel's mean may have a few points of the floor beside the object's in it.
-        assert np.all(mine >= low - 0.05) and np.all(mine <= high + 0.05)
-        assert np.all(mine.min(axis=0) - low < 0.06) and np.all(high - mine.max(axis=0) < 0.06), "the box is loose"
-
-
-def turned_scene(yaw: float) -> LabelledScene:
-    """A scene with one turned box, as SUN RGB-D has them, and no instances."""
-    boxes = Boxes(np.array([[1, 2, 0.5]]), np.array([[2, 1, 0.6]]), np.array([yaw]), np.array([4]))
-    xyz = np.random.default_rng(0).uniform(0, 3, (50, 3)).astype(np.float32)
-    labels = np.full(50, IGNORE)
-    return LabelledScene("sun", xyz, np.full((50, 3), 0.5, np.float32), labels, np.full(50, -1), boxes)
-
-
-def test_turned_boxes_move_with_the_scene() -> None:
-    scene = turned_scene(0.3)
-    still = make_item(scene, 0.1, min_box_points=0).boxes
-    np.testing.assert_allclose(still.center, scene.boxes.center, atol=1e-5)
-    np.testing.assert_allclose(still.size, scene.boxes.size, atol=1e-5)
-    assert still.yaw[0] == pytest.approx(0.3, abs=1e-5)
-    item = make_item(scene, 0.1, [RandomYaw(), RandomScale(2.0, 2.0)], np.random.default_rng(4), 0)
-    np.testing.assert_allclose(item.boxes.size, 2 * scene.boxes.size, rtol=1e-4)
-    assert item.boxes.yaw[0] != pytest.approx(0.3, abs=1e-2)
-    both = [RandomYaw(), RandomScale(2.0, 2.0)]
-    corners, rng = scene.boxes.corners().reshape(-1, 3), np.random.default_rng(4)
-    moved, _ = both[0](np.concatenate([scene.xyz, corners]), np.zeros((58, 3), np.float32), rng)
-    np.testing.assert_allclose(item.boxes.corners()[0], 2 * moved[50:], atol=1e-4)
-
-
-def test_an_object_of_which_the_crop_shows_little_has_no_box(source: PreparedSplit) -> None:
-    scene = source.load(0)
-    kept = (scene.instance != 1) | (np.cumsum(scene.instance == 1) <= 3)
-    parts = {name: getattr(scene, name)[kept] for name in ("xyz", "rgb", "semantic", "instance")}
-    item = make_item(replace(scene, **parts), 0.05, min_box_points=5)
-    assert np.array_equal(item.boxes.label, scene.boxes.label[[0, 2]])
-    assert set(np.unique(item.instance)) == {-1, 0, 1}
-    table = item.instance == 1
-    assert np.all(item.semantic[table] == scene.semantic[scene.instance == 2][0])
-
-
 def test_a_batch_keeps_clouds_apart_and_its_rows_point_to_its_own_boxes(source: PreparedSplit) -> None:
-    data = LabelledScenes(source, 0.1, crop_points=None)
+    data = DetectionScenes(source, 0.1, points=None)
     items = [data[(0, 0)], data[(0, 0)], data[(1, 0)]]
     batch = collate_scenes(items)
     assert len(np.unique(batch.voxels.coords.numpy(), axis=0)) == len(batch.voxels.coords)
@@ -190,18 +135,6 @@ def test_thinning_takes_no_label_away_where_they_are_few(source: PreparedSplit) 
         item = LabelledScenes(source, thin_to=most, **fine)[(0, 1)]
         assert (item.semantic != IGNORE).sum() == (whole.semantic != IGNORE).sum() > 15
         assert len(item.moved) <= max(most, 20)
-
-
-def test_a_piece_that_shows_no_instance_has_no_box(source: PreparedSplit) -> None:
-    """Not to be taken for a scene of a data set that has boxes and no instances, where points in boxes count."""
-    scene = source.load(0)
-    bare = np.flatnonzero(scene.instance < 0)
-    assert len(scene.boxes) == 3 and not len(make_item(_rows_of(scene, bare), 0.1).boxes)
-    without = replace(scene, instance=np.full_like(scene.instance, -1))
-    assert len(make_item(_rows_of(without, bare), 0.1, min_box_points=0).boxes) == 3
-    inside = count_points_in_boxes(scene.xyz[bare], scene.boxes)
-    least = int(inside.max())
-    assert len(make_item(_rows_of(without, bare), 0.1, min_box_points=least).boxes) == (inside >= least).sum() < 3
 
 
 def test_a_share_of_the_scenes_is_nested(root: Path) -> None:
