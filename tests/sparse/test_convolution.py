@@ -24,6 +24,8 @@ from sparse3d.sparse import (
     functional,
     native,
 )
+from sparse3d.sparse.batch_norm import _sums_native
+from sparse3d.sparse.kernel_map import spaced_offsets
 
 Coords = Callable[..., Tensor]
 EXTENT = 12  # a multiple of every stride here, so that grids start on a coarse voxel
@@ -318,6 +320,20 @@ def test_a_spatial_convolution_takes_what_autocast_left_of_a_linear_one(backend:
     found.float().square().sum().backward()
     torch.testing.assert_close(found.float(), plain, rtol=0.05, atol=0.05)
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in layers.parameters())
+
+
+def test_where_torchs_tensors_lie_by_default_does_not_matter(backend: str, random_coords: Coords) -> None:
+    coords, net = random_coords(150), small_unet().float()
+    feats, results = torch.randn(len(coords), 3), []
+    for device in ("cpu", "meta"):
+        spaced_offsets.cache_clear()
+        with torch.device(device):
+            out = net(SparseTensor.from_coords(coords, feats, backend=backend)).feats
+            results.append([out.detach(), *torch.autograd.grad(out.square().sum(), list(net.parameters()))])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    if native.available():
+        with torch.device("meta"):
+            assert _sums_native(feats[:0]).device.type == _sums_native(feats).device.type == "cpu"
 
 
 def test_features_are_not_made_again_from_what_was_written_to_since(random_coords: Coords) -> None:
