@@ -290,6 +290,10 @@ def test_a_kernel_that_does_not_fit_is_refused_without_gradients_too(random_coor
     convolution.kernel = nn.Parameter(torch.randn(8, 4, 6))  # of 27 slots
     with torch.no_grad(), pytest.raises(ValueError, match="does not fit"):
         conv_norm(cloud(random_coords(50), 4), convolution, norm)
+    convolution, norm = layers(4, 6, bias=True)
+    convolution.bias = nn.Parameter(torch.randn(1, 5))
+    with torch.no_grad(), pytest.raises(ValueError, match="bias .* does not fit 6"):
+        conv_norm(cloud(random_coords(50), 4), convolution, norm)
 
 
 @needs_native
