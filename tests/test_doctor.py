@@ -53,6 +53,13 @@ def test_the_backend_named_is_the_one_that_auto_takes(with_tests: Callable[..., 
     assert diagnosis.backend == name and reason in diagnosis.reason
 
 
+def test_a_backend_that_cannot_be_had_is_told_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a wrong SPARSE3D_BACKEND, for which one asks the doctor."""
+    monkeypatch.setattr("sparse3d.sparse.backend._configured", "no-such-backend")
+    name, reason = doctor.chosen_backend()
+    assert name == "" and "no-such-backend" in reason and "native" in reason
+
+
 @pytest.mark.parametrize("flag", [[], ["--json"]])
 def test_exit_code_is_1_exactly_when_nothing_is_usable(
     flag: list[str], with_tests: Callable[..., None], monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ from importlib import metadata
 
 import sparse3d
 from sparse3d.compiler import NoCompilerError, compiler_command
+from sparse3d.errors import InputError
 from sparse3d.installation import minkowski_wheel, selftest
 
 BACKENDS = ("native", "torch", "minkowski")
@@ -100,7 +101,8 @@ def versions() -> dict[str, str]:
 
 
 def chosen_backend() -> tuple[str, str]:
-    """The backend that ``auto`` takes on this machine's device, and why; an empty name when torch is not there."""
+    """The backend that ``auto`` takes on this machine's device, and why; an empty name when there is none, as without
+    torch or with a ``SPARSE3D_BACKEND`` that cannot be had."""
     try:
         import torch
 
@@ -108,7 +110,10 @@ def chosen_backend() -> tuple[str, str]:
     except ImportError as error:
         return "", str(error).splitlines()[0]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name, reason = resolve(device)
+    try:
+        name, reason = resolve(device)
+    except InputError as error:
+        return "", str(error)
     return name, f"{reason} (device {device})"
 
 

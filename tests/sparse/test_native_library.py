@@ -141,6 +141,13 @@ def test_a_failing_compiler_is_one_line(quick_build: Path, monkeypatch: pytest.M
     assert "\n" not in str(caught.value) and list(quick_build.iterdir()) == []
 
 
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSE3D_BACKEND", "")
+    assert configure() == "auto"
+    code = "from sparse3d.sparse import backend; print(backend._configured)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "auto\n"
+
+
 def test_a_backend_that_is_not_there_is_named_where_it_is_first_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by the environment variable alone, which nobody checks before."""
     monkeypatch.setattr("sparse3d.sparse.minkowski_import.available", lambda: False)
