@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparse3d.installation import doctor, minkowski_wheel, selftest
+from sparse3d.installation import doctor, selftest
 from sparse3d.sparse import Convolution, minkowski_import, native, resolve
 from sparse3d.tools import doctor as tool
 
@@ -53,6 +53,13 @@ def test_the_backend_named_is_the_one_that_auto_takes(with_tests: Callable[..., 
     assert diagnosis.backend == name and reason in diagnosis.reason
 
 
+def test_a_backend_that_cannot_be_had_is_told_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a wrong SPARSE3D_BACKEND, for which one asks the doctor."""
+    monkeypatch.setattr("sparse3d.sparse.backend._configured", "no-such-backend")
+    name, reason = doctor.chosen_backend()
+    assert name == "" and "no-such-backend" in reason and "native" in reason
+
+
 @pytest.mark.parametrize("flag", [[], ["--json"]])
 def test_exit_code_is_1_exactly_when_nothing_is_usable(
     flag: list[str], with_tests: Callable[..., None], monkeypatch: pytest.MonkeyPatch
@@ -84,12 +91,24 @@ def test_a_missing_compiled_kernel_comes_with_its_cost_and_the_command(with_test
 
 
 def test_without_a_compiler_the_remedy_begins_with_one(
-    with_tests: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    with_tests: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with_tests(GOOD, BAD)
-    monkeypatch.setattr(minkowski_wheel, "compiler", lambda: None)
-    [missing] = [m for m in doctor.diagnose().missing if "Minkowski" in m.what]
-    assert "g++" in missing.remedy.split("then")[0]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for named, remedy in (("", "install g++"), ("no-such-compiler", "let CXX name")):
+        monkeypatch.setenv("CXX", named)
+        diagnosis = doctor.diagnose()
+        [wheel] = [m for m in diagnosis.missing if "Minkowski" in m.what]
+        [kernel] = [m for m in diagnosis.missing if "native" in m.what]
+        assert wheel.remedy.split(", then")[0] == kernel.remedy and kernel.remedy.startswith(remedy)
+        assert diagnosis.versions["compiler"].startswith("none: ") and named in diagnosis.versions["compiler"]
+
+
+def test_a_compiler_that_does_not_start_is_told_and_not_raised(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cxx").write_bytes(b"\x7fno program")
+    (tmp_path / "cxx").chmod(0o755)
+    monkeypatch.setenv("CXX", str(tmp_path / "cxx"))
+    assert "does not start" in doctor.versions()["compiler"]
 
 
 def test_a_package_that_is_not_installed_is_named_with_the_exact_command(

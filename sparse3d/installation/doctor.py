@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 
 import sparse3d
+from sparse3d.compiler import NoCompilerError, compiler_command
+from sparse3d.errors import InputError
 from sparse3d.installation import minkowski_wheel, selftest
 
 BACKENDS = ("native", "torch", "minkowski")
@@ -99,7 +101,8 @@ def versions() -> dict[str, str]:
 
 
 def chosen_backend() -> tuple[str, str]:
-    """The backend that ``auto`` takes on this machine's device, and why; an empty name when torch is not there."""
+    """The backend that ``auto`` takes on this machine's device, and why; an empty name when there is none, as without
+    torch or with a ``SPARSE3D_BACKEND`` that cannot be had."""
     try:
         import torch
 
@@ -107,7 +110,10 @@ def chosen_backend() -> tuple[str, str]:
     except ImportError as error:
         return "", str(error).splitlines()[0]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name, reason = resolve(device)
+    try:
+        name, reason = resolve(device)
+    except InputError as error:
+        return "", str(error)
     return name, f"{reason} (device {device})"
 
 
@@ -137,7 +143,11 @@ def missing_native(tests: list[selftest.SelfTest]) -> list[Missing]:
     if failed is None:
         return []
     cost = f"{failed.error}; a training step on a CPU takes about 1.7 times as long on the torch backend"
-    remedy = "apt-get install g++" if minkowski_wheel.compiler() is None else "set CXX to a C++17 compiler with OpenMP"
+    try:
+        compiler_command()
+        remedy = "set CXX to a C++17 compiler with OpenMP"
+    except NoCompilerError as error:
+        remedy = error.remedy
     return [Missing("the native backend", cost, remedy)]
 
 
@@ -172,11 +182,14 @@ def _cuda() -> str:
 
 
 def _compiler() -> str:
-    path = minkowski_wheel.compiler()
-    if path is None:
-        return "none"
-    said = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.splitlines()
-    return f"{said[0] if said else 'unknown version'} ({path})"
+    try:
+        command = compiler_command()
+        said = subprocess.run([*command, "--version"], capture_output=True, text=True).stdout.splitlines()
+    except NoCompilerError as error:
+        return f"none: {error}"
+    except OSError as error:
+        return f"none: {command[0]} does not start: {error}"
+    return f"{said[0] if said else 'unknown version'} ({' '.join(command)})"
 
 
 def _blas() -> str:

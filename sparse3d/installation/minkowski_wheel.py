@@ -25,6 +25,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sparse3d.cache_folder import cache_root
+from sparse3d.compiler import NoCompilerError, compiler_command
 
 VERSION = "0.5.4"
 SDIST_SHA256 = "b1879c00d0b0b1d30ba622cce239886a7e3c78ee9da1064cdfe2f64c2ab15f94"
@@ -99,16 +100,12 @@ def cached_wheel(key: WheelKey) -> Path | None:
     return next(iter(sorted(wheel_folder(key).glob("*.whl"))), None)
 
 
-def compiler() -> str | None:
-    """The C++ compiler that a build would use: ``CXX``, or the first of the usual names on the path."""
-    named = os.environ.get("CXX")
-    return shutil.which(named) if named else next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
-
-
 def check_buildable() -> None:
     """Raises BuildImpossible, before minutes are spent, for what is plainly missing."""
-    if compiler() is None:
-        raise BuildImpossible("no C++ compiler found", "install g++ 9 or newer (Debian: `apt-get install g++`)")
+    try:
+        compiler_command()
+    except NoCompilerError as error:
+        raise BuildImpossible(str(error), error.remedy) from error
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
         raise BuildImpossible("Python.h is missing", "install Python's headers (Debian: `apt-get install python3-dev`)")
     for name in BUILD_REQUIREMENTS:

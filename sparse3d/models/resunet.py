@@ -16,7 +16,7 @@ from torch import nn
 from sparse3d.checks import at_least, in_range
 from sparse3d.errors import InputError
 from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, SparseTensor, conv_norm
-from sparse3d.sparse.conv_norm import has_hooks
+from sparse3d.sparse.conv_norm import is_watched
 from sparse3d.sparse.kernel_map import KernelRegion
 
 
@@ -72,7 +72,7 @@ class BasicBlock(nn.Module):
         if self.downsample is not None:
             convolution, norm = self.downsample
             assert isinstance(convolution, Convolution) and isinstance(norm, BatchNorm)
-            own = not has_hooks(self.downsample, convolution, norm, norm.bn)
+            own = not is_watched(convolution, norm, self.downsample)
             residual = conv_norm(x, convolution, norm) if own else self.downsample(x)
         # Without a name of its own what is between is gone before the next is made; it matters where memory is highest.
         return conv_norm(

@@ -21,7 +21,7 @@ BACKENDS = ("auto", "native", "torch", "minkowski")
 PRODUCTS = ("float32", "bfloat16")
 
 _log = logging.getLogger("sparse3d")
-_configured = os.environ.get("SPARSE3D_BACKEND", "auto")
+_configured = os.environ.get("SPARSE3D_BACKEND") or "auto"  # empty is unset
 _products = "float32"
 _announced: set[tuple[str, str]] = set()
 
@@ -45,7 +45,7 @@ def configure(backend: str = "auto", products: str = "float32") -> str:
     """
     global _configured, _products
     if backend == "auto":
-        backend = os.environ.get("SPARSE3D_BACKEND", "auto")
+        backend = os.environ.get("SPARSE3D_BACKEND") or "auto"
     if backend not in BACKENDS:
         raise InputError(f"sparse.backend = {backend!r} is unknown: choose one of {', '.join(BACKENDS)}")
     _check_products(products)

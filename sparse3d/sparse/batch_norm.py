@@ -14,7 +14,7 @@ from torch.distributed.nn.functional import all_reduce
 
 from sparse3d.sparse import ordered_batch_norm
 from sparse3d.sparse.native import batch_norm as native_form
-from sparse3d.sparse.precision import widest_type
+from sparse3d.sparse.precision import sum_type, widest_type
 
 
 class SynchronizedBatchNorm1d(nn.BatchNorm1d):
@@ -92,10 +92,11 @@ class SynchronizedBatchNorm1d(nn.BatchNorm1d):
             return native_form.normalize(
                 x, moments, self.eps, self.weight, self.bias, count=count, relu=relu, residual=residual, reduce=_total
             )
-        out = (x - moments[0].to(x.dtype)) * torch.rsqrt(moments[1] + self.eps).to(x.dtype)
+        wide = x.to(sum_type(x))  # in half types the mean would be rounded before it is subtracted
+        out = (wide - moments[0].to(wide.dtype)) * torch.rsqrt(moments[1] + self.eps).to(wide.dtype)
         if self.weight is not None:
             out = torch.addcmul(self.bias, out, self.weight)
-        return _finish(out, relu, residual)
+        return _finish(out.to(x.dtype), relu, residual)
 
 
 def _finish(out: Tensor, relu: bool, residual: Tensor | None) -> Tensor:
@@ -113,9 +114,9 @@ def _sums(x: Tensor) -> Tensor:
 
 def _sums_native(x: Tensor) -> Tensor:
     if not len(x):
-        return torch.zeros(1 + 2 * x.shape[1], dtype=torch.float64)
+        return x.new_zeros(1 + 2 * x.shape[1], dtype=torch.float64)
     mean, var = native_form.column_moments(x)
-    return len(x) * torch.cat([torch.ones(1, dtype=torch.float64), mean, var + mean**2])
+    return len(x) * torch.cat([mean.new_ones(1), mean, var + mean**2])
 
 
 def _total(sums: Tensor) -> Tensor:

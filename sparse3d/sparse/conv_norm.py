@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
 
+from sparse3d.sparse.batch_norm import SynchronizedBatchNorm1d
 from sparse3d.sparse.convolution import ConvolutionBase
 from sparse3d.sparse.manager import Connection, Epilogue
 from sparse3d.sparse.normalization import BatchNorm
@@ -25,8 +26,8 @@ def conv_norm(
     """``concatenate(norm(convolution(x), relu, residual), beside)``, the last only if there is one.
 
     In evaluation and without gradients the native backend finishes a tile of outputs while it is in the caches, and
-    writes it where it belongs. Layers with hooks are always called, and their outputs kept; so are layers whose class
-    has a forward pass of its own.
+    writes it where it belongs. Layers with hooks are always called, and their outputs kept; so are layers that have a
+    forward pass of their own, by their class or put into one of them.
 
     Args:
         residual: on the voxels of the output.
@@ -36,7 +37,7 @@ def conv_norm(
     Raises:
         ValueError: as the layers do; a residual or a neighbour that lives on other voxels.
     """
-    watched = has_hooks(convolution, norm, norm.bn)
+    watched = is_watched(convolution, norm)
     if not watched and _known_beforehand(x, convolution, norm, residual):
         connection = convolution.connection(x)  # once: generating layers make new voxels by it
         out = _at_once(x, convolution, norm, connection, relu, residual, over_residual, beside)
@@ -54,8 +55,7 @@ def _known_beforehand(
     x: SparseTensor, convolution: ConvolutionBase, norm: BatchNorm, residual: SparseTensor | None
 ) -> bool:
     """Whether the norm does not depend on the convolution's output, and nobody wants to see or differentiate that."""
-    plain = type(convolution).forward is ConvolutionBase.forward and type(norm).forward is BatchNorm.forward
-    if norm.bn.training or norm.bn.running_mean is None or not plain:
+    if norm.bn.training or norm.bn.running_mean is None:
         return False
     if not torch.is_grad_enabled():
         return True
@@ -64,8 +64,21 @@ def _known_beforehand(
     return not any(tensor.requires_grad for tensor in given)
 
 
-def has_hooks(*modules: nn.Module) -> bool:
-    """Whether anybody is called before or behind one of ``modules``, and may keep what it is given."""
+def is_watched(convolution: ConvolutionBase, norm: BatchNorm, *around: nn.Module) -> bool:
+    """Whether anybody may keep what one of the layers, or a module ``around`` them, is given or gives.
+
+    That is somebody called before or behind it, or a layer whose forward pass is not that of this package.
+    """
+    usual = (
+        (convolution, ConvolutionBase.forward),
+        (norm, BatchNorm.forward),
+        (norm.bn, SynchronizedBatchNorm1d.forward),
+    )
+    changed = any(type(layer).forward is not forward or "forward" in vars(layer) for layer, forward in usual)
+    return changed or _has_hooks(convolution, norm, norm.bn, *around)
+
+
+def _has_hooks(*modules: nn.Module) -> bool:
     own = any(module._forward_hooks or module._forward_pre_hooks for module in modules)
     return own or bool(torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks)
 

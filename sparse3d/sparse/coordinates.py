@@ -68,7 +68,7 @@ def unpack(keys: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class CoordinateSet:
-    """Occupied voxels of one tensor stride: rows in the caller's order, beside their sorted keys."""
+    """Occupied voxels of one tensor stride: rows in the caller's order, beside their sorted keys; not written to."""
 
     coords: Tensor  # (N, 4) int32
     sorted_keys: Tensor  # (N,) int64
@@ -76,8 +76,13 @@ class CoordinateSet:
 
     @classmethod
     def build(cls, coords: Tensor) -> CoordinateSet:
-        """Raises ValueError for coordinates out of range or given twice."""
+        """The set of ``coords`` (N, 4), integers of any width, which are copied.
+
+        Raises ValueError for coordinates out of range or given twice.
+        """
         check_range(coords)
+        # A copy: what is known of the set is kept, and nobody else may change the rows that it was known of.
+        coords = coords.to(torch.int32, copy=True, memory_format=torch.contiguous_format)
         keys = pack(coords)
         if bool((keys[1:] > keys[:-1]).all()):
             return cls(coords, keys, None)

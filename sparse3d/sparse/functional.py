@@ -27,14 +27,15 @@ def sparse_convolution(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> 
         kernel_map: N_in to N_out rows.
 
     Returns:
-        (N_out, C_out), of the wider dtype of the two.
+        (N_out, C_out), of the wider dtype of the two; summed in float32 if that is a half type.
     """
     check_fit(feats, kernel, kernel_map)
     # Not under autocast: the forward pass would be in bfloat16, one rounding a slot, and the backward pass, which runs
     # outside of it, would meet two types.
     common = torch.promote_types(feats.dtype, kernel.dtype)
+    wide = torch.promote_types(common, torch.float32)
     with torch.autocast(feats.device.type, enabled=False):
-        return _SparseConvolution.apply(feats.to(common), kernel.to(common), kernel_map)
+        return _SparseConvolution.apply(feats.to(wide), kernel.to(wide), kernel_map).to(common)
 
 
 def check_fit(feats: Tensor, kernel: Tensor, kernel_map: KernelMap) -> None:

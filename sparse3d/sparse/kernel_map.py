@@ -51,7 +51,7 @@ class KernelRegion:
         axes = []
         for size, dilation in zip(self.size, self.dilation, strict=True):
             start = -(size // 2) if size % 2 and not self.from_corner else 0
-            axes.append(torch.arange(start, start + size) * dilation)
+            axes.append(torch.arange(start, start + size, device="cpu") * dilation)
         z, y, x = torch.meshgrid(*reversed(axes), indexing="ij")
         return torch.stack([x.reshape(-1), y.reshape(-1), z.reshape(-1)], dim=1)
 
@@ -169,11 +169,12 @@ def build_kernel_map(
 
 @lru_cache(maxsize=256)  # layers ask for the same few, for every new cloud
 def spaced_offsets(region: KernelRegion, unit: Triple) -> Tensor:
-    """Offsets (K, 3) int64 of ``region`` in voxels, for a finer tensor stride of ``unit``; not to be written to.
+    """Offsets (K, 3) int64 of ``region`` in voxels, for a finer tensor stride of ``unit``; on the CPU, not to be
+    written to.
 
     Raises ValueError for a kernel that reaches further than the coordinates leave room for.
     """
-    offsets = region.offsets() * torch.tensor(unit)
+    offsets = region.offsets() * torch.tensor(unit, device="cpu")
     reach = int(offsets.abs().max())
     if reach >= MARGIN:
         raise ValueError(

@@ -63,7 +63,7 @@ class CoordinateManager:
     :attr:`floors`, :meth:`convolve` and :meth:`product`.
 
     Args:
-        coords: (N, 4) int32, batch index first, every voxel once, multiples of ``stride``.
+        coords: (N, 4) integers, batch index first, every voxel once, multiples of ``stride``; copied.
         stride: their tensor stride.
         products: ``float32`` multiplies what it is given, ``bfloat16`` rounds the operands of every product first.
 

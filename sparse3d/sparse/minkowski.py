@@ -63,17 +63,18 @@ class MinkowskiCoordinateManager(CoordinateManager):
         engine = self._engine
         function = engine.MinkowskiConvolutionTransposeFunction if transposed else engine.MinkowskiConvolutionFunction
         common = torch.promote_types(feats.dtype, kernel.dtype)  # autocast leaves features in half types behind
+        wide = torch.promote_types(common, torch.float32)  # in which a half type is summed
         with torch.autocast(feats.device.type, enabled=False):
             out = function.apply(
-                inputs.to_engine(feats.to(common)).contiguous(),
-                kernel.to(common).contiguous(),
+                inputs.to_engine(feats.to(wide)).contiguous(),
+                kernel.to(wide).contiguous(),
                 _kernel_generator(region.size, stride, region.dilation),
                 _default_mode(),
                 inputs.key,
                 outputs.key,
                 self._manager,
             )
-        return outputs.from_engine(out)
+        return outputs.from_engine(out).to(common)
 
     def _inserted(self, key: CoordinateKey) -> _EngineSet:
         if key not in self._inside:

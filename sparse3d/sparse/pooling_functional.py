@@ -58,7 +58,7 @@ class _MaxPool(torch.autograd.Function):
         training = ctx.needs_input_grad[0]
         winner = torch.zeros(  # the first slot with the largest value
             best.shape if training else (0, 0),
-            dtype=torch.uint8 if kernel_map.slots <= 256 else torch.int16,
+            dtype=_counting(kernel_map.slots),
             device=feats.device,
         )
         padded = _with_row(feats, -torch.inf)
@@ -91,6 +91,11 @@ class _MaxPool(torch.autograd.Function):
             else:  # sorts, so always in one order; scatter_add_ would be atomic
                 grad.index_put_((won, columns), addends, accumulate=True)
         return grad[:-1].to(grad_out.dtype), None
+
+
+def _counting(slots: int) -> torch.dtype:
+    """The narrowest type that numbers them."""
+    return next(t for t in (torch.uint8, torch.int16, torch.int32) if slots - 1 <= torch.iinfo(t).max)
 
 
 def _gathered_sum(feats: Tensor, table: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class SparseTensor:
         """A tensor over new coordinates.
 
         Args:
-            coords: (N, 4) int32, batch index first, every voxel once.
+            coords: (N, 4) integers, batch index first, every voxel once; copied.
             feats: (N, C) float.
             batch_size: number of clouds, also those without a voxel; by default one more than the largest index.
             backend: overrides the configured backend.
@@ -61,8 +61,8 @@ class SparseTensor:
 
     @property
     def coords(self) -> Tensor:
-        """(N, 4) int32, multiples of the tensor stride."""
-        return self.manager.coordinates(self.key).coords
+        """(N, 4) int32, multiples of the tensor stride; a copy, made anew each time."""
+        return self.manager.coordinates(self.key).coords.clone()
 
     @property
     def tensor_stride(self) -> Triple:
@@ -121,7 +121,7 @@ class SparseTensor:
 def _spread(x: SparseTensor, over: CoordinateSet) -> Tensor:
     """The features of ``x`` as rows of ``over``, which has all its voxels; 0 elsewhere."""
     wide = x.feats.new_zeros(len(over), x.feats.shape[1])
-    return wide.index_copy(0, over.rows_of(x.coords), x.feats)
+    return wide.index_copy(0, over.rows_of(x.manager.coordinates(x.key).coords), x.feats)
 
 
 def concatenate(*tensors: SparseTensor) -> SparseTensor:

@@ -54,6 +54,12 @@ def test_every_dependency_is_pinned_within_the_bounds_of_the_package(project: di
         assert requirement.specifier.contains(locked[requirement.name.lower()]), text
 
 
+def test_no_torch_is_admitted_that_the_compiled_norm_cannot_train_with(project: dict[str, Any]) -> None:
+    """It tells autograd of two tensors at once that were written to, which 2.4 refuses."""
+    [torch] = [r for r in map(Requirement, project["project"]["dependencies"]) if r.name == "torch"]
+    assert not torch.specifier.contains("2.4.1") and torch.specifier.contains("2.5.0")
+
+
 def test_installed_torch_is_the_pinned_one() -> None:
     import torch
 

@@ -17,6 +17,7 @@ from sparse3d.training.distribution import processes
 
 CHANNELS = 5
 SPLITS = [(9, 4), (13, 0)]  # rows of each process
+HALF = (torch.bfloat16, torch.float16)
 FORMS = ["portable", "native"] if native.available() else ["portable"]
 
 
@@ -28,6 +29,11 @@ def make_step(step: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(step)
     x = 3 + 2 * torch.randn(sum(SPLITS[step]), CHANNELS, generator=generator)
     return x, torch.randn(x.shape, generator=generator)
+
+
+def far_rows(dtype: torch.dtype) -> Tensor:
+    """Rows whose mean has no near neighbour in a half type, (13, C)."""
+    return (100 + make_step(0)[0]).to(dtype)
 
 
 def set_affine(norm: nn.BatchNorm1d) -> None:
@@ -61,6 +67,9 @@ def process(rank: int, folder: str, port: int) -> None:
             norm = SynchronizedBatchNorm1d(CHANNELS)
             set_affine(norm)
             torch.save(run_steps(norm, rank, native=name == "native"), f"{folder}/{name}{rank}.pt")
+        for dtype in HALF:
+            with torch.no_grad():
+                torch.save(norm(far_rows(dtype).split(SPLITS[0])[rank]), f"{folder}/{dtype}{rank}.pt")
         with pytest.raises(ValueError, match="two voxels over all processes"):
             norm(torch.zeros(1 - rank, CHANNELS))
         assert norm.eval()(torch.zeros(rank, CHANNELS)).shape == (rank, CHANNELS)  # evaluation waits for nobody
@@ -74,6 +83,11 @@ def test_two_processes_of_unequal_rows_equal_one_process_with_all(tmp_path: Path
     for name in FORMS:
         first, second = (torch.load(tmp_path / f"{name}{rank}.pt") for rank in range(2))
         compare(first, second, expected)
+    for dtype in HALF:
+        out = torch.cat([torch.load(tmp_path / f"{dtype}{rank}.pt") for rank in range(2)])
+        exact = norm.double()(far_rows(dtype).double())
+        assert out.dtype == dtype  # as of one process alone
+        torch.testing.assert_close(out.double(), exact, rtol=torch.finfo(dtype).eps / 2, atol=1e-3)
 
 
 def compare(first: list[Tensor], second: list[Tensor], expected: list[Tensor]) -> None:

@@ -6,6 +6,7 @@ conv_norm(x, convolution, norm, ...) = concatenate(norm(convolution(x), relu=...
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -290,6 +291,58 @@ def test_a_kernel_that_does_not_fit_is_refused_without_gradients_too(random_coor
     convolution.kernel = nn.Parameter(torch.randn(8, 4, 6))  # of 27 slots
     with torch.no_grad(), pytest.raises(ValueError, match="does not fit"):
         conv_norm(cloud(random_coords(50), 4), convolution, norm)
+    convolution, norm = layers(4, 6, bias=True)
+    convolution.bias = nn.Parameter(torch.randn(1, 5))
+    with torch.no_grad(), pytest.raises(ValueError, match="bias .* does not fit 6"):
+        conv_norm(cloud(random_coords(50), 4), convolution, norm)
+
+
+@needs_native
+@pytest.mark.parametrize("which", ["convolution", "norm", "norm.bn"])
+@pytest.mark.parametrize("by_class", [False, True])
+def test_a_forward_pass_of_ones_own_is_called_and_may_keep_what_it_has(
+    random_coords: Coords, passes: list[int], which: str, by_class: bool
+) -> None:
+    convolution, norm = layers(4, 6)
+    x, kept = cloud(random_coords(50), 4), []
+    layer = {"convolution": convolution, "norm": norm, "norm.bn": norm.bn}[which]
+    usual = type(layer).forward
+
+    def own(self: nn.Module, given: Any, *rest: Any, **how: Any) -> Any:
+        out = usual(self, given, *rest, **how)
+        for one in (given, out):
+            feats = one.feats if isinstance(one, SparseTensor) else one
+            kept.append((feats, feats.clone()))
+        return out
+
+    with torch.no_grad():
+        expected = conv_norm(x, convolution, norm, relu=True).feats
+        if by_class:
+            layer.__class__ = type("Own", (type(layer),), {"forward": own})
+        else:
+            layer.forward = MethodType(own, layer)  # type: ignore[method-assign]
+        torch.testing.assert_close(conv_norm(x, convolution, norm, relu=True).feats, expected, rtol=1e-5, atol=1e-6)
+    assert len(passes) == 1 and len(kept) == 2
+    assert torch.equal(*kept[0])  # what it was given may be written over by itself alone
+    if which == "convolution":
+        assert torch.equal(*kept[1])
+
+
+@needs_native
+def test_a_shortcut_that_is_kept_by_a_forward_pass_of_ones_own_is_not_written_over(random_coords: Coords) -> None:
+    block, x, kept = BasicBlock(4, 6, 0.1).eval(), cloud(random_coords(300), 4), []
+    assert block.downsample is not None
+    usual = block.downsample[1].forward
+
+    def own(*given: Any, **how: Any) -> SparseTensor:
+        out: SparseTensor = usual(*given, **how)  # type: ignore[operator]
+        kept.append((out.feats, out.feats.clone()))
+        return out
+
+    block.downsample[1].forward = own  # type: ignore[assignment]
+    with torch.no_grad():
+        block(x)
+    assert len(kept) == 1 and torch.equal(*kept[0])
 
 
 @needs_native

@@ -24,6 +24,8 @@ from sparse3d.sparse import (
     functional,
     native,
 )
+from sparse3d.sparse.batch_norm import _sums_native
+from sparse3d.sparse.kernel_map import spaced_offsets
 
 Coords = Callable[..., Tensor]
 EXTENT = 12  # a multiple of every stride here, so that grids start on a coarse voxel
@@ -318,6 +320,40 @@ def test_a_spatial_convolution_takes_what_autocast_left_of_a_linear_one(backend:
     found.float().square().sum().backward()
     torch.testing.assert_close(found.float(), plain, rtol=0.05, atol=0.05)
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in layers.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("channels", [4, 20])
+def test_a_network_in_a_half_type_rounds_its_sums_once(
+    dtype: torch.dtype, channels: int, backend: str, random_coords: Coords
+) -> None:
+    """To within one rounding of every sum; one a slot would be several times as far off."""
+    coords, layer = random_coords(400, extent=4), Convolution(channels, 5, 3).to(dtype)
+    given, gradient = torch.randn(len(coords), channels).to(dtype), torch.randn(len(coords), 5).to(dtype)
+    exact_layer, results = Convolution(channels, 5, 3).double(), []
+    exact_layer.load_state_dict(layer.state_dict())
+    for own in (layer, exact_layer):
+        feats = given.to(own.kernel.dtype, copy=True).requires_grad_()
+        out = own(SparseTensor.from_coords(coords, feats, backend=backend)).feats
+        out.backward(gradient.to(out.dtype))
+        results.append([out, feats.grad, own.kernel.grad])
+    for found, exact in zip(*results, strict=True):
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.double(), exact, rtol=torch.finfo(dtype).eps / 2 * 1.01, atol=2e-5)
+
+
+def test_where_torchs_tensors_lie_by_default_does_not_matter(backend: str, random_coords: Coords) -> None:
+    coords, net = random_coords(150), small_unet().float()
+    feats, results = torch.randn(len(coords), 3), []
+    for device in ("cpu", "meta"):
+        spaced_offsets.cache_clear()
+        with torch.device(device):
+            out = net(SparseTensor.from_coords(coords, feats, backend=backend)).feats
+            results.append([out.detach(), *torch.autograd.grad(out.square().sum(), list(net.parameters()))])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    if native.available():
+        with torch.device("meta"):
+            assert _sums_native(feats[:0]).device.type == _sums_native(feats).device.type == "cpu"
 
 
 def test_features_are_not_made_again_from_what_was_written_to_since(random_coords: Coords) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from sparse3d.sparse import Convolution, GenerativeConvolutionTranspose, SparseTensor
 from sparse3d.sparse import kernel_map as kernel_maps
 from sparse3d.sparse.coordinates import COORD_LIMIT, MAX_BATCH, CoordinateSet, pack, unpack
 from sparse3d.sparse.kernel_map import KernelMap, KernelRegion, build_kernel_map, spaced_offsets
@@ -297,3 +298,30 @@ def test_floors_of_far_voxels_are_those_of_torch_or_its_error() -> None:
         with pytest.raises(ValueError, match="must lie in"):
             make(one, (5, 1, 1))
         assert len(make(CoordinateSet.build(far[:0]), (2, 2, 2))) == 0
+
+
+def test_nobody_writes_to_the_coordinates_of_a_tensor(surface_coords: Tensor, backend: str) -> None:
+    """Neither through what was given nor through what is handed out; the compiled look-up would read anywhere."""
+    given, feats, layer = surface_coords.clone(), torch.randn(len(surface_coords), 2), Convolution(2, 3, 3)
+    expected = layer(SparseTensor.from_coords(given, feats, backend=backend)).feats
+    x = SparseTensor.from_coords(given, feats, backend=backend)
+    coarse = Convolution(2, 2, 2, stride=2)(x)  # bounds are known from here on
+    there = coarse.coords
+    for handed in (given, x.coords, coarse.coords):
+        handed[:, 1:] -= 500
+    assert torch.equal(x.coords, surface_coords) and torch.equal(coarse.coords, there)
+    assert torch.equal(layer(x).feats, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int64])
+def test_integers_of_every_width_are_the_voxels_of_int32(dtype: torch.dtype, backend: str) -> None:
+    high = min(torch.iinfo(dtype).max, COORD_LIMIT)  # from where one further is no number of that type any more
+    narrow = as_rows([(0, high - 1, 0, 5), (1, high - 1, high - 1, high - 1)])
+    layer, made = GenerativeConvolutionTranspose(1, 1, 3), []
+    for coords in (narrow, narrow.to(dtype), narrow.to(dtype).t().contiguous().t()):
+        x = SparseTensor.from_coords(coords, torch.ones(2, 1), backend=backend)
+        made.append(layer(x))
+        own = x.manager.coordinates(x.key).coords
+        assert own.dtype == torch.int32 and own.is_contiguous()  # else the compiled maps are not taken
+    for other in made[1:]:
+        assert torch.equal(other.coords, made[0].coords) and torch.equal(other.feats, made[0].feats)

@@ -140,6 +140,9 @@ def test_a_kernel_that_does_not_fit_is_refused() -> None:
         convolve(torch.ones(5, 3), torch.ones(4, 2), None)
     with pytest.raises(ValueError, match="does not fit"):
         convolve(torch.ones(5, 3), torch.ones(1, 3, 2), None)
+    for size in (1, 3):  # the kernel would read past the first and leave out some of the second
+        with pytest.raises(ValueError, match="bias .* does not fit 2 output channels"):
+            convolve(torch.ones(5, 3), torch.ones(3, 2), None, torch.ones(1, size))
 
 
 def test_weights_left_on_another_device_are_an_error_not_an_address_to_read() -> None:

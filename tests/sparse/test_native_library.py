@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sparse3d.compiler import compiler_command
 from sparse3d.errors import InputError
 from sparse3d.sparse import configure, native, resolve
 from sparse3d.sparse.native import library
@@ -94,11 +96,56 @@ def test_a_library_is_built_once_and_whole_and_anew_for_other_flags(
     assert library.build("portable") != path
 
 
+@pytest.mark.parametrize("damage", ["cut short", "all zeros"])
+def test_a_library_that_was_damaged_is_built_anew(quick_build: Path, damage: str) -> None:
+    path = library.build("portable")
+    whole = path.read_bytes()
+    # Aside and renamed: a library that a process has loaded must not change under it.
+    (quick_build / "damaged").write_bytes(whole[: len(whole) // 2] if damage == "cut short" else bytes(len(whole)))
+    (quick_build / "damaged").rename(path)
+    again = library.build("portable")
+    assert library.build("portable") == again and again.read_bytes()[:4] == whole[:4]
+    ctypes.CDLL(str(again))
+
+
+@pytest.mark.parametrize("name", ["AVX512", "portable"])
+def test_a_compiler_that_does_not_start_is_one_line(
+    name: str, quick_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the CPU has bfloat16 products, of which the compiler is asked first."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    (tmp_path / "cxx").write_bytes(b"\x7fno program")
+    (tmp_path / "cxx").chmod(0o755)
+    monkeypatch.setenv("CXX", str(tmp_path / "cxx"))
+    with pytest.raises(native.NativeUnavailableError, match="cxx does not start") as caught:
+        library.build(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_compiler_may_be_started_through_another_program(
+    quick_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in CXX="ccache g++"."""
+    [plain, *_] = compiler_command()
+    (tmp_path / "through").write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/started\nexec "$@"\n')
+    (tmp_path / "through").chmod(0o755)
+    monkeypatch.setenv("CXX", f"'{tmp_path}/through' {plain}")
+    ctypes.CDLL(str(library.build("portable")))
+    assert set((tmp_path / "started").read_text().split()) == {plain}
+
+
 def test_a_failing_compiler_is_one_line(quick_build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARSE3D_NATIVE_FLAGS", "-no-such-flag")
     with pytest.raises(native.NativeUnavailableError) as caught:
         library.build("portable")
     assert "\n" not in str(caught.value) and list(quick_build.iterdir()) == []
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSE3D_BACKEND", "")
+    assert configure() == "auto"
+    code = "from sparse3d.sparse import backend; print(backend._configured)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "auto\n"
 
 
 def test_a_backend_that_is_not_there_is_named_where_it_is_first_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,6 +183,15 @@ def test_rows_of_other_strides_and_types() -> None:
     assert torch.equal(loss, again) and all(torch.equal(a, b) for a, b in zip(grads, their_grads, strict=True))
 
 
+def test_its_buffers_lie_on_the_cpu_whatever_torchs_default() -> None:
+    data = make(20, 50, 10)
+    loss, share, grads = matching(**data, near_distance=0.2)
+    with torch.device("meta"):
+        again, same_share, their_grads = matching(**data, near_distance=0.2)
+    assert torch.equal(again, loss) and torch.equal(same_share, share)
+    assert all(torch.equal(a, b) for a, b in zip(grads, their_grads, strict=True))
+
+
 def test_wrong_indices_and_shapes_are_errors_not_memory() -> None:
     data = make(5, 9, 4)
     for bad in (-1, 9):

@@ -236,6 +236,14 @@ def test_kernels_of_more_slots_than_a_byte_counts(
     assert torch.allclose(gradient(out.feats, feats), gradient(expected, feats), atol=1e-12)
 
 
+def test_the_last_of_more_slots_than_two_bytes_count_gets_its_gradient() -> None:
+    coords = torch.tensor([[0, 0, 0, 0], [0, 32, 32, 32]], dtype=torch.int32)
+    feats = torch.tensor([[1.0, 2.0], [2.0, 1.0]], requires_grad=True)
+    out = MaxPooling(33, stride=33)(SparseTensor.from_coords(coords, feats)).feats
+    assert out.tolist() == [[2.0, 2.0]]
+    assert gradient(out, feats).ne(0).tolist() == [[False, True], [True, False]]
+
+
 @every_kind
 @pytest.mark.parametrize("channels", [0, 1, 5])
 def test_results_do_not_depend_on_how_the_rows_are_blocked(

@@ -66,9 +66,9 @@ def convolve(
         (N_out, C_out), of the wider dtype of features and kernel.
 
     Raises:
-        ValueError: where features, kernel and map do not belong together.
+        ValueError: where features, kernel, map and bias do not belong together.
     """
-    _check_fit(feats, kernel, kernel_map)
+    _check_fit(feats, kernel, kernel_map, bias)
     if not _does(feats, kernel, kernel_map, bias):
         return _convolve_by_torch(feats, kernel, kernel_map, bias, products)
     bias = None if bias is None else bias.float()
@@ -80,11 +80,13 @@ def convolve(
     return _Convolution.apply(feats.float(), kernel.float(), bias, kernel_map, products == "bfloat16", recipe)
 
 
-def _check_fit(feats: Tensor, kernel: Tensor, kernel_map: KernelMap | None) -> None:
+def _check_fit(feats: Tensor, kernel: Tensor, kernel_map: KernelMap | None, bias: Tensor | None) -> None:
     if kernel_map is not None:
         check_fit(feats, kernel, kernel_map)
     elif kernel.ndim != 2 or kernel.shape[0] != feats.shape[1]:
         raise ValueError(f"kernel {tuple(kernel.shape)} does not fit rows of {feats.shape[1]} channels")
+    if bias is not None and bias.numel() != kernel.shape[-1]:
+        raise ValueError(f"bias {tuple(bias.shape)} does not fit {kernel.shape[-1]} output channels")
 
 
 def _convolve_by_torch(
@@ -164,9 +166,9 @@ def convolve_norm(
         does not fit.
 
     Raises:
-        ValueError: where features, kernel and map do not belong together.
+        ValueError: where features, kernel, map and bias do not belong together.
     """
-    _check_fit(feats, kernel, kernel_map)
+    _check_fit(feats, kernel, kernel_map, bias)
     rows = len(feats) if kernel_map is None else kernel_map.out_size
     channels = kernel.shape[-1]
     if not _does(feats, kernel, kernel_map, bias) or not _does_epilogue(epilogue, rows, channels):

@@ -1,8 +1,9 @@
 """The compiled library of the native backend: built on first use, in seconds, into the user's cache.
 
 Every ``*.cpp`` of this folder goes into it. Its file name holds a hash of the sources, the flags and the compiler, so a
-stale library is never loaded; it is written under a temporary name and renamed, so processes that start at once at
-worst build it twice. The interface is plain C through ctypes: nothing of torch's headers is compiled, so one build
+stale library is never loaded, and one of its own content, so neither is one that was cut short: loading that may end
+the process. It is written under a temporary name and renamed, so processes that start at once at worst build it twice.
+The interface is plain C through ctypes: nothing of torch's headers is compiled, so one build
 takes seconds and serves every version of torch.
 
 ``SPARSE3D_NATIVE_FLAGS`` adds flags for the compiler, and they enter the hash: `make sanitize` runs the tests of the
@@ -14,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from sparse3d.cache_folder import cache_root
+from sparse3d.compiler import NoCompilerError, compiler_command
 
 FOLDER = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fopenmp", "-fPIC")
@@ -111,47 +112,62 @@ def build(name: str) -> Path:
     Raises:
         NativeUnavailableError: no compiler, or it fails.
     """
-    compiler = _compiler()
+    try:
+        compiler = compiler_command()
+    except NoCompilerError as error:
+        raise NativeUnavailableError(str(error)) from error
     command = [
-        compiler,
+        *compiler,
         *FLAGS,
         *VARIANTS.get(name, ()),
         *_bfloat16(name, compiler),
         *os.environ.get("SPARSE3D_NATIVE_FLAGS", "").split(),
     ]
     try:
-        path = cache_root() / "native" / f"sparse3d-{name.lower()}-{_fingerprint(command)}.so"
+        cache = cache_root() / "native"
     except OSError as error:
         raise NativeUnavailableError(str(error)) from error
-    if path.is_file():
-        return path
+    start = f"sparse3d-{name.lower()}-{_fingerprint(compiler, command)}"
+    whole = (path for path in sorted(cache.glob(f"{start}-*.so")) if path.stem == f"{start}-{_digest(path)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            _compile(command, Path(folder), path.name)
-            os.replace(Path(folder) / path.name, path)
+        return next(whole, None) or _built(command, cache, start)
     except OSError as error:
-        raise NativeUnavailableError(f"{path.parent} cannot be written: {error}") from error
+        raise NativeUnavailableError(f"{cache} cannot be written: {error}") from error
+
+
+def _built(command: list[str], cache: Path, start: str) -> Path:
+    """A new library in ``cache``, its name ``start`` and the digest."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        made = _compile(command, Path(folder))
+        with made.open("rb") as file:
+            os.fsync(file.fileno())  # else a crash of the machine may leave the name and not the content
+        path = cache / f"{start}-{_digest(made)}.so"
+        os.replace(made, path)
     return path
 
 
-def _compile(command: list[str], folder: Path, name: str) -> None:
-    """Every source by a compiler of its own, at the same time; then the library ``folder/name``."""
+def _digest(path: Path) -> str:
+    """Of the content; of none where there is nothing to read."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        content = b""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _compile(command: list[str], folder: Path) -> Path:
+    """Every source by a compiler of its own, at the same time; then the library in ``folder``."""
     objects = {source: str(folder / f"{source.stem}.o") for source in sorted(FOLDER.glob("*.cpp"))}
     with ThreadPoolExecutor() as pool:
         for done in [pool.submit(_run, [*command, "-c", str(s), "-o", o]) for s, o in objects.items()]:
             done.result()
-    _run([*command, "-shared", *objects.values(), "-o", str(folder / name)])
+    library = folder / "library.so"
+    _run([*command, "-shared", *objects.values(), "-o", str(library)])
+    return library
 
 
-def _compiler() -> str:
-    for name in (os.environ.get("CXX"), "g++", "c++", "clang++"):
-        if name and (found := shutil.which(name)):
-            return found
-    raise NativeUnavailableError("no C++ compiler (g++, c++, clang++ or $CXX) is on the PATH")
-
-
-def _bfloat16(name: str, compiler: str) -> tuple[str, ...]:
+def _bfloat16(name: str, compiler: list[str]) -> tuple[str, ...]:
     """Flags of bfloat16 products, where the CPU has them: of vectors (GCC 10, clang 9), of tiles (GCC 11, clang 12).
 
     Whether the CPU and the system allow tiles is asked when the library runs.
@@ -163,25 +179,29 @@ def _bfloat16(name: str, compiler: str) -> tuple[str, ...]:
     tiles = (*vectors, "-mamx-tile", "-mamx-bf16")
     # One instruction each: a compiler that knows the flag may still have an assembler that does not.
     for flags, instruction in ((tiles, "tilerelease"), (vectors, "vdpbf16ps %zmm0, %zmm1, %zmm2")):
-        command = [compiler, *VARIANTS[name], *flags, "-c", "-x", "c++", "-", "-o", os.devnull]
+        command = [*compiler, *VARIANTS[name], *flags, "-c", "-x", "c++", "-", "-o", os.devnull]
         program = f'void probe() {{ asm volatile("{instruction}"); }}'
-        if subprocess.run(command, input=program, text=True, capture_output=True).returncode == 0:
+        if _ended(command, program).returncode == 0:
             return flags
     return ()
 
 
-def _fingerprint(command: list[str]) -> str:
-    told = _run([command[0], "--version"])
+def _fingerprint(compiler: list[str], command: list[str]) -> str:
+    told = _run([*compiler, "--version"])
     sources = sorted(path for path in FOLDER.iterdir() if path.suffix in (".cpp", ".h"))
     text = "\n".join((*(path.read_text(encoding="utf-8") for path in sources), *command, told))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _run(command: list[str]) -> str:
+def _ended(command: list[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        return subprocess.run(command, input=given, capture_output=True, text=True)
     except OSError as error:
         raise NativeUnavailableError(f"{command[0]} does not start: {error}") from error
+
+
+def _run(command: list[str]) -> str:
+    done = _ended(command)
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
         raise NativeUnavailableError(f"{command[0]} failed: {reason}")

@@ -55,7 +55,7 @@ def matching(
     xyz = None if key_xyz is None or near_distance <= 0 else key_xyz.detach().float().contiguous()
     kernel, threads = library.load(), torch.get_num_threads()
     memory = empty_rows(1, kernel.sparse3d_match_floats(count, key_count, channels, gradients, threads))
-    per_query, results = torch.empty(3, count, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    per_query, results = (queries.new_zeros(shape, dtype=torch.float64) for shape in ((3, count), (3,)))
     grad_queries, grad_keys = (torch.empty_like(queries), torch.empty_like(keys)) if gradients else (None, None)
     inputs = (true_key, true_place, key_place, xyz)
     kernel.sparse3d_match(
