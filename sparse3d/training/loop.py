@@ -109,6 +109,7 @@ class Trainer:
         self.task, self.out, self.settings, self.group = task, out, settings, group
         self.stop, self.config_text, self.init = stop, config_text, init
         self.step = 0  # steps done
+        self._begun = (0, 0)  # steps done and items trained on, when this process took over
         self.means = Means()
 
     def set_up(self, resume: bool, on_ready: Callable[[], None] | None) -> None:
@@ -184,7 +185,8 @@ class Trainer:
     @property
     def _position(self) -> int:
         """How many items were trained on, over all processes; the sampler's whole state."""
-        return self.step * self.settings.batch_size * self.settings.accumulate
+        step, items = self._begun
+        return items + (self.step - step) * self.settings.batch_size * self.settings.accumulate
 
     def _open_log(self, state: dict[str, Any] | None, source: Path | None, resume: bool) -> None:
         if not self.group.is_first:
@@ -233,6 +235,8 @@ class Trainer:
             group.update(configured)  # the config counts, and its difference is printed; the rate is set every step
         self.task.load_state_dict(state["task"])
         self.step = int(state["step"])
+        # In whole batches, so that another train.batch_size or accumulate neither repeats items nor skips a batch.
+        self._begun = (self.step, -(-int(state["position"]) // self.settings.batch_size) * self.settings.batch_size)
 
     def _load_progress(self, state: dict[str, Any]) -> None:
         assert self.log is not None
@@ -257,7 +261,7 @@ class Trainer:
             "task": self.task.state_dict(),
             "task_name": self.task.name,
             "step": self.step,  # the schedule is a function of it
-            "position": self._position,  # for readers; the loop computes it from the step
+            "position": self._position,
             "skipped": self.optimize.skipped,
             "skipped_in_a_row": self.optimize.skipped_in_a_row,
             "best": self.evaluator.best,

@@ -19,6 +19,7 @@ from toy import ToyTask
 from sparse3d.errors import InputError
 from sparse3d.training.checkpoint import load_checkpoint
 from sparse3d.training.loop import train
+from sparse3d.training.sampler import epoch_order
 from sparse3d.training.settings import TrainSettings
 
 DEFAULTS: dict[str, Any] = {"steps": 20, "lr": 0.01, "log_every": 3, "device": "cpu", "tensorboard": False}
@@ -244,6 +245,21 @@ def test_resuming_under_another_config_prints_the_difference(tmp_path: Path, cap
     lines = capfd.readouterr().err.splitlines()
     assert "-b = 2" in lines and "+b = 3" in lines and "-a = 1" not in lines
     assert load_checkpoint(tmp_path / "checkpoints" / "last.pt")["config"] == "a = 1\nb = 3\n"
+
+
+@pytest.mark.parametrize("sizes", [{"batch_size": 3}, {"accumulate": 3}, {"batch_size": 8}])
+def test_other_sizes_of_batches_go_on_where_the_checkpoint_was(sizes: dict[str, int], tmp_path: Path) -> None:
+    length = 100  # more than are trained on: within an epoch no item comes twice
+    first = run(tmp_path, toy={"length": length}, steps=5)
+    second = run(tmp_path, resume=True, toy={"length": length}, steps=8, **sizes)
+    taken = first.seen_names + second.seen_names
+    assert len(taken) == 5 * 4 + 3 * sizes.get("batch_size", 4) * sizes.get("accumulate", 1)
+    assert len(set(taken)) == len(taken)
+    # Whole batches: 20 items are followed by the one at 21 with batches of 3, at 24 with batches of 8.
+    start = {3: 21, 8: 24}.get(sizes.get("batch_size", 4), 20)
+    order = [f"item{index}" for index in epoch_order(length, 0, 0)]
+    assert second.seen_names == order[start : start + len(second.seen_names)]
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.pt")["position"] == start + len(second.seen_names)
 
 
 def test_resuming_another_network_or_optimiser_is_refused(tmp_path: Path) -> None:
