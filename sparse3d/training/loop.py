@@ -241,7 +241,7 @@ class Trainer:
     def _load_progress(self, state: dict[str, Any]) -> None:
         assert self.log is not None
         self.optimize.skipped, self.optimize.skipped_in_a_row = state["skipped"], state["skipped_in_a_row"]
-        self.evaluator.best, self.evaluator.owed = state["best"], state.get("owed", False)
+        self.evaluator.best, self.evaluator.owed = self._best_before(state), state.get("owed", False)
         written_by = len(state["processes"])
         if written_by == self.group.world:
             mine = state["processes"][self.group.rank]
@@ -252,6 +252,19 @@ class Trainer:
                 f"the checkpoint was written by {written_by} processes, this run has {self.group.world}: random states "
                 "start anew, so dropout and the like will not repeat"
             )
+
+    def _best_before(self, state: dict[str, Any]) -> float | None:
+        """The best value until now, or None where another one is looked for: values of two figures do not compare."""
+        settings, best = self.settings, state["best"]
+        now = (settings.best_metric, settings.best_is)
+        before = tuple(state.get(name, value) for name, value in zip(("best_metric", "best_is"), now, strict=True))
+        if best is None or settings.best_metric is None or before == now:
+            return best
+        self.say(
+            f"train.best_metric is now {now[0]!r} ({now[1]}), it was {before[0]!r} ({before[1]}): "
+            f"the next evaluation takes the place of {CHECKPOINTS}/{BEST}"
+        )
+        return None
 
     def _state(self, gathered: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -265,6 +278,8 @@ class Trainer:
             "skipped": self.optimize.skipped,
             "skipped_in_a_row": self.optimize.skipped_in_a_row,
             "best": self.evaluator.best,
+            "best_metric": self.settings.best_metric,
+            "best_is": self.settings.best_is,
             "owed": self.evaluator.owed,
             "config": self.config_text,
             "processes": gathered,

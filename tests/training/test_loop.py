@@ -282,6 +282,28 @@ def test_best_and_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     assert len(kept) == 2 and kept[-1].name == "step-0000012.pt"
 
 
+@pytest.mark.parametrize("change", [{"best_metric": "worth"}, {"best_is": "lowest"}])
+def test_another_best_metric_starts_anew(
+    change: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Errors lie near 1 and worths near -1: held against the other's best, none would ever be better."""
+
+    class Judged(ToyTask):
+        def evaluate(self, model: torch.nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
+            for name, value in super().evaluate(model, device):
+                yield from ((name, 9 + value), ("worth", -value))
+
+    options: dict[str, Any] = {**DEFAULTS, "eval_every": 2, "best_metric": "error"}
+    best = tmp_path / "checkpoints" / "best.pt"
+    train(Judged(), tmp_path, settings=TrainSettings(**{**options, "steps": 4}))
+    capfd.readouterr()
+    train(Judged(), tmp_path, True, TrainSettings(**{**options, "steps": 6}))
+    assert "train.best_metric is now" not in capfd.readouterr().err
+    train(Judged(), tmp_path, True, TrainSettings(**{**options, "steps": 8, **change}))
+    assert "train.best_metric is now" in capfd.readouterr().err
+    assert load_checkpoint(best)["step"] == 8
+
+
 def test_a_kill_between_best_and_newest_loses_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = {"steps": 12, "eval_every": 2, "best_metric": "error", "best_is": "lowest"}
     run(tmp_path / "whole", **options)
