@@ -75,7 +75,7 @@ class Evaluator:
         A task yields its figures when all scenes are done: asked between the yields alone, a signal would wait for all.
         """
         # Networks may be used by their parts. Single layers are not watched: hooks there undo fused passes.
-        parts = [network, *(child for child in network.children() if any(child.children()))]
+        parts = [network, *(child for child in network.children() if next(child.children(), None) is not None)]
         hooks = [part.register_forward_pre_hook(lambda *_: self._heed()) for part in parts]
         try:
             with preserved_random_state(), torch.no_grad():
