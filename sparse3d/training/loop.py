@@ -135,6 +135,7 @@ class Trainer:
         )
         seed_everything(settings.seed + 1_000_003 * (group.rank + 1))  # from here on, processes draw their own numbers
         state = None if source is None else load_checkpoint(source)
+        self.is_resumed = state is not None
         if state is not None and source is not None:
             self._load_network(state, model, source)
         self.model = group.wrap(model)
@@ -198,7 +199,8 @@ class Trainer:
         write_operative_config(self.out)
         write_init_report(self.out, self.transfer.lines)
         write_data_account(self.out, texts)
-        self.log = RunLog(self.out, self.settings.steps, self.step, self.settings.tensorboard)
+        is_measured = state is not None and not state.get("owed", False)
+        self.log = RunLog(self.out, self.settings.steps, self.step, self.settings.tensorboard, is_measured)
         self.log.text(self.step, "config", self.config_text)
         for name, text in texts:
             self.log.text(self.step, name, text)
@@ -242,6 +244,7 @@ class Trainer:
         assert self.log is not None
         self.optimize.skipped, self.optimize.skipped_in_a_row = state["skipped"], state["skipped_in_a_row"]
         self.evaluator.best, self.evaluator.owed = self._best_before(state), state.get("owed", False)
+        self.evaluator.owed_pictures = state.get("owed_pictures", False)
         written_by = len(state["processes"])
         if written_by == self.group.world:
             mine = state["processes"][self.group.rank]
@@ -281,11 +284,12 @@ class Trainer:
             "best_metric": self.settings.best_metric,
             "best_is": self.settings.best_is,
             "owed": self.evaluator.owed,
+            "owed_pictures": self.evaluator.owed_pictures,
             "config": self.config_text,
             "processes": gathered,
         }
 
-    def _save(self, is_best: bool) -> None:
+    def _save(self, is_best: bool, keep: bool = True) -> None:
         gathered = self.group.gather({"random": random_state(), "means": self.means.sums()})
         if not self.group.is_first:
             return
@@ -294,7 +298,7 @@ class Trainer:
         save_checkpoint(folder / (BEST if is_best else LAST), self._state(gathered))
         if is_best:
             duplicate(folder / BEST, folder / LAST)
-        if self.settings.keep:
+        if self.settings.keep and keep:
             duplicate(folder / LAST, folder / f"step-{self.step:07d}.pt")
             remove_old_steps(folder, self.settings.keep)
 
@@ -302,42 +306,46 @@ class Trainer:
 
     def run(self) -> None:
         """Steps until the last one, or until a signal."""
-        settings = self.settings
+        settings, evaluator = self.settings, self.evaluator
         assert self.log is not None
-        if was_owed := self.evaluator.owed:
-            is_best = self.evaluator.figures(self.model, self.step)
-            self._save(is_best)
-            if self.evaluator.owed:
+        if evaluator.owes:
+            self._save(self._measure())
+            if evaluator.owes:
                 return
         if self.step >= settings.steps:
             self.log.say(f"nothing to do: {self.step} of {settings.steps} steps are done; raise train.steps to go on")
-        if self.step == 0 and settings.eval_at_start:
-            if not was_owed:
-                self.evaluator.figures(self.model, 0)
-            if self.evaluator.owed:
+        if self.step == 0 and settings.eval_at_start and not self.is_resumed:
+            evaluator.owed = evaluator.owed_pictures = True
+            self._measure()
+            if evaluator.owes:
                 self._save(False)
                 self.log.say("stopped before the first step, checkpoint written; go on with --resume")
                 return
-            self.evaluator.pictures(self.model, 0)
         while self.step < settings.steps:
             result = self.optimize(self.step, self.stop)
             self.means.add(result.scalars)
             self._log_step(result.rate)
             self.step += 1
-            is_best = False
-            if result.stopping:
-                self.evaluator.owed = self._is_due(settings.eval_every)
-            else:
-                if self._is_due(settings.eval_every):
-                    is_best = self.evaluator.figures(self.model, self.step)
-                if self._is_due(settings.picture_every) and not self.evaluator.owed:
-                    self.evaluator.pictures(self.model, self.step)
-            stopping = result.stopping or self.evaluator.owed
-            if stopping or is_best or self._is_due(settings.checkpoint_every) or self.step == settings.steps:
+            evaluator.owed = self._is_due(settings.eval_every)
+            evaluator.owed_pictures = settings.tensorboard and self._is_due(settings.picture_every)
+            saves, is_best = self._is_due(settings.checkpoint_every) or self.step == settings.steps, False
+            if not result.stopping:
+                if evaluator.owed and saves:
+                    self._save(False, keep=False)  # a kill during a long evaluation costs no more than that one
+                is_best = self._measure()
+            stopping = result.stopping or evaluator.owes
+            if stopping or is_best or saves:
                 self._save(is_best)
             if stopping:
                 self.log.say(f"stopped after {self.step} steps, checkpoint written; go on with --resume")
                 return
+
+    def _measure(self) -> bool:
+        """Makes the figures and pictures that are owed; returns whether the best metric improved."""
+        is_best = self.evaluator.owed and self.evaluator.figures(self.model, self.step)
+        if self.evaluator.owed_pictures and not self.evaluator.owed:
+            self.evaluator.pictures(self.model, self.step)
+        return is_best
 
     def _is_due(self, every: int) -> bool:
         return every > 0 and (self.step % every == 0 or self.step == self.settings.steps)
