@@ -97,6 +97,10 @@ class Student2D(nn.Module):
         self.trunk = nn.ModuleList(MaskedConv2d(a, b) for a, b in zip(widths, widths[1:], strict=False))
         self.heads = nn.ModuleList(nn.Conv2d(widths[-1], c, 1) for c in channels)
 
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why."""
+        return {} if len(self.trunk) else {"hidden": "Student2D.depth is 0"}
+
     def forward(self, maps: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
         """(N, C, h, w) and mask (N, h, w) -> per tap its prediction (N, C_l, h_l, w_l) and mask (N, h_l, w_l)."""
         x = maps

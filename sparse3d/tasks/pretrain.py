@@ -23,6 +23,7 @@ from sparse3d.models.resunet import SRUNet
 from sparse3d.models.student import Student2D
 from sparse3d.models.teachers.base import Teacher, sample_teacher
 from sparse3d.models.teachers.cache import TeacherCache
+from sparse3d.tasks.part_options import PartOptions
 from sparse3d.tasks.view_consistency import FORMS, ViewConsistency, frame_pairs
 from sparse3d.training.task import StepOutput
 from sparse3d.types import ViewBatch
@@ -125,6 +126,7 @@ class PretrainTask:
         self.level_weights, self.map_stride = level_weights, map_stride
         self.teacher_cache, self.cache_items = teacher_cache, cache_items
         self.device = torch.device("cpu")
+        self._part_options = PartOptions()
         self._teacher: Teacher | None = None
         self._features: TeacherCache | None = None
         self._means: list[RunningMean] | None = None
@@ -145,6 +147,10 @@ class PretrainTask:
         idle = (option for option, forms in _OF_FORMS.items() if form not in forms)
         return found | dict.fromkeys(idle, f"PretrainTask.consistency is {form!r}")
 
+    def idle_options_of_parts(self) -> dict[str, dict[str, str]]:
+        """The same of the parts that were built until now, by their classes."""
+        return self._part_options.idle()
+
     # What the loop asks for -------------------------------------------------------------------------------
 
     def build_model(self) -> nn.Module:
@@ -160,6 +166,7 @@ class PretrainTask:
                     f"{len(teacher.channels)} taps, give one weight each"
                 )
             student = self._make_student(kt_readout.out_channels, teacher.channels, self.level_strides, self.map_stride)
+            self._part_options.note(student)
         if self.mv_weight > 0 and self.consistency.form == "regression":
             regression = self._make_regression(mv_readout.out_channels)
         elif self.mv_weight > 0:
@@ -182,14 +189,15 @@ class PretrainTask:
 
     def _readouts(self, backbone: SRUNet) -> tuple[Readout, Readout]:
         """Each loss's own; one for both where they read the backbone's output, and where one loss is left out."""
-        first = Readout(backbone, self.kt_readout if self.kt_weight > 0 else self.mv_readout)
+        note = self._part_options.note
+        first = note(Readout(backbone, self.kt_readout if self.kt_weight > 0 else self.mv_readout))
         if min(self.kt_weight, self.mv_weight) <= 0 or self.kt_readout == self.mv_readout == "decoder":
             return first, first
-        return first, Readout(backbone, self.mv_readout)
+        return first, note(Readout(backbone, self.mv_readout))
 
     def train_dataset(self) -> ViewSets:
         """The training view sets."""
-        data, val = self._make_data(), self.val_pairs
+        data, val = self._part_options.note(self._make_data()), self.val_pairs
         for option in ("voxel_size", "max_depth"):
             if val is not None and getattr(data, option) != getattr(val, option):
                 raise InputError(
@@ -275,7 +283,7 @@ class PretrainTask:
         """The frozen teacher."""
         if self._teacher is None:
             assert self._make_teacher is not None
-            self._teacher = self._make_teacher().to(self.device)
+            self._teacher = self._part_options.note(self._make_teacher()).to(self.device)
         return self._teacher
 
     @property

@@ -65,6 +65,11 @@ class InitSettings:
         if not holds:
             raise InputError(f"init.{name} = {getattr(self, name)!r}: must be {wanted}")
 
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why; ``freeze`` holds a random network fast, too."""
+        options = ("parts", "min_fraction", "lr_scale") if self.checkpoint is None else ()
+        return dict.fromkeys(options, "init.checkpoint is None")
+
     @property
     def is_plain(self) -> bool:
         """Whether a network starts at random and learns at one rate."""

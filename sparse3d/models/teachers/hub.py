@@ -64,6 +64,10 @@ class HubTeacher(Teacher):
         except (TypeError, ValueError, refusal) as error:
             raise InputError(f"{type(self).__name__}.config: {_one_line(error)}") from error
 
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why."""
+        return {} if self._weights is None else {"seed": f"{type(self).__name__}.weights are given"}
+
     def _build(self, settings: Any, seed: int) -> nn.Module:
         """The network, with its weights or with random ones."""
         network_class = getattr(_import_transformers(), self.architecture)
