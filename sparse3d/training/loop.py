@@ -121,7 +121,9 @@ class Trainer:
         group.barrier()  # every process has looked at the folder before the first one writes into it
         seed_everything(settings.seed)
         model = self.task.build_model()
-        self.transfer = prepare_transfer(model, self.init, source is None, self.config_text)
+        state = None if source is None else load_checkpoint(source)
+        unfilled = () if state is None else state.get("unfilled", ())  # earlier checkpoints: all was held for loaded
+        self.transfer = prepare_transfer(model, self.init, state is None, self.config_text, unfilled)
         model = model.to(group.device)
         self.task.to(group.device)
         self.optimizer = build_optimizer(
@@ -134,7 +136,6 @@ class Trainer:
             self.transfer.lr_scales,
         )
         seed_everything(settings.seed + 1_000_003 * (group.rank + 1))  # from here on, processes draw their own numbers
-        state = None if source is None else load_checkpoint(source)
         self.is_resumed = state is not None
         if state is not None and source is not None:
             self._load_network(state, model, source)
@@ -285,6 +286,7 @@ class Trainer:
             "best_is": self.settings.best_is,
             "owed": self.evaluator.owed,
             "owed_pictures": self.evaluator.owed_pictures,
+            "unfilled": self.transfer.unfilled,
             "config": self.config_text,
             "processes": gathered,
         }
