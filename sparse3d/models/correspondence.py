@@ -81,7 +81,10 @@ class RegressionHead(nn.Module):
         coarse, _ = masked_pool(torch.cat([local, grid], dim=1), either, self.coarse)
         for conv in self.context:
             coarse = F.relu(conv(coarse))
-        context = F.interpolate(coarse, size=source.shape[-2:], mode="bilinear", align_corners=False)
+        # By the factor, not to the map's size: the last blocks may reach beyond the map.
+        height, width = source.shape[-2:]
+        context = F.interpolate(coarse, scale_factor=self.coarse, mode="bilinear", align_corners=False)
+        context = context[..., :height, :width]
         # The cell's own place is the first guess: views overlap.
         return grid + self.out(torch.cat([local, context, grid], dim=1))
 
