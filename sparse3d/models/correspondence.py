@@ -42,7 +42,11 @@ class MatchingHead(nn.Module):
     @property
     def scale(self) -> Tensor:
         """One over the temperature, a scalar, at most 100."""
-        return self.log_scale.clamp(max=math.log(_MOST_SCALE)).exp()
+        bound = math.log(_MOST_SCALE)
+        if self.training and self.log_scale.requires_grad:
+            with torch.no_grad():  # beyond the bound there is no gradient, and no way back
+                self.log_scale.clamp_(max=bound)
+        return self.log_scale.clamp(max=bound).exp()
 
     def forward(self, feats: Tensor) -> Tensor:
         """(..., C) -> (..., dim), unit length; zero rows give finite gradients."""

@@ -38,6 +38,18 @@ def test_the_scale_is_one_over_the_temperature_and_bounded(learned: bool) -> Non
     assert float(head.scale.detach()) == pytest.approx(100, rel=1e-3)
 
 
+def test_a_learned_temperature_comes_back_from_its_bound() -> None:
+    head = MatchingHead(4, temperature=0.011, learn_temperature=True)
+    optimizer = torch.optim.SGD([head.log_scale], 0.01)
+    scales = []
+    for wish in [1] * 5 + [-1] * 5:
+        scales.append(float(head.scale.detach()))
+        optimizer.zero_grad()
+        (-wish * head.scale).backward()
+        optimizer.step()
+    assert max(scales) == pytest.approx(100) and scales[-1] < 60
+
+
 @pytest.mark.parametrize("temperature", [0.0, -0.07, 0.005, float("nan")])
 def test_a_temperature_that_the_bound_would_hide_is_refused(temperature: float) -> None:
     with pytest.raises(InputError, match="MatchingHead.temperature = .*at least 0.01"):
