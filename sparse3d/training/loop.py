@@ -7,6 +7,7 @@ steps. Everything that a step depends on is either in the checkpoint or a functi
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -288,6 +289,7 @@ class Trainer:
             "owed_pictures": self.evaluator.owed_pictures,
             "unfilled": self.transfer.unfilled,
             "config": self.config_text,
+            "working_folder": os.getcwd(),  # what relative paths of the config are relative to
             "processes": gathered,
         }
 
