@@ -221,6 +221,7 @@ class SamTeacher(HubTeacher):
             config = {"initializer_range": 0.02, **config}
         settings = self._configure(weights, config, local_files_only)
         self.patch, self.input_size = _single(settings.patch_size), _single(settings.image_size)
+        self.longer_side = self.input_size
         self.strides, self.channels = (self.patch,), (settings.output_channels,)
         self.network = self._build(settings, seed)
         self._finish((1,))
