@@ -12,8 +12,8 @@ Three rules, and each breach is an :class:`InputError` that names the place, the
 "Takes part" means: it has been called by then, or references lead to it from one that has been called, or from a root
 (:data:`ROOTS`, of a training). So a binding that only evaluation will use is no error. For ``--set`` only the effective
 bindings count as paths; for files every binding does, as an override must not turn a shipped file into an error.
-A parameter that the program itself gives in every call cannot be bound either, nor with ``--set`` one that a task says
-has no effect beside its other options (``idle_options``), or what only such a parameter refers to.
+A parameter that the program itself gives in every call cannot be bound either, nor with ``--set`` one that a task
+or another part says has no effect beside its other options (``idle_options``), or what only such a parameter refers to.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ from sparse3d.training.config_text import written_text
 from sparse3d.training.distribution import choose_device
 from sparse3d.training.random_state import seed_everything
 from sparse3d.training.settings import TrainSettings
+
+_log = logging.getLogger("sparse3d")
 
 FRAME_SPLITS = ("val", "train", "all")
 
@@ -217,11 +220,21 @@ def _check_scopes(split: str, bindings: Sequence[str]) -> None:
 def default_split(checkpoint: str | Path, data: str | None) -> str:
     """``"val"`` for the frames that the checkpoint was trained on, ``"all"`` for any other folder.
 
-    A split by frame numbers means nothing in another recording.
+    A split by frame numbers means nothing in another recording. A relative root is looked for below the folder that the
+    training ran in, and below today's, as runs are copied to other machines.
     """
-    trained_on = written_text(load_checkpoint(checkpoint)["config"], "DATA_ROOT")
-    if data is None or trained_on is None or Path(trained_on).resolve() == Path(data).resolve():
+    state = load_checkpoint(checkpoint)
+    trained_on = written_text(state["config"], "DATA_ROOT")
+    if data is None or trained_on is None:
         return "val"
+    measured = Path(data).resolve()
+    if any(Path(folder, trained_on).resolve() == measured for folder in ("", state.get("working_folder", ""))):
+        return "val"
+    if measured.name == Path(trained_on).name:
+        _log.warning(
+            "%s was trained on %s: if these are the same frames, those it learnt from are measured, too; --split val "
+            "takes the held-out ones alone", checkpoint, trained_on,
+        )  # fmt: skip
     return "all"
 
 

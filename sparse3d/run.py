@@ -15,6 +15,7 @@ from sparse3d.training.distribution import choose_device
 from sparse3d.training.loop import train
 from sparse3d.training.random_state import seed_everything
 from sparse3d.training.settings import TrainSettings
+from sparse3d.training.transfer import InitSettings
 
 
 @gin.configurable("run", module="sparse3d")
@@ -37,9 +38,10 @@ def build_task() -> Any:
 
 
 def check_config(task: Any) -> None:
-    """:func:`sparse3d.config.check_all_used` of a training, with what the task says of its own options."""
-    idle_options = getattr(task, "idle_options", dict)
-    config.check_all_used(idle={type(task).__name__: idle_options()})
+    """:func:`sparse3d.config.check_all_used` of a training, with what its parts say of their own options."""
+    idle_options, of_parts = (getattr(task, name, dict) for name in ("idle_options", "idle_options_of_parts"))
+    idle = {"train": TrainSettings().idle_options(), "init": InitSettings().idle_options()}
+    config.check_all_used(idle={**idle, **of_parts(), type(task).__name__: idle_options()})
 
 
 def start(files: Sequence[str | Path], bindings: Sequence[str], out: str | Path, resume: bool = False) -> None:

@@ -137,6 +137,34 @@ def test_what_the_task_calls_idle_cannot_be_set_nor_what_only_it_refers_to(tmp_p
         check_config(build_task())
 
 
+IDLE = [
+    ("train.momentum=0.5", "train.optimizer is 'adamw'", "train.optimizer='sgd'"),
+    ("train.betas=(0.5, 0.9)", "train.optimizer is 'sgd'", "train.optimizer='adamw'"),
+    ("train.final_lr_fraction=0.1", "train.schedule is 'constant'", "train.schedule='cosine'"),
+    ("train.best_is='lowest'", "train.best_metric is None", "train.best_metric='error'"),
+    ("init.parts='all'", "init.checkpoint is None", "init.checkpoint='x.pt'"),
+    ("init.min_fraction=0.5", "init.checkpoint is None", "init.checkpoint='x.pt'"),
+    ("init.lr_scale=1.0", "init.checkpoint is None", "init.checkpoint='x.pt'"),
+]
+
+
+@pytest.mark.parametrize(("binding", "reason", "remedy"), IDLE)
+def test_what_the_settings_call_idle_cannot_be_set(binding: str, reason: str, remedy: str, tmp_path: Path) -> None:
+    plain = "train.schedule = 'constant'\ntrain.eval_every = 1\n" + "train.optimizer = 'sgd'\n" * ("betas" in binding)
+    load_config([write(tmp_path, LION + plain)], [binding])
+    with pytest.raises(InputError, match=re.escape(f"{binding.split('=')[0]} has no effect: {reason}")):
+        check_config(build_task())
+    load_config([write(tmp_path, LION + plain)], [binding, remedy])
+    check_config(build_task())
+    load_config([write(tmp_path, LION + plain + binding + "\n")])
+    check_config(build_task())  # a file may keep it for other runs
+
+
+def test_a_frozen_random_network_needs_no_checkpoint(tmp_path: Path) -> None:
+    load_config([write(tmp_path, LION)], ["init.freeze='encoder'", "init.lr_decay=0.5"])
+    check_config(build_task())
+
+
 def test_a_binding_that_the_program_overrides_in_every_call_is_refused(tmp_path: Path) -> None:
     load_config([write(tmp_path, LION + "count_animals.most = 4\nLion.food = @count_animals\n")])
     build_task().food(most=5)

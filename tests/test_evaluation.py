@@ -24,6 +24,22 @@ def test_the_held_out_frames_of_what_was_trained_on_and_all_of_any_other_folder(
     assert default_split(checkpoint, str(tmp_path / "other")) == "all"
 
 
+def test_a_relative_root_is_the_one_of_the_training_whatever_folder_one_measures_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint, elsewhere = tmp_path / "last.pt", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    state = {"model": {}, "optimizer": {}, "step": 1, "processes": [], "config": "DATA_ROOT = 'my/frames'\n"}
+    save_checkpoint(checkpoint, {**state, "working_folder": str(tmp_path)})
+    for folder in (tmp_path, elsewhere):
+        monkeypatch.chdir(folder)
+        assert default_split(checkpoint, str(tmp_path / "my" / "frames")) == "val"
+        assert default_split(checkpoint, "my/frames") == "val"  # the run may have come from another machine
+    assert not caplog.records
+    save_checkpoint(checkpoint, state)  # as of earlier versions
+    assert default_split(checkpoint, str(tmp_path / "my" / "frames")) == "all" and "--split val" in caplog.text
+
+
 @pytest.mark.parametrize("length", [20, 110, 300])
 def test_a_long_path_is_found_as_gin_writes_it(length: int, tmp_path: Path) -> None:
     """Beyond 120 characters gin puts it on a line of its own."""

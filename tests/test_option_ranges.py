@@ -61,6 +61,7 @@ WRONG: list[tuple[Callable[..., Any], str, list[Any]]] = [
     (ColorNoise, "probability", [1.1]),
     (RandomMirrorX, "probability", [1.1]),
     (ViewSets, "max_depth", [0.0, -1.0, math.nan]),
+    (ViewSets, "mask_block", [-0.1, math.inf, math.nan]),
     (MatchingPairs, "max_depth", [0.0]),
     (MatchingPairs, "seed", [-1]),
     (LabelledScenes, "points_seed", [-1]),

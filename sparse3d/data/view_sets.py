@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from sparse3d.checks import positive
+from sparse3d.checks import not_negative, positive
 from sparse3d.data.augment import Augmentation
 from sparse3d.data.clouds import FramePoints, Masking, VoxelCloud, batch_clouds, frame_points, voxelize_frames
 from sparse3d.data.map_cells import map_cells
@@ -200,6 +200,7 @@ class ViewSets(Dataset):
                 f"ViewSets: max_matches = {max_matches} must be at least 1, cache_frames = {cache_frames} at least 0"
             )
         positive("ViewSets.max_depth", max_depth, "metres")
+        not_negative("ViewSets.mask_block", mask_block, "metres")
         self.voxel_size, self.num_views, self.cloud = voxel_size, views, cloud
         self.augmentations = list(augmentations)
         self.masking = Masking(mask_ratio, mask_block, mask_remove)
@@ -222,6 +223,11 @@ class ViewSets(Dataset):
             )
         warn_of_pairless(frames.root, self.sources, found_pairs)
         self._frames = _FrameCache(cache_frames)
+
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why."""
+        options = ("mask_block", "mask_remove") if self.masking.ratio == 0 else ()
+        return dict.fromkeys(options, "ViewSets.mask_ratio is 0")
 
     def __len__(self) -> int:
         return len(self.pairs)

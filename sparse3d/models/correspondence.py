@@ -42,7 +42,11 @@ class MatchingHead(nn.Module):
     @property
     def scale(self) -> Tensor:
         """One over the temperature, a scalar, at most 100."""
-        return self.log_scale.clamp(max=math.log(_MOST_SCALE)).exp()
+        bound = math.log(_MOST_SCALE)
+        if self.training and self.log_scale.requires_grad:
+            with torch.no_grad():  # beyond the bound there is no gradient, and no way back
+                self.log_scale.clamp_(max=bound)
+        return self.log_scale.clamp(max=bound).exp()
 
     def forward(self, feats: Tensor) -> Tensor:
         """(..., C) -> (..., dim), unit length; zero rows give finite gradients."""
@@ -81,7 +85,10 @@ class RegressionHead(nn.Module):
         coarse, _ = masked_pool(torch.cat([local, grid], dim=1), either, self.coarse)
         for conv in self.context:
             coarse = F.relu(conv(coarse))
-        context = F.interpolate(coarse, size=source.shape[-2:], mode="bilinear", align_corners=False)
+        # By the factor, not to the map's size: the last blocks may reach beyond the map.
+        height, width = source.shape[-2:]
+        context = F.interpolate(coarse, scale_factor=self.coarse, mode="bilinear", align_corners=False)
+        context = context[..., :height, :width]
         # The cell's own place is the first guess: views overlap.
         return grid + self.out(torch.cat([local, context, grid], dim=1))
 

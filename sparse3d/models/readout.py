@@ -42,6 +42,10 @@ class Readout(nn.Module):
         # One bias for the sum of all levels.
         self.levels = nn.ModuleList(nn.Linear(width, self.out_channels, bias=not k) for k, width in enumerate(widths))
 
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why."""
+        return {} if self.kind == "encoder" else {"channels": "no loss of this run reads the 'encoder' alone"}
+
     def forward(self, levels: list[SparseTensor], decoded: Tensor | None) -> Tensor:
         """From :meth:`SRUNet.encode`'s levels and the backbone's output (V, C), which ``encoder`` does without."""
         parts = []

@@ -56,6 +56,20 @@ def masked_pools(x: Tensor, mask: Tensor, factors: Sequence[int]) -> list[tuple[
     return [found[factor] for factor in factors]
 
 
+def grid_strides(
+    strides: Sequence[int], longer_side: int | None, map_stride: int, height: int, width: int
+) -> tuple[int, ...]:
+    """Pixels of the image between the cells of the student's grids, one a tap.
+
+    Args:
+        strides, longer_side: of a :class:`~sparse3d.models.teachers.base.Teacher`, in pixels of what it sees.
+        map_stride: of the projected map, pixels; the grids' are multiples of it.
+        height, width: of the image, pixels.
+    """
+    scale = 1 if longer_side is None else max(height, width) / longer_side
+    return tuple(map_stride * max(1, round(stride * scale / map_stride)) for stride in strides)
+
+
 @gin.configurable
 class Student2D(nn.Module):
     """One linear map a teacher tap at the tap's own stride, behind mask-respecting convolutions where wanted.
@@ -66,10 +80,11 @@ class Student2D(nn.Module):
     Args:
         in_channels: of the projected map.
         channels: of the teacher's taps.
-        strides: of the teacher's taps, pixels.
+        strides: of the teacher's taps, pixels of what it sees.
         map_stride: of the projected map, pixels.
         hidden: width of the convolutions.
         depth: number of convolutions; 0 leaves a linear map a tap.
+        longer_side: of what the teacher sees, where it brings images to a size of its own; None: theirs.
 
     Raises:
         InputError: a teacher's stride that is not a multiple of ``map_stride``, or a size out of its range.
@@ -83,24 +98,31 @@ class Student2D(nn.Module):
         map_stride: int,
         hidden: int = 128,
         depth: int = 0,
+        longer_side: int | None = None,
     ) -> None:
         super().__init__()
         at_least("Student2D.hidden", hidden, 1)
         at_least("Student2D.depth", depth, 0)
-        if any(s % map_stride for s in strides):
+        if longer_side is None and any(s % map_stride for s in strides):
             raise InputError(
                 f"the teacher's strides {tuple(strides)} are not multiples of PretrainTask.map_stride = {map_stride}: "
                 "choose another map_stride or other taps"
             )
-        self.factors = [s // map_stride for s in strides]
+        self.strides, self.map_stride, self.longer_side = tuple(strides), map_stride, longer_side
         widths = [in_channels] + [hidden] * depth
         self.trunk = nn.ModuleList(MaskedConv2d(a, b) for a, b in zip(widths, widths[1:], strict=False))
         self.heads = nn.ModuleList(nn.Conv2d(widths[-1], c, 1) for c in channels)
+
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why."""
+        return {} if len(self.trunk) else {"hidden": "Student2D.depth is 0"}
 
     def forward(self, maps: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
         """(N, C, h, w) and mask (N, h, w) -> per tap its prediction (N, C_l, h_l, w_l) and mask (N, h_l, w_l)."""
         x = maps
         for conv in self.trunk:
             x = F.relu(conv(x, mask))
-        pools = masked_pools(x, mask, self.factors)
+        height, width = (size * self.map_stride for size in x.shape[-2:])
+        strides = grid_strides(self.strides, self.longer_side, self.map_stride, height, width)
+        pools = masked_pools(x, mask, [stride // self.map_stride for stride in strides])
         return [(head(pooled), known) for (pooled, known), head in zip(pools, self.heads, strict=True)]

@@ -20,9 +20,10 @@ from sparse3d.models.correspondence import MatchingHead, RegressionHead
 from sparse3d.models.pretrain_net import PretrainNet, PretrainOutput
 from sparse3d.models.readout import READOUTS, Readout
 from sparse3d.models.resunet import SRUNet
-from sparse3d.models.student import Student2D
+from sparse3d.models.student import Student2D, grid_strides
 from sparse3d.models.teachers.base import Teacher, sample_teacher
 from sparse3d.models.teachers.cache import TeacherCache
+from sparse3d.tasks.part_options import PartOptions
 from sparse3d.tasks.view_consistency import FORMS, ViewConsistency, frame_pairs
 from sparse3d.training.task import StepOutput
 from sparse3d.types import ViewBatch
@@ -125,6 +126,7 @@ class PretrainTask:
         self.level_weights, self.map_stride = level_weights, map_stride
         self.teacher_cache, self.cache_items = teacher_cache, cache_items
         self.device = torch.device("cpu")
+        self._part_options = PartOptions()
         self._teacher: Teacher | None = None
         self._features: TeacherCache | None = None
         self._means: list[RunningMean] | None = None
@@ -145,6 +147,10 @@ class PretrainTask:
         idle = (option for option, forms in _OF_FORMS.items() if form not in forms)
         return found | dict.fromkeys(idle, f"PretrainTask.consistency is {form!r}")
 
+    def idle_options_of_parts(self) -> dict[str, dict[str, str]]:
+        """The same of the parts that were built until now, by their classes."""
+        return self._part_options.idle()
+
     # What the loop asks for -------------------------------------------------------------------------------
 
     def build_model(self) -> nn.Module:
@@ -159,7 +165,7 @@ class PretrainTask:
                     f"PretrainTask.level_weights = {tuple(self.level_weights)}: the teacher {teacher.name} has "
                     f"{len(teacher.channels)} taps, give one weight each"
                 )
-            student = self._make_student(kt_readout.out_channels, teacher.channels, self.level_strides, self.map_stride)
+            student = self._part_options.note(self._build_student(kt_readout.out_channels))
         if self.mv_weight > 0 and self.consistency.form == "regression":
             regression = self._make_regression(mv_readout.out_channels)
         elif self.mv_weight > 0:
@@ -174,6 +180,12 @@ class PretrainTask:
             mv_readout=mv_readout,
         )
 
+    def _build_student(self, in_channels: int) -> Student2D:
+        teacher, longer_side = self.teacher, self.teacher.longer_side
+        # Where images keep their size the strides are known now, else at the first image.
+        strides = self.level_strides(0, 0) if longer_side is None else teacher.strides
+        return self._make_student(in_channels, teacher.channels, strides, self.map_stride, longer_side=longer_side)
+
     def build_encoder(self) -> PretrainNet:
         """The backbone and its readouts with random weights, without student and heads; asks for no teacher."""
         backbone = self._make_backbone()
@@ -182,14 +194,15 @@ class PretrainTask:
 
     def _readouts(self, backbone: SRUNet) -> tuple[Readout, Readout]:
         """Each loss's own; one for both where they read the backbone's output, and where one loss is left out."""
-        first = Readout(backbone, self.kt_readout if self.kt_weight > 0 else self.mv_readout)
+        note = self._part_options.note
+        first = note(Readout(backbone, self.kt_readout if self.kt_weight > 0 else self.mv_readout))
         if min(self.kt_weight, self.mv_weight) <= 0 or self.kt_readout == self.mv_readout == "decoder":
             return first, first
-        return first, Readout(backbone, self.mv_readout)
+        return first, note(Readout(backbone, self.mv_readout))
 
     def train_dataset(self) -> ViewSets:
         """The training view sets."""
-        data, val = self._make_data(), self.val_pairs
+        data, val = self._part_options.note(self._make_data()), self.val_pairs
         for option in ("voxel_size", "max_depth"):
             if val is not None and getattr(data, option) != getattr(val, option):
                 raise InputError(
@@ -275,13 +288,12 @@ class PretrainTask:
         """The frozen teacher."""
         if self._teacher is None:
             assert self._make_teacher is not None
-            self._teacher = self._make_teacher().to(self.device)
+            self._teacher = self._part_options.note(self._make_teacher()).to(self.device)
         return self._teacher
 
-    @property
-    def level_strides(self) -> tuple[int, ...]:
-        """Stride of the student's grid at each tap: the teacher's, brought to a multiple of the projected map's."""
-        return tuple(self.map_stride * max(1, round(s / self.map_stride)) for s in self.teacher.strides)
+    def level_strides(self, height: int, width: int) -> tuple[int, ...]:
+        """Stride of the student's grid at each tap, in pixels of images of this size."""
+        return grid_strides(self.teacher.strides, self.teacher.longer_side, self.map_stride, height, width)
 
     @property
     def val_pairs(self) -> MatchingPairs | None:
@@ -309,7 +321,7 @@ class PretrainTask:
             self._means = [RunningMean(c) for c in teacher.channels]
         targets = []
         for level, centers in zip(range(len(maps)), teacher.cell_centers(height, width), strict=True):
-            stride = self.level_strides[level]
+            stride = self.level_strides(height, width)[level]
             if update_mean:
                 self._means[level].update(maps[level])
             centered = self._means[level].center(maps[level])
@@ -323,16 +335,18 @@ class PretrainTask:
         with record_function("sparse3d.teacher"):
             targets = self.teacher_targets(batch.images.flatten(0, 1), update_mean=True)
         weights = self.level_weights or [1 / len(targets)] * len(targets)
+        strides = self.level_strides(*batch.images.shape[2:4])
         total, parts = torch.zeros((), device=targets[0].device), {}
         for level, ((predicted, mask), target, weight) in enumerate(
             zip(output.predictions, targets, weights, strict=True)
         ):
             loss = knowledge_transfer_loss(predicted, target, mask, self.kt_kind)
-            parts[f"loss/knowledge_transfer_{self._tap_name(level)}"] = loss.detach()
+            parts[f"loss/knowledge_transfer_{_tap_name(strides, level)}"] = loss.detach()
             total = total + weight * loss
         return total, parts
 
-    def _tap_name(self, level: int) -> str:
-        """A tap by its stride, and by its number where others have that stride, too."""
-        stride = self.level_strides[level]
-        return f"stride{stride}" if self.level_strides.count(stride) == 1 else f"tap{level}_stride{stride}"
+
+def _tap_name(strides: tuple[int, ...], level: int) -> str:
+    """A tap by its stride, and by its number where others have that stride, too."""
+    stride = strides[level]
+    return f"stride{stride}" if strides.count(stride) == 1 else f"tap{level}_stride{stride}"

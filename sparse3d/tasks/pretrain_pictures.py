@@ -148,6 +148,8 @@ def find_matches(net: PretrainNet, pair: MatchingPair, device: torch.device) -> 
     source, target = feats.split([len(first.cloud.coords), len(second.cloud.coords)])
     pixels, true_pixels = _grid_matches(pair)
     query = torch.from_numpy(first.pixel2voxel[pixels[:, 0], pixels[:, 1]]).to(device)
+    if len(query) == 0:  # also where the second view has no voxel to be the nearest
+        return FoundMatches(pixels, true_pixels, np.zeros(0, dtype=np.int64), np.zeros(0))
     nearest = torch.cdist(source[query], target).argmin(dim=1).cpu().numpy()
     error = np.linalg.norm(second.cloud.xyz[nearest] - _world_points(pair.frames[1], true_pixels), axis=1)
     return FoundMatches(pixels, true_pixels, nearest, error)

@@ -32,7 +32,13 @@ class Evaluator:
     def __init__(self, task: Task, settings: TrainSettings, group: Processes, log: RunLog, stop: StopRequest) -> None:
         self.task, self.settings, self.group, self.log, self.stop = task, settings, group, log, stop
         self.best: float | None = None
-        self.owed = False  # an evaluation was due at this step, and a signal came first: it is made on resuming
+        self.owed = False  # an evaluation is due at this step; where a signal comes first, it is made on resuming
+        self.owed_pictures = False  # likewise
+
+    @property
+    def owes(self) -> bool:
+        """Whether something that is due was not made."""
+        return self.owed or self.owed_pictures
 
     def figures(self, model: nn.Module, step: int) -> bool:
         """Logs the task's figures after ``step`` steps; returns, in every process, whether the best metric improved."""
@@ -58,7 +64,9 @@ class Evaluator:
 
     def pictures(self, model: nn.Module, step: int) -> None:
         """Logs the task's pictures, and meshes where it has such, after ``step`` steps."""
+        is_broken_off = False
         if self.group.is_first and self.settings.tensorboard:
+            is_broken_off = True
             with self._stoppable(unwrapped(model).eval()) as network:
                 for name, image in self.task.pictures(network, self.group.device):
                     self.log.picture(step, name, image)
@@ -66,7 +74,10 @@ class Evaluator:
                 if hasattr(self.task, "meshes"):
                     for name, mesh in self.task.meshes(network, self.group.device):
                         self.log.mesh(step, name, **mesh)
-        self.group.barrier()
+                is_broken_off = False
+            if is_broken_off:
+                self.log.say("pictures broken off by the signal: they are made anew on resuming")
+        (self.owed_pictures,) = self.group.any(is_broken_off)
 
     @contextmanager
     def _stoppable(self, network: nn.Module) -> Iterator[nn.Module]:
@@ -75,7 +86,7 @@ class Evaluator:
         A task yields its figures when all scenes are done: asked between the yields alone, a signal would wait for all.
         """
         # Networks may be used by their parts. Single layers are not watched: hooks there undo fused passes.
-        parts = [network, *(child for child in network.children() if any(child.children()))]
+        parts = [network, *(child for child in network.children() if next(child.children(), None) is not None)]
         hooks = [part.register_forward_pre_hook(lambda *_: self._heed()) for part in parts]
         try:
             with preserved_random_state(), torch.no_grad():

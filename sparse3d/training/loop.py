@@ -7,6 +7,7 @@ steps. Everything that a step depends on is either in the checkpoint or a functi
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -109,6 +110,7 @@ class Trainer:
         self.task, self.out, self.settings, self.group = task, out, settings, group
         self.stop, self.config_text, self.init = stop, config_text, init
         self.step = 0  # steps done
+        self._begun = (0, 0)  # steps done and items trained on, when this process took over
         self.means = Means()
 
     def set_up(self, resume: bool, on_ready: Callable[[], None] | None) -> None:
@@ -120,7 +122,9 @@ class Trainer:
         group.barrier()  # every process has looked at the folder before the first one writes into it
         seed_everything(settings.seed)
         model = self.task.build_model()
-        self.transfer = prepare_transfer(model, self.init, source is None, self.config_text)
+        state = None if source is None else load_checkpoint(source)
+        unfilled = () if state is None else state.get("unfilled", ())  # earlier checkpoints: all was held for loaded
+        self.transfer = prepare_transfer(model, self.init, state is None, self.config_text, unfilled)
         model = model.to(group.device)
         self.task.to(group.device)
         self.optimizer = build_optimizer(
@@ -133,7 +137,7 @@ class Trainer:
             self.transfer.lr_scales,
         )
         seed_everything(settings.seed + 1_000_003 * (group.rank + 1))  # from here on, processes draw their own numbers
-        state = None if source is None else load_checkpoint(source)
+        self.is_resumed = state is not None
         if state is not None and source is not None:
             self._load_network(state, model, source)
         self.model = group.wrap(model)
@@ -184,7 +188,8 @@ class Trainer:
     @property
     def _position(self) -> int:
         """How many items were trained on, over all processes; the sampler's whole state."""
-        return self.step * self.settings.batch_size * self.settings.accumulate
+        step, items = self._begun
+        return items + (self.step - step) * self.settings.batch_size * self.settings.accumulate
 
     def _open_log(self, state: dict[str, Any] | None, source: Path | None, resume: bool) -> None:
         if not self.group.is_first:
@@ -196,7 +201,8 @@ class Trainer:
         write_operative_config(self.out)
         write_init_report(self.out, self.transfer.lines)
         write_data_account(self.out, texts)
-        self.log = RunLog(self.out, self.settings.steps, self.step, self.settings.tensorboard)
+        is_measured = state is not None and not state.get("owed", False)
+        self.log = RunLog(self.out, self.settings.steps, self.step, self.settings.tensorboard, is_measured)
         self.log.text(self.step, "config", self.config_text)
         for name, text in texts:
             self.log.text(self.step, name, text)
@@ -233,11 +239,14 @@ class Trainer:
             group.update(configured)  # the config counts, and its difference is printed; the rate is set every step
         self.task.load_state_dict(state["task"])
         self.step = int(state["step"])
+        # In whole batches, so that another train.batch_size or accumulate neither repeats items nor skips a batch.
+        self._begun = (self.step, -(-int(state["position"]) // self.settings.batch_size) * self.settings.batch_size)
 
     def _load_progress(self, state: dict[str, Any]) -> None:
         assert self.log is not None
         self.optimize.skipped, self.optimize.skipped_in_a_row = state["skipped"], state["skipped_in_a_row"]
-        self.evaluator.best, self.evaluator.owed = state["best"], state.get("owed", False)
+        self.evaluator.best, self.evaluator.owed = self._best_before(state), state.get("owed", False)
+        self.evaluator.owed_pictures = state.get("owed_pictures", False)
         written_by = len(state["processes"])
         if written_by == self.group.world:
             mine = state["processes"][self.group.rank]
@@ -249,6 +258,19 @@ class Trainer:
                 "start anew, so dropout and the like will not repeat"
             )
 
+    def _best_before(self, state: dict[str, Any]) -> float | None:
+        """The best value until now, or None where another one is looked for: values of two figures do not compare."""
+        settings, best = self.settings, state["best"]
+        now = (settings.best_metric, settings.best_is)
+        before = tuple(state.get(name, value) for name, value in zip(("best_metric", "best_is"), now, strict=True))
+        if best is None or settings.best_metric is None or before == now:
+            return best
+        self.say(
+            f"train.best_metric is now {now[0]!r} ({now[1]}), it was {before[0]!r} ({before[1]}): "
+            f"the next evaluation takes the place of {CHECKPOINTS}/{BEST}"
+        )
+        return None
+
     def _state(self, gathered: list[dict[str, Any]]) -> dict[str, Any]:
         return {
             "model": unwrapped(self.model).state_dict(),
@@ -257,16 +279,21 @@ class Trainer:
             "task": self.task.state_dict(),
             "task_name": self.task.name,
             "step": self.step,  # the schedule is a function of it
-            "position": self._position,  # for readers; the loop computes it from the step
+            "position": self._position,
             "skipped": self.optimize.skipped,
             "skipped_in_a_row": self.optimize.skipped_in_a_row,
             "best": self.evaluator.best,
+            "best_metric": self.settings.best_metric,
+            "best_is": self.settings.best_is,
             "owed": self.evaluator.owed,
+            "owed_pictures": self.evaluator.owed_pictures,
+            "unfilled": self.transfer.unfilled,
             "config": self.config_text,
+            "working_folder": os.getcwd(),  # what relative paths of the config are relative to
             "processes": gathered,
         }
 
-    def _save(self, is_best: bool) -> None:
+    def _save(self, is_best: bool, keep: bool = True) -> None:
         gathered = self.group.gather({"random": random_state(), "means": self.means.sums()})
         if not self.group.is_first:
             return
@@ -275,7 +302,7 @@ class Trainer:
         save_checkpoint(folder / (BEST if is_best else LAST), self._state(gathered))
         if is_best:
             duplicate(folder / BEST, folder / LAST)
-        if self.settings.keep:
+        if self.settings.keep and keep:
             duplicate(folder / LAST, folder / f"step-{self.step:07d}.pt")
             remove_old_steps(folder, self.settings.keep)
 
@@ -283,42 +310,46 @@ class Trainer:
 
     def run(self) -> None:
         """Steps until the last one, or until a signal."""
-        settings = self.settings
+        settings, evaluator = self.settings, self.evaluator
         assert self.log is not None
-        if was_owed := self.evaluator.owed:
-            is_best = self.evaluator.figures(self.model, self.step)
-            self._save(is_best)
-            if self.evaluator.owed:
+        if evaluator.owes:
+            self._save(self._measure())
+            if evaluator.owes:
                 return
         if self.step >= settings.steps:
             self.log.say(f"nothing to do: {self.step} of {settings.steps} steps are done; raise train.steps to go on")
-        if self.step == 0 and settings.eval_at_start:
-            if not was_owed:
-                self.evaluator.figures(self.model, 0)
-            if self.evaluator.owed:
+        if self.step == 0 and settings.eval_at_start and not self.is_resumed:
+            evaluator.owed = evaluator.owed_pictures = True
+            self._measure()
+            if evaluator.owes:
                 self._save(False)
                 self.log.say("stopped before the first step, checkpoint written; go on with --resume")
                 return
-            self.evaluator.pictures(self.model, 0)
         while self.step < settings.steps:
             result = self.optimize(self.step, self.stop)
             self.means.add(result.scalars)
             self._log_step(result.rate)
             self.step += 1
-            is_best = False
-            if result.stopping:
-                self.evaluator.owed = self._is_due(settings.eval_every)
-            else:
-                if self._is_due(settings.eval_every):
-                    is_best = self.evaluator.figures(self.model, self.step)
-                if self._is_due(settings.picture_every) and not self.evaluator.owed:
-                    self.evaluator.pictures(self.model, self.step)
-            stopping = result.stopping or self.evaluator.owed
-            if stopping or is_best or self._is_due(settings.checkpoint_every) or self.step == settings.steps:
+            evaluator.owed = self._is_due(settings.eval_every)
+            evaluator.owed_pictures = settings.tensorboard and self._is_due(settings.picture_every)
+            saves, is_best = self._is_due(settings.checkpoint_every) or self.step == settings.steps, False
+            if not result.stopping:
+                if evaluator.owed and saves:
+                    self._save(False, keep=False)  # a kill during a long evaluation costs no more than that one
+                is_best = self._measure()
+            stopping = result.stopping or evaluator.owes
+            if stopping or is_best or saves:
                 self._save(is_best)
             if stopping:
                 self.log.say(f"stopped after {self.step} steps, checkpoint written; go on with --resume")
                 return
+
+    def _measure(self) -> bool:
+        """Makes the figures and pictures that are owed; returns whether the best metric improved."""
+        is_best = self.evaluator.owed and self.evaluator.figures(self.model, self.step)
+        if self.evaluator.owed_pictures and not self.evaluator.owed:
+            self.evaluator.pictures(self.model, self.step)
+        return is_best
 
     def _is_due(self, every: int) -> bool:
         return every > 0 and (self.step % every == 0 or self.step == self.settings.steps)

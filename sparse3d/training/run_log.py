@@ -23,10 +23,18 @@ class RunLog:
     """The first process's log; the other processes have one that only speaks up for itself (``out`` None).
 
     A record of kind "train" carries the number of the step that it ends with, counted from 0; one of kind "val" the
-    number of steps done before it.
+    number of steps done before it. What an earlier process wrote is kept as far as this one goes on from it: the lines
+    of the steps before ``first_step``, and the figures after these where ``is_measured``, as else they are made again.
     """
 
-    def __init__(self, out: Path | None, steps: int, first_step: int = 0, tensorboard: bool = True) -> None:
+    def __init__(
+        self,
+        out: Path | None,
+        steps: int,
+        first_step: int = 0,
+        tensorboard: bool = True,
+        is_measured: bool = False,
+    ) -> None:
         self._started = time.perf_counter()
         self._file: Any = None
         self._writer: Any = None
@@ -34,12 +42,12 @@ class RunLog:
         self._steps, self._done = steps, first_step
         if out is None:
             return
-        _drop_later_lines(out / METRICS, first_step)
+        _drop_later_lines(out / METRICS, first_step, is_measured)
         self._file = (out / METRICS).open("a", encoding="utf-8")
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # slow to import, and not every tool needs it
 
-            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=first_step + 1 if first_step else 0)
+            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=first_step + is_measured)
         if sys.stderr.isatty():
             self._bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
 
@@ -115,8 +123,8 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
-def _drop_later_lines(path: Path, first_step: int) -> None:
-    """Removes records of steps that will be done again, and a line that a killed process left half written."""
+def _drop_later_lines(path: Path, first_step: int, is_measured: bool) -> None:
+    """Removes records of what will be done again, and a line that a killed process left half written."""
     if not path.is_file():
         return
     kept = []
@@ -125,6 +133,6 @@ def _drop_later_lines(path: Path, first_step: int) -> None:
             record = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if record["step"] < first_step + (record["kind"] != "train"):
+        if record["step"] < first_step + (record["kind"] != "train" and is_measured):
             kept.append(line + "\n")
     write_file(path, lambda file: file.write("".join(kept).encode()))

@@ -73,6 +73,16 @@ class TrainSettings:
         self._require("eval_every", "positive where train.best_metric is set", not never_best)
         self._require("best_is", "highest or lowest", self.best_is in ("highest", "lowest"))
 
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why."""
+        unread = {"adamw": "momentum", "sgd": "betas"}[self.optimizer]
+        found = {unread: f"train.optimizer is {self.optimizer!r}"}
+        if self.schedule == "constant":
+            found["final_lr_fraction"] = "train.schedule is 'constant'"
+        if self.best_metric is None:
+            found["best_is"] = "train.best_metric is None"
+        return found
+
     def _check_type(self, name: str, kind: str) -> None:
         value = getattr(self, name)
         if kind.startswith("tuple"):

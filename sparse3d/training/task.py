@@ -55,8 +55,8 @@ class Task(Protocol):
         ...
 
     # A task may also have idle_options() -> {parameter: why it has no effect beside the others}, which --set may not
-    # give then; and meshes(model, device) -> Iterator[(name, {vertices, colors, faces})], for TensorBoard's mesh
-    # plugin; see RunLog.mesh for the arrays.
+    # give then, and idle_options_of_parts() -> {class: the same of a part}; and meshes(model, device) ->
+    # Iterator[(name, {vertices, colors, faces})], for TensorBoard's mesh plugin; see RunLog.mesh for the arrays.
 
     def text(self) -> Iterator[tuple[str, str]]:
         """Texts by name for TensorBoard: what was kept of the data, for example."""

@@ -38,7 +38,8 @@ class InitSettings:
         min_fraction: of the asked parts' parameter values, the least share that the checkpoint must fill.
         freeze: ``none``, ``encoder``, or ``all`` of the backbone but ``final`` (a linear probe, where the head is
             linear); frozen batch normalisation keeps its statistics.
-        lr_scale: the learning rate of the asked parts, as a multiple of ``train.lr``.
+        lr_scale: the learning rate of the asked parts, as a multiple of ``train.lr``; what of them the checkpoint does
+            not fill learns at the full rate.
         lr_decay: the learning rate falls by this factor with every stage from the head down; 1 = equal rates.
 
     Raises:
@@ -65,6 +66,16 @@ class InitSettings:
         if not holds:
             raise InputError(f"init.{name} = {getattr(self, name)!r}: must be {wanted}")
 
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why; ``freeze`` holds a random network fast, too."""
+        options = ("parts", "min_fraction", "lr_scale") if self.checkpoint is None else ()
+        return dict.fromkeys(options, "init.checkpoint is None")
+
+    @property
+    def last_asked(self) -> int:
+        """The last stage of the asked parts."""
+        return HEAD - 1 if self.parts == "all" else LAST_ENCODER_STAGE
+
     @property
     def is_plain(self) -> bool:
         """Whether a network starts at random and learns at one rate."""
@@ -77,6 +88,7 @@ class Transfer:
 
     lr_scales: dict[str, float] = field(default_factory=dict)  # by parameter name, where not 1
     frozen: list[nn.Module] = field(default_factory=list)  # kept in eval mode
+    unfilled: list[str] = field(default_factory=list)  # parameters of the asked parts that start at random
     report: WeightReport | None = None
     lines: list[str] = field(default_factory=list)  # for the user, and the run's folder
 
@@ -86,7 +98,13 @@ class Transfer:
             module.eval()
 
 
-def prepare_transfer(model: nn.Module, settings: InitSettings, load: bool = True, config_text: str = "") -> Transfer:
+def prepare_transfer(
+    model: nn.Module,
+    settings: InitSettings,
+    load: bool = True,
+    config_text: str = "",
+    unfilled: Iterable[str] = (),
+) -> Transfer:
     """Loads weights into ``model``, freezes parts, and says at which rates the others learn.
 
     Args:
@@ -94,19 +112,22 @@ def prepare_transfer(model: nn.Module, settings: InitSettings, load: bool = True
         settings: the options.
         load: False leaves the weights (a resumed run brings its own).
         config_text: the run's config; where the checkpoint's has voxels of another size, a line says so.
+        unfilled: without ``load``, what :attr:`Transfer.unfilled` was when the run began.
 
     Raises:
         InputError: no SR-UNet in the network, an unreadable checkpoint, too little that fits, or a part that would be
             frozen at random values.
     """
-    transfer = Transfer()
+    transfer = Transfer(unfilled=list(unfilled))
     if settings.is_plain:
         return transfer
     prefix = backbone_prefix(model.state_dict(), "the configured network")
     if settings.checkpoint is not None and load:
         given = read_weights(settings.checkpoint)
         transfer.report = load_parts(model, prefix, settings, given)
-        transfer.lines += describe(transfer.report) + voxel_size_note(given.config_text, config_text)
+        transfer.unfilled = _unfilled(model, prefix, settings, transfer.report)
+        transfer.lines += describe(transfer.report) + _warning(transfer.unfilled)
+        transfer.lines += voxel_size_note(given.config_text, config_text)
     if settings.freeze != "none":
         last = HEAD - 1 if settings.freeze == "all" else LAST_ENCODER_STAGE
         if transfer.report is not None:
@@ -115,7 +136,7 @@ def prepare_transfer(model: nn.Module, settings: InitSettings, load: bool = True
         transfer.frozen = _freeze(model, prefix, last)
         count = sum(p.numel() for p in model.parameters() if not p.requires_grad)
         transfer.lines.append(f"frozen: {settings.freeze} of the backbone, {count} parameters")
-    transfer.lr_scales = _lr_scales(model, prefix, settings)
+    transfer.lr_scales = _lr_scales(model, prefix, settings, transfer.unfilled)
     if transfer.lr_scales:
         low, high = min(transfer.lr_scales.values()), max(transfer.lr_scales.values())
         transfer.lines.append(f"learning rates: {low:.3g} to {high:.3g} of train.lr in the backbone, 1 elsewhere")
@@ -157,7 +178,7 @@ def load_parts(model: nn.Module, prefix: str, settings: InitSettings, weights: G
             f"init.parts = 'all', but init.checkpoint {settings.checkpoint} has no decoder: a pre-training has one "
             "where a loss reads it (PretrainTask.kt_readout or mv_readout). Take init.parts = 'encoder'"
         )
-    last = HEAD - 1 if settings.parts == "all" else LAST_ENCODER_STAGE
+    last = settings.last_asked
     renamed, ignored = {}, []
     for name, value in given.items():
         stage, is_final = stage_of(name, theirs), name.startswith(f"{theirs}final.")
@@ -205,12 +226,25 @@ def _freeze(model: nn.Module, prefix: str, last: int) -> list[nn.Module]:
     return frozen
 
 
-def _lr_scales(model: nn.Module, prefix: str, settings: InitSettings) -> dict[str, float]:
-    last = -1 if settings.checkpoint is None else HEAD - 1 if settings.parts == "all" else LAST_ENCODER_STAGE
+def _unfilled(model: nn.Module, prefix: str, settings: InitSettings, report: WeightReport) -> list[str]:
+    asked = (name for name, _ in model.named_parameters() if stage_of(name, prefix) <= settings.last_asked)
+    return sorted(set(asked) - set(report.matched))
+
+
+def _warning(unfilled: list[str]) -> list[str]:
+    if not unfilled:
+        return []
+    names = ", ".join(unfilled[:3]) + ", ..." * (len(unfilled) > 3)
+    return [f"init: warning: {len(unfilled)} parameters start at random and learn at the full rate: {names}"]
+
+
+def _lr_scales(model: nn.Module, prefix: str, settings: InitSettings, unfilled: Iterable[str]) -> dict[str, float]:
+    last, at_random = -1 if settings.checkpoint is None else settings.last_asked, set(unfilled)
     scales = {}
     for name, parameter in model.named_parameters():
         stage = stage_of(name, prefix)
-        scale = settings.lr_decay ** (HEAD - stage) * (settings.lr_scale if stage <= last else 1.0)
+        is_loaded = stage <= last and name not in at_random
+        scale = settings.lr_decay ** (HEAD - stage) * (settings.lr_scale if is_loaded else 1.0)
         if scale != 1 and parameter.requires_grad:
             scales[name] = scale
     return scales

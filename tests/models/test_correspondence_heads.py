@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from sparse3d.errors import InputError
 from sparse3d.losses.consistency import coordinate_regression_loss
@@ -37,6 +38,18 @@ def test_the_scale_is_one_over_the_temperature_and_bounded(learned: bool) -> Non
     assert float(head.scale.detach()) == pytest.approx(100, rel=1e-3)
 
 
+def test_a_learned_temperature_comes_back_from_its_bound() -> None:
+    head = MatchingHead(4, temperature=0.011, learn_temperature=True)
+    optimizer = torch.optim.SGD([head.log_scale], 0.01)
+    scales = []
+    for wish in [1] * 5 + [-1] * 5:
+        scales.append(float(head.scale.detach()))
+        optimizer.zero_grad()
+        (-wish * head.scale).backward()
+        optimizer.step()
+    assert max(scales) == pytest.approx(100) and scales[-1] < 60
+
+
 @pytest.mark.parametrize("temperature", [0.0, -0.07, 0.005, float("nan")])
 def test_a_temperature_that_the_bound_would_hide_is_refused(temperature: float) -> None:
     with pytest.raises(InputError, match="MatchingHead.temperature = .*at least 0.01"):
@@ -57,6 +70,21 @@ def test_regression_starts_near_the_cells_own_place_and_ignores_what_is_masked()
     start = head(a, mask, b, mask)
     assert torch.allclose(start[0, 0, :, 0], (torch.arange(10) + 0.5) / 10)
     assert torch.allclose(start[0, 1, 0], (torch.arange(13) + 0.5) / 13)
+
+
+@pytest.mark.parametrize("coarse", [3, 4])
+def test_context_comes_back_to_where_it_was_pooled(coarse: int) -> None:
+    """10 x 13 cells do not fill whole blocks."""
+    head, seen = RegressionHead(4, hidden=8, coarse=coarse), []
+    head.context = nn.ModuleList([nn.Identity()])
+    head.out = nn.Conv2d(8 + 10 + 2, 2, 1)
+    head.out.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    maps, mask = torch.randn(1, 4, 10, 13), torch.ones(1, 10, 13, dtype=torch.bool)
+    head(maps, mask, maps, mask)
+    pooled, own = seen[0][0, -4:-2], seen[0][0, -2:]  # (row, col) of each cell: of the context, and true
+    first, last = coarse // 2, [size // coarse * coarse - coarse // 2 - 1 for size in (10, 13)]
+    inside = (slice(None), slice(first, last[0] + 1), slice(first, last[1] + 1))  # between centres of whole blocks
+    assert own[inside].numel() > 50 and torch.allclose(pooled[inside], own[inside], atol=1e-5)
 
 
 def test_regression_learns_a_translation() -> None:

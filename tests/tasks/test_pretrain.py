@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import nn
 
 from sparse3d.data.view_sets import ViewItem
 from sparse3d.errors import InputError
+from sparse3d.models.teachers.hub import SamTeacher
 from sparse3d.tasks.pretrain import PretrainTask
 from sparse3d.training.loop import train
 from sparse3d.training.settings import TrainSettings
@@ -140,10 +142,28 @@ def test_validation_of_other_voxels_than_the_trainings_is_refused(room_folder: P
 def test_taps_of_one_stride_are_logged_apart(room_folder: Path) -> None:
     task = make_task(room_folder, mv_weight=0.0, map_stride=16)
     batch = task.collate([task.train_dataset()[(0, 0)]])
-    assert len(set(task.level_strides)) < len(task.level_strides) == 2
+    strides = task.level_strides(48, 64)
+    assert len(set(strides)) < len(strides) == 2
     output = task.training_step(model_of(task), batch, 0)
     parts = [float(v) for name, v in output.scalars.items() if name.startswith("loss/knowledge_transfer_tap")]
     assert len(parts) == 2 and np.mean(parts) == pytest.approx(float(output.scalars["loss/knowledge_transfer"]))
+
+
+def test_a_teacher_that_resizes_images_is_asked_as_densely_as_it_looks(room_folder: Path) -> None:
+    """Of 64 x 48 pixels it sees 128 x 96: its patches of 16 pixels are 8 of the image's."""
+    pytest.importorskip("transformers")
+    config = {"hidden_size": 16, "output_channels": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_dim": 16}
+    config |= {"image_size": 128, "patch_size": 16, "window_size": 2, "global_attn_indexes": [], "num_pos_feats": 8}
+    task = make_task(room_folder, teacher=partial(SamTeacher, config=config), map_stride=2, mv_weight=0.0)
+    rows, cols = task.teacher.cell_centers(48, 64)[0]
+    assert task.level_strides(48, 64) == (8,) and float(rows[1] - rows[0]) == float(cols[1] - cols[0]) == 8
+    assert task.level_strides(480, 640) == (80,)
+    batch, model = task.collate([task.train_dataset()[(0, 0)]]), model_of(task)
+    predicted, _ = model(batch).predictions[0]
+    images = batch.images.flatten(0, 1)
+    target = task.teacher_targets(images, update_mean=False)[0]
+    assert predicted.shape == target.shape == (2, 8, 6, 8)
+    assert "loss/knowledge_transfer_stride8" in task.training_step(model, batch, 0).scalars
 
 
 def test_the_teacher_stays_bit_equal_and_out_of_the_model(room_folder: Path) -> None:

@@ -9,12 +9,18 @@ from typing import Any
 
 import pytest
 import torch
+from pretrain_parts import make_task
 from torch import Tensor, nn
 
 from sparse3d.data.matching_pairs import MatchingPairs
 from sparse3d.data.view_sets import FrameFolder
 from sparse3d.models.pretrain_net import PretrainNet, VoxelFeatures
 from sparse3d.tasks.pretrain_evaluation import matching_recalls, teacher_agreement
+from sparse3d.training.distribution import processes
+from sparse3d.training.evaluation import Evaluator
+from sparse3d.training.interrupt import StopRequest
+from sparse3d.training.run_log import RunLog
+from sparse3d.training.settings import TrainSettings
 from sparse3d.types import VoxelBatch
 
 CPU = torch.device("cpu")
@@ -79,3 +85,21 @@ def test_agreement_is_with_the_own_view_where_there_are_voxels_and_shuffled_with
     found = teacher_agreement(task, net, pairs, CPU)
     assert found["teacher_cosine"] == pytest.approx(1, abs=1e-5)
     assert abs(found["teacher_cosine_shuffled"]) < 0.2
+
+
+@pytest.mark.parametrize("readout", ["decoder", "encoder"])
+def test_a_signal_is_heeded_between_the_pairs(readout: str, room_folder: Path) -> None:
+    task = make_task(room_folder, kt_readout=readout, mv_readout=readout)
+    model, stop = task.build_model(), StopRequest()
+    encoded: list[int] = []
+
+    def encode(voxels: VoxelBatch) -> VoxelFeatures:
+        encoded.append(len(voxels.coords))
+        stop.signal_number = 15
+        return PretrainNet.encode(model, voxels)  # type: ignore[arg-type]
+
+    model.encode = encode  # type: ignore[assignment]
+    log = RunLog(None, 1)
+    with processes("cpu") as group:
+        Evaluator(task, TrainSettings(device="cpu"), group, log, stop).figures(model, 1)
+    assert len(encoded) == 1

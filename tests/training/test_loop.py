@@ -13,117 +13,21 @@ from typing import Any
 
 import pytest
 import torch
+from runs import DEFAULTS, records, run
 from states import differences, state_of
 from toy import ToyTask
 
 from sparse3d.errors import InputError
 from sparse3d.training.checkpoint import load_checkpoint
 from sparse3d.training.loop import train
+from sparse3d.training.sampler import epoch_order
 from sparse3d.training.settings import TrainSettings
-
-DEFAULTS: dict[str, Any] = {"steps": 20, "lr": 0.01, "log_every": 3, "device": "cpu", "tensorboard": False}
-
-
-def run(
-    out: Path, resume: bool = False, toy: dict[str, Any] | None = None, config: str = "", **options: Any
-) -> ToyTask:
-    task = ToyTask(**(toy or {}))
-    train(task, out, resume, TrainSettings(**{**DEFAULTS, **options}), config)
-    return task
-
-
-def records(out: Path, kind: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["kind"] == kind]
-
-
-def timeless(out: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds" and not k.startswith("time/")} for line in lines]
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     run(tmp_path, steps=150, lr=0.03, toy={"dropout": 0.0})
     losses = [record["loss"] for record in records(tmp_path, "train")]
     assert losses[-1] < 0.7 * losses[0]
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(optimizer: str, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"optimizer": optimizer, "accumulate": 2, "warmup": 3, "eval_every": 7}
-    run(tmp_path / "whole", **options)
-    with pytest.raises(SystemExit) as stopped:
-        run(tmp_path / "parts", toy={"signal_at": 9}, **options)
-    assert stopped.value.code == 143
-    assert load_checkpoint(tmp_path / "parts" / "checkpoints" / "last.pt")["step"] == 10
-    run(tmp_path / "parts", resume=True, **options)
-    assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "parts")) == []
-    assert timeless(tmp_path / "whole") == timeless(tmp_path / "parts")
-
-
-class SignalledWhileEvaluated(ToyTask):
-    """A signal arrives during evaluation number ``at``."""
-
-    at, done = 0, 0
-
-    def evaluate(self, model: torch.nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
-        self.done += 1
-        if self.done == self.at:
-            os.kill(os.getpid(), signal.SIGTERM)
-        yield from super().evaluate(model, device)
-
-
-@pytest.mark.parametrize("step", [7, 20])
-@pytest.mark.parametrize("during", ["step", "evaluation"])
-def test_no_evaluation_is_lost_to_a_signal(during: str, step: int, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"eval_every": 7, "best_metric": "error", "best_is": "lowest"}
-    run(tmp_path / "whole", **options)
-    task = SignalledWhileEvaluated(signal_at=step - 1) if during == "step" else SignalledWhileEvaluated()
-    task.at = {7: 1, 20: 3}[step] if during == "evaluation" else 0
-    with pytest.raises(SystemExit):
-        train(task, tmp_path / "parts", False, TrainSettings(**{**DEFAULTS, **options}), "")
-    assert load_checkpoint(tmp_path / "parts" / "checkpoints" / "last.pt")["step"] == step
-    assert step not in [record["step"] for record in records(tmp_path / "parts", "val")]
-    run(tmp_path / "parts", resume=True, **options)
-    unequal = differences(state_of(tmp_path / "whole"), state_of(tmp_path / "parts"))
-    assert [name for name in unequal if not name.endswith("/lr")] == []  # every step sets the rate, and none came
-    assert timeless(tmp_path / "whole") == timeless(tmp_path / "parts")
-    best = [load_checkpoint(tmp_path / name / "checkpoints" / "best.pt")["step"] for name in ("whole", "parts")]
-    assert best[0] == best[1]
-
-
-def test_an_evaluation_before_the_first_step_is_not_lost_to_a_signal(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"steps": 4, "eval_at_start": True, "eval_every": 2}
-    run(tmp_path / "whole", **options)
-
-    task = SignalledWhileEvaluated()
-    task.at = 1
-    with pytest.raises(SystemExit):
-        train(task, tmp_path / "parts", False, TrainSettings(**{**DEFAULTS, **options}), "")
-    assert load_checkpoint(tmp_path / "parts" / "checkpoints" / "last.pt")["step"] == 0
-    run(tmp_path / "parts", resume=True, **options)
-    assert [r["step"] for r in records(tmp_path / "parts", "val")] == [0, 2, 4]
-    assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
-
-
-class SignalledInOneOfManyScenes(ToyTask):
-    """Works through scenes before it has a figure, as those do that count over all of them."""
-
-    passes = 0
-
-    def evaluate(self, model: torch.nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
-        for _ in range(5):
-            model(torch.zeros(4, 6))
-            self.passes += 1
-            os.kill(os.getpid(), signal.SIGTERM)
-        yield from super().evaluate(model, device)
-
-
-def test_a_signal_is_heeded_between_the_scenes_of_an_evaluation(tmp_path: Path) -> None:
-    task = SignalledInOneOfManyScenes()
-    with pytest.raises(SystemExit):
-        train(task, tmp_path, False, TrainSettings(**{**DEFAULTS, "eval_every": 7}), "")
-    assert task.passes == 1 and load_checkpoint(tmp_path / "checkpoints" / "last.pt")["step"] == 7
 
 
 class WithoutValidation(ToyTask):
@@ -143,25 +47,6 @@ def test_the_comparison_sees_a_difference(tmp_path: Path) -> None:
     for seed in (0, 1):
         run(tmp_path / str(seed), steps=2, seed=seed)
     assert "/model/0.weight" in differences(state_of(tmp_path / "0"), state_of(tmp_path / "1"))
-
-
-def kill_at_12(out: Path) -> None:
-    run(out, toy={"signal_at": 12, "signal_number": int(signal.SIGKILL)}, checkpoint_every=5)
-
-
-def test_after_kill_9_a_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
-    child = multiprocessing.get_context("fork").Process(target=kill_at_12, args=(tmp_path / "killed",))
-    child.start()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
-    with (tmp_path / "killed" / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 12, "kind": "tr')  # as a kill in the middle of a line leaves it
-    (tmp_path / "killed" / "checkpoints" / ".last.pt.1.partial").write_bytes(b"half")
-    run(tmp_path / "killed", resume=True, checkpoint_every=5)
-    run(tmp_path / "whole", checkpoint_every=5)
-    assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "killed")) == []
-    assert timeless(tmp_path / "whole") == timeless(tmp_path / "killed")
-    assert [p.name for p in (tmp_path / "killed" / "checkpoints").iterdir()] == ["last.pt"]
 
 
 def test_how_often_one_evaluates_does_not_change_the_training(tmp_path: Path) -> None:
@@ -246,6 +131,21 @@ def test_resuming_under_another_config_prints_the_difference(tmp_path: Path, cap
     assert load_checkpoint(tmp_path / "checkpoints" / "last.pt")["config"] == "a = 1\nb = 3\n"
 
 
+@pytest.mark.parametrize("sizes", [{"batch_size": 3}, {"accumulate": 3}, {"batch_size": 8}])
+def test_other_sizes_of_batches_go_on_where_the_checkpoint_was(sizes: dict[str, int], tmp_path: Path) -> None:
+    length = 100  # more than are trained on: within an epoch no item comes twice
+    first = run(tmp_path, toy={"length": length}, steps=5)
+    second = run(tmp_path, resume=True, toy={"length": length}, steps=8, **sizes)
+    taken = first.seen_names + second.seen_names
+    assert len(taken) == 5 * 4 + 3 * sizes.get("batch_size", 4) * sizes.get("accumulate", 1)
+    assert len(set(taken)) == len(taken)
+    # Whole batches: 20 items are followed by the one at 21 with batches of 3, at 24 with batches of 8.
+    start = {3: 21, 8: 24}.get(sizes.get("batch_size", 4), 20)
+    order = [f"item{index}" for index in epoch_order(length, 0, 0)]
+    assert second.seen_names == order[start : start + len(second.seen_names)]
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.pt")["position"] == start + len(second.seen_names)
+
+
 def test_resuming_another_network_or_optimiser_is_refused(tmp_path: Path) -> None:
     run(tmp_path, steps=2)
     before = (tmp_path / "checkpoints" / "last.pt").read_bytes()
@@ -266,22 +166,26 @@ def test_best_and_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     assert len(kept) == 2 and kept[-1].name == "step-0000012.pt"
 
 
-def test_a_kill_between_best_and_newest_loses_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options: dict[str, Any] = {"steps": 12, "eval_every": 2, "best_metric": "error", "best_is": "lowest"}
-    run(tmp_path / "whole", **options)
+@pytest.mark.parametrize("change", [{"best_metric": "worth"}, {"best_is": "lowest"}])
+def test_another_best_metric_starts_anew(
+    change: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Errors lie near 1 and worths near -1: held against the other's best, none would ever be better."""
 
-    class Killed(Exception): ...
+    class Judged(ToyTask):
+        def evaluate(self, model: torch.nn.Module, device: torch.device) -> Iterator[tuple[str, float]]:
+            for name, value in super().evaluate(model, device):
+                yield from ((name, 9 + value), ("worth", -value))
 
-    def kill(source: Path, target: Path) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr("sparse3d.training.loop.duplicate", kill)
-        run(tmp_path / "killed", **options)
-    run(tmp_path / "killed", resume=True, **options)
-    best, whole = (load_checkpoint(tmp_path / name / "checkpoints" / "best.pt") for name in ("killed", "whole"))
-    assert (best["step"], best["best"]) == (whole["step"], whole["best"])
-    assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "killed")) == []
+    options: dict[str, Any] = {**DEFAULTS, "eval_every": 2, "best_metric": "error"}
+    best = tmp_path / "checkpoints" / "best.pt"
+    train(Judged(), tmp_path, settings=TrainSettings(**{**options, "steps": 4}))
+    capfd.readouterr()
+    train(Judged(), tmp_path, True, TrainSettings(**{**options, "steps": 6}))
+    assert "train.best_metric is now" not in capfd.readouterr().err
+    train(Judged(), tmp_path, True, TrainSettings(**{**options, "steps": 8, **change}))
+    assert "train.best_metric is now" in capfd.readouterr().err
+    assert load_checkpoint(best)["step"] == 8
 
 
 def test_a_mistyped_best_metric_names_the_near_one(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from toy import ToyTask
 
 from sparse3d.errors import InputError
 from sparse3d.models.pretrain_net import PretrainNet
@@ -18,9 +19,11 @@ from sparse3d.models.readout import Readout
 from sparse3d.models.resunet import SPECS, ResUNetSpec, SRUNet
 from sparse3d.models.segmenter import Segmenter
 from sparse3d.sparse import minkowski_import
-from sparse3d.training.checkpoint import save_checkpoint
+from sparse3d.training.checkpoint import load_checkpoint, save_checkpoint
+from sparse3d.training.loop import train
 from sparse3d.training.optimizer import build_optimizer
 from sparse3d.training.schedule import set_rate
+from sparse3d.training.settings import TrainSettings
 from sparse3d.training.transfer import HEAD, InitSettings, prepare_transfer, stage_of
 from sparse3d.types import VoxelBatch
 
@@ -232,6 +235,21 @@ def test_a_whole_network_that_is_loaded_learns_slower_as_a_whole_but_for_its_hea
     assert slower == {n: 0.1 for n, _ in model.named_parameters() if stage_of(n, "backbone.") < HEAD}
 
 
+@pytest.mark.parametrize("parts", ["encoder", "all"])
+def test_what_was_not_loaded_learns_at_the_full_rate_and_is_named(parts: str, tmp_path: Path) -> None:
+    torch.save(backbone(3, stem_kernel_size=5).state_dict(), tmp_path / "wide.pth")
+    settings = InitSettings(str(tmp_path / "wide.pth"), parts, lr_scale=0.1, lr_decay=0.5)
+    begun = prepare_transfer(model := segmenter(), settings)
+    stem = "backbone.conv0p1s1.kernel"
+    assert begun.unfilled == [stem]
+    assert any("warning" in line and line.endswith(f"full rate: {stem}") for line in begun.lines)
+    assert begun.lr_scales[stem] == 0.5**HEAD
+    others = [n for n, _ in model.named_parameters() if stage_of(n, "backbone.") <= 4 and n != stem]
+    assert all(begun.lr_scales[n] == 0.1 * 0.5 ** (HEAD - stage_of(n, "backbone.")) for n in others)
+    resumed = prepare_transfer(segmenter(), settings, load=False, unfilled=begun.unfilled)
+    assert resumed.lr_scales == begun.lr_scales and resumed.unfilled == begun.unfilled
+
+
 def test_rates_may_fall_by_stage_in_a_network_that_starts_at_random() -> None:
     model = segmenter()
     rates = prepare_transfer(model, InitSettings(lr_decay=0.5)).lr_scales
@@ -249,6 +267,34 @@ def test_without_init_nothing_is_touched() -> None:
 def test_a_resumed_run_does_not_need_the_file() -> None:
     transfer = prepare_transfer(segmenter(), InitSettings("gone.pt", freeze="encoder", lr_scale=0.5), load=False)
     assert transfer.frozen and transfer.report is None
+
+
+class TwoKernels(nn.Module):
+    """A stem and a layer down, by their names."""
+
+    def __init__(self, in_channels: int = 6) -> None:
+        super().__init__()
+        self.conv0p1s1, self.conv1p1s2 = nn.Module(), nn.Module()
+        self.conv0p1s1.kernel = nn.Parameter(torch.randn(in_channels, 8))
+        self.conv1p1s2.kernel = nn.Parameter(torch.randn(8, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.conv0p1s1.kernel @ self.conv1p1s2.kernel
+
+
+class TwoKernelTask(ToyTask):
+    def build_model(self) -> nn.Module:
+        return TwoKernels()
+
+
+def test_a_resumed_run_keeps_the_rates_it_began_with(tmp_path: Path) -> None:
+    torch.save(TwoKernels(in_channels=5).state_dict(), tmp_path / "narrow.pth")
+    init = InitSettings(str(tmp_path / "narrow.pth"), min_fraction=0.2, lr_scale=0.5)
+    for steps in (3, 5):
+        settings = TrainSettings(steps=steps, device="cpu", tensorboard=False)
+        train(TwoKernelTask(), tmp_path / "run", steps == 5, settings, init=init)
+        groups = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["optimizer"]["param_groups"]
+        assert [group.get("lr_scale", 1.0) for group in groups] == [0.5, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from sparse3d.data.clouds import frame_points, voxelize_frames
@@ -31,8 +33,11 @@ def wall_frame(shift: float, name: str) -> Frame:
     return Frame(name, CAMERA, color, depth, pose)
 
 
-def wall_pair(shift: float = 0.3) -> MatchingPair:
+def wall_pair(shift: float = 0.3, far: Sequence[int] = ()) -> MatchingPair:
+    """``far``: views whose every reading is beyond the range that is looked at."""
     frames = (wall_frame(0.0, "a"), wall_frame(shift, "b"))
+    for view in far:
+        frames[view].depth[:] = 9.0
     pixels, targets = match_frames(*frames, 5.0)
     views = {}
     for protocol in PROTOCOLS:
@@ -78,6 +83,16 @@ def test_a_pair_without_a_true_match_has_pictures_all_the_same() -> None:
     pair = wall_pair(shift=50.0)
     assert len(pair.source_pixels) == 0
     assert len(dict(validation_pictures(task_with_teacher(), network(True), [pair], CPU))) == 3
+
+
+@pytest.mark.parametrize("far", [[0], [1], [0, 1]])
+@pytest.mark.parametrize("teacher", [True, False])
+def test_a_pair_with_a_view_without_voxels_has_pictures_all_the_same(far: list[int], teacher: bool) -> None:
+    task = task_with_teacher() if teacher else SimpleNamespace(kt_weight=0.0)
+    pair = wall_pair(far=far)
+    assert all(len(pair.views["aligned"][view].cloud.coords) == 0 for view in far)
+    assert len(dict(validation_pictures(task, network(teacher), [pair], CPU))) == 3
+    assert len(find_matches(network(teacher), pair, CPU).pixels) == 0
 
 
 def test_pictures_are_the_same_every_time_and_leave_the_network_as_it_was() -> None:

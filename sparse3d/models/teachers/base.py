@@ -68,6 +68,7 @@ class Teacher(nn.Module):
     name: str  # identifies architecture, weights and taps; part of the key of cached features
     strides: tuple[int, ...]  # nominal, in pixels of what the network sees; one a tap
     channels: tuple[int, ...]  # one a tap
+    longer_side: int | None = None  # pixels that every image's is brought to for the network; None: it stays as it is
 
     def extract(self, images: Tensor) -> list[Tensor]:
         """The maps of (N, H, W, 3) uint8 ``images``; called without gradients and without autocast."""

@@ -178,9 +178,14 @@ class EfficientNetLite0Teacher(Teacher):
             else:
                 _randomize(self.network)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self._is_pretrained = pretrained
         origin = WEIGHTS_SHA256[:8] if pretrained else f"random{seed}"
         self.name = f"efficientnet_lite0-{origin}-taps{'+'.join(map(str, taps))}"
         self.freeze()
+
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why."""
+        return {"seed": "EfficientNetLite0Teacher.pretrained is True"} if self._is_pretrained else {}
 
     def extract(self, images: Tensor) -> list[Tensor]:
         return self.network(_normalize(images), self._tap_blocks)

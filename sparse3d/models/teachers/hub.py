@@ -64,6 +64,10 @@ class HubTeacher(Teacher):
         except (TypeError, ValueError, refusal) as error:
             raise InputError(f"{type(self).__name__}.config: {_one_line(error)}") from error
 
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why."""
+        return {} if self._weights is None else {"seed": f"{type(self).__name__}.weights are given"}
+
     def _build(self, settings: Any, seed: int) -> nn.Module:
         """The network, with its weights or with random ones."""
         network_class = getattr(_import_transformers(), self.architecture)
@@ -217,6 +221,7 @@ class SamTeacher(HubTeacher):
             config = {"initializer_range": 0.02, **config}
         settings = self._configure(weights, config, local_files_only)
         self.patch, self.input_size = _single(settings.patch_size), _single(settings.image_size)
+        self.longer_side = self.input_size
         self.strides, self.channels = (self.patch,), (settings.output_channels,)
         self.network = self._build(settings, seed)
         self._finish((1,))
