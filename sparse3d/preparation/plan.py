@@ -12,9 +12,10 @@ from typing import Any
 from sparse3d.data.scannet.label_table import LabelTable
 from sparse3d.data.scannet.scene_files import PARTS, SceneFiles, find_scenes
 from sparse3d.data.scannet.split_lists import read_splits
-from sparse3d.errors import InputError
+from sparse3d.errors import InputError, is_disk_full
 from sparse3d.preparation.files import sources_of
 from sparse3d.preparation.frames import recorded_frames
+from sparse3d.preparation.meshes import check_table
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.runner import EXIT_LEFT_OUT, Job
 from sparse3d.preparation.scene import is_finished, prepare_scene
@@ -109,9 +110,10 @@ def describe_plan(plan: Plan, workers: int) -> str:
 
 
 def _size_of(files: SceneFiles, options: PrepareOptions, table: LabelTable | None) -> SceneSize:
-    """From headers and sizes alone. Raises InputError for a scene with nothing in it, or a damaged header."""
+    """From headers and sizes alone. InputError for a scene with nothing in it, a damaged header, or no table."""
     if not (files.has("frames") or files.has("mesh")):
         raise InputError(f"{files.folder}: neither frames nor a mesh")
+    check_table(files, table)
     sizes = {name: sum(p.stat().st_size for p in paths) for name, paths in sources_of(files, None).items()}
     recorded = recorded_frames(files)
     frames = math.ceil(recorded / options.step(recorded))
@@ -128,6 +130,8 @@ def _estimate(
             try:
                 record = prepare_scene(scenes[name], Path(folder), job.options, table)
             except InputError as error:
+                if is_disk_full(error):
+                    raise
                 plan.broken[name] = str(error)
                 continue
             except Exception as error:  # noqa: BLE001 - as in preparing: one scene's defect is told with the others

@@ -22,7 +22,7 @@ from sparse3d.data.prepared import BROKEN, SCENES
 from sparse3d.data.scannet.label_table import LabelTable, find_label_table, read_label_table
 from sparse3d.data.scannet.scene_files import SCENE_NAME, SceneFiles, find_scenes
 from sparse3d.data.scannet.split_lists import packaged_splits
-from sparse3d.errors import InputError
+from sparse3d.errors import InputError, is_disk_full
 from sparse3d.preparation.manifest import copy_splits, write_broken, write_labels, write_manifest
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.scene import (
@@ -85,8 +85,8 @@ def parse_shard(text: str | None) -> tuple[int, int]:
 def prepare(job: Job, workers: int = 1) -> list[SceneOutcome]:
     """Prepare the job's scenes and write splits, labels and the manifest; returns what became of each, by name.
 
-    A broken scene does not stop the others. Raises InputError where nothing can be done at all, or when a worker was
-    killed from outside (memory): what is finished stays, and a further run goes on from there.
+    A broken scene does not stop the others. Raises InputError where nothing can be done at all, when the disk is full,
+    or when a worker was killed from outside (memory): what is finished stays, and a further run goes on from there.
     """
     if workers < 1:
         raise InputError(f"--workers {workers}: must be at least 1")
@@ -189,6 +189,8 @@ def _prepare_one(files: SceneFiles, job: Job, table: LabelTable | None) -> Scene
                 return SceneOutcome(files.name, SKIPPED)
             record = prepare_scene(files, job.destination, job.options, table)
     except InputError as error:
+        if is_disk_full(error):  # no fault of the scene: the others would end likewise
+            raise
         return _left_out(job, files.name, str(error), "")
     except Exception as error:  # noqa: BLE001 - one scene's defect must not cost the hundreds after it; it is kept
         return _left_out(job, files.name, f"defect: {type(error).__name__}: {error}", traceback.format_exc())
