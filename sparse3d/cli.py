@@ -14,6 +14,9 @@ from types import FrameType
 from sparse3d.config_names import in_words
 from sparse3d.errors import REMEDIES, InputError
 
+LARGEST_SIDE = 4096  # pixels; a slip of the keys must not take all memory
+UP_HELP = "axis of the recorded world that points up, written --up=-y; or estimate (default: auto)"
+
 
 def tool_parser(docstring: str | None) -> argparse.ArgumentParser:
     """A parser whose help is the tool's module docstring as it is written, example included."""
@@ -79,8 +82,10 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """(width, height) of a text such as ``320x240``. Raises InputError for any other text."""
+    """(width, height) of a text such as ``320x240``. Raises InputError for any other text, and for sides too long."""
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise InputError(f"--size {text} is no size; write for example 320x240")
+    if max(int(width), int(height)) > LARGEST_SIDE:
+        raise InputError(f"--size {text}: sides of more than {LARGEST_SIDE} pixels are no images; name a smaller one")
     return int(width), int(height)

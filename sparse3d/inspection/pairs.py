@@ -293,7 +293,8 @@ def _warnings(f: SceneFigures, options: PairOptions) -> list[str]:
     if f.pairs and f.residual_median is None:
         found.append("in no measured pair do both frames see a common place: check poses and depth scale")
     if f.tilt_degrees is not None and f.tilt_degrees > TILTED:
-        found.append(f"z seems not to point up: the floors are tilted by {f.tilt_degrees:.0f} degrees; see --up")
+        tilted = f"z seems not to point up: the floors are tilted by {f.tilt_degrees:.0f} degrees"
+        found.append(f"{tilted}; name the axis, as in --up=-y")
     if f.depth_share < SPARSE_DEPTH:
         found.append(f"only {f.depth_share:.0%} of the depth pixels have a reading")
     if f.assumed_camera is not None:

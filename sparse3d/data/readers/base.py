@@ -25,6 +25,7 @@ from sparse3d.types import Camera, Frame
 Size = tuple[int, int]  # (width, height)
 AXES = {sign + axis: (-1.0 if sign else 1.0) * np.eye(3)["xyz".index(axis)] for axis in "xyz" for sign in ("", "-")}
 GRAVITY_FRAMES = 20
+NAME_UP = 'name the axis, as in up="-y" (of a tool: --up=-y)'
 WORDS = {"color": "colour image", "depth": "depth image", "pose": "pose"}
 
 
@@ -313,14 +314,14 @@ class FrameSource(ABC):
         parts = np.array_split(np.arange(len(listed)), min(GRAVITY_FRAMES, len(listed)))
         votes = [v for part in parts if (v := self._first_vote([listed[i] for i in part])) is not None]
         if not votes:
-            raise InputError(f"{self.path}: no frame to estimate gravity from; name the axis with up=, as in up=-y")
+            raise InputError(f"{self.path}: no frame to estimate gravity from; {NAME_UP}")
         depths, poses = zip(*votes, strict=True)
         height, width = depths[0].shape
         camera = self._depth_camera.scaled(width, height)
         try:
             return up_to_z(estimate_up(list(depths), [camera] * len(depths), list(poses)))
         except ValueError as error:
-            raise InputError(f"{self.path}: gravity not found ({error}); name the axis, as in up=-y") from error
+            raise InputError(f"{self.path}: gravity not found ({error}); {NAME_UP}") from error
 
     def _first_vote(self, entries: list[Entry]) -> tuple[np.ndarray, np.ndarray] | None:
         """Quarter-size depth and pose of the first usable one of ``entries``."""
