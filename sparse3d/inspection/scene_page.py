@@ -33,7 +33,7 @@ from sparse3d.visualize.scene_views import (
     see_mesh,
     see_points,
 )
-from sparse3d.whole_files import write_whole
+from sparse3d.whole_files import as_bytes, write_whole
 
 PAGE = "scene.html"
 _Finish = Callable[[np.ndarray, SeenPoints], np.ndarray]  # picture, what it shows -> picture
@@ -94,7 +94,7 @@ def inspect_scene(
     summary = Table("Facts", ("", ""), facts(scene))
     first = Section("Tables", scene.notes, [class_table(scene), object_table(scene)])
     text = page(scene.name, f"{scene.kind}: {scene.path}", summary, [first, *sections])
-    write_whole(pictures.folder / PAGE, lambda file: file.write(text.encode()))
+    write_whole(pictures.folder / PAGE, lambda file: file.write(as_bytes(text)))
     return scene
 
 

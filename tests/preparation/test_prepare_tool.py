@@ -148,6 +148,13 @@ def test_finished_scenes_are_skipped_until_source_option_or_result_changes(sourc
     assert set(states(source, out).values()) == {"prepared"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of any bytes")
+def test_a_source_whose_name_is_no_text_is_prepared(source: Path, tmp_path: Path) -> None:
+    odd = source.rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    assert set(states(odd, tmp_path / "out").values()) == {"prepared"}
+    assert set(states(odd, tmp_path / "out").values()) == {"skipped"}
+
+
 def test_a_source_that_broke_keeps_the_old_result_out_of_sight(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     states(source, out)
