@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from sparse3d.data.readers import FrameSource
 from sparse3d.geometry import transform_points, unproject_depth, view_overlaps
-from sparse3d.whole_files import write_whole
+from sparse3d.whole_files import as_bytes, write_whole
 
 FILE = "overlap.npz"
 VERSION = 1  # to be raised with any change of what the matrix means
@@ -25,7 +25,10 @@ def frame_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarray:
 
 
 def computed_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarray:
-    """The overlap matrix (F, F) float32, from the depth of every frame; see :func:`sparse3d.geometry.view_overlaps`."""
+    """The overlap matrix (F, F) float32, from the depth of every frame; see :func:`sparse3d.geometry.view_overlaps`.
+
+    Raises InputError that names recording and frame where a frame lies too far from the others.
+    """
     clouds = []
     # Nothing to see for one room; a data set of hundreds of scenes takes minutes.
     for i in tqdm(
@@ -36,7 +39,8 @@ def computed_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarr
         sparse = np.zeros_like(depth)
         sparse[::step, ::step] = depth[::step, ::step]
         clouds.append(transform_points(source.pose(i), unproject_depth(sparse, camera)[0]))
-    return view_overlaps(clouds, voxel_size=voxel_size).pair_overlap()
+    overlap = view_overlaps(clouds, voxel_size, name=lambda i: f"{source.path}: frame {source.name(i)}")
+    return overlap.pair_overlap()
 
 
 def store_overlaps(path: Path, source: FrameSource, overlap: np.ndarray, voxel_size: float = 0.05) -> None:
@@ -78,7 +82,7 @@ def _fingerprints(source: FrameSource, voxel_size: float) -> np.ndarray:
     common = f"{VERSION} {source.format} {size} {float(voxel_size)!r} {PIXEL_STEP} {source.options.depth_scale}"
     prints = []
     for i in range(len(source)):
-        text = f"{common} {source.name(i)} {source.camera(i)}".encode()
+        text = as_bytes(f"{common} {source.name(i)} {source.camera(i)}")
         pose = np.ascontiguousarray(source.pose(i) + 0.0)  # -0 and 0 are one number
         prints.append(hashlib.sha256(text + pose.astype("<f8").tobytes()).hexdigest()[:32])
     return np.array(prints)

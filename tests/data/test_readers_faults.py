@@ -123,6 +123,21 @@ def test_an_invalid_pose_is_an_error_where_it_is_not_expected(tmp_path: Path, ma
     assert_fault(path, "invalid_pose", "frame-000002.pose.txt")
 
 
+def test_a_pose_beyond_all_maps_is_invalid(tmp_path: Path) -> None:
+    """Points there overflow single precision, in which they are kept."""
+    for far in (1e30, -1e200):
+        frames = make_frames()
+        frames[2].T_world_cam[1, 3] = far
+        assert_fault(write_seven_scenes(tmp_path / f"s{far:g}", frames), "invalid_pose", "beyond all maps")
+
+
+def test_the_offset_of_a_map_is_a_valid_pose(tmp_path: Path) -> None:
+    frames = make_frames()
+    for frame in frames:
+        frame.T_world_cam[:3, 3] += (450_000, 5_400_000, 300)
+    assert len(open_frames(write_seven_scenes(tmp_path / "s", frames), up="z")) == 5
+
+
 @pytest.mark.parametrize("text", ["", "1 0 0 0 0 1 0 0", "a b c d", "-1.#INF " * 16, "1.#QNAN " * 16])
 def test_a_pose_file_that_holds_no_pose_is_named(tmp_path: Path, text: str) -> None:
     path = write_seven_scenes(tmp_path / "s", make_frames())

@@ -25,6 +25,7 @@ from sparse3d.types import Camera, Frame
 Size = tuple[int, int]  # (width, height)
 AXES = {sign + axis: (-1.0 if sign else 1.0) * np.eye(3)["xyz".index(axis)] for axis in "xyz" for sign in ("", "-")}
 GRAVITY_FRAMES = 20
+FARTHEST_POSE = 1e8  # metres; maps reach 1e7, and what is far beyond is no number that was meant
 NAME_UP = 'name the axis, as in up="-y" (of a tool: --up=-y)'
 WORDS = {"color": "colour image", "depth": "depth image", "pose": "pose"}
 
@@ -251,9 +252,12 @@ class FrameSource(ABC):
             pose = self._read_pose(entry)
         except InputError as error:
             return Dropped(entry.name, "invalid_pose", str(error))
-        if np.isfinite(pose).all() and is_rigid(pose):
+        far = np.abs(pose[:3, 3]).max()
+        if np.isfinite(pose).all() and is_rigid(pose) and far <= FARTHEST_POSE:
             return pose
         what = "is not finite" if not np.isfinite(pose).all() else "is all zeros" if not pose.any() else "is not rigid"
+        if np.isfinite(far) and far > FARTHEST_POSE:
+            what = f"lies {far:.3g} m from the origin, beyond all maps: poses must be in metres"
         return Dropped(entry.name, "invalid_pose", f"{self._where(entry, 'pose')}: the pose {what}")
 
     def _size_fault(self, entry: Entry, sizes: tuple[Size, Size], common: tuple[Size, Size]) -> Dropped | None:
