@@ -42,6 +42,7 @@ class Plan:
     broken: dict[str, str] = field(default_factory=dict)  # as far as headers tell
     absent: dict[str, list[str]] = field(default_factory=dict)  # part -> scenes without it
     splits: dict[str, dict[str, Any]] = field(default_factory=dict)  # list -> listed, found, missing
+    split_folder: str | None = None
     has_table: bool = False
     measured: str | None = None  # the scene that the estimate comes from
     frames: int = 0
@@ -75,6 +76,7 @@ def make_plan(job: Job) -> Plan:
     plan.absent = {part: names for part in PARTS if (names := [s.name for s in scenes if not s.has(part)])}
     there = {files.name for files in find_scenes(job.source)}
     folder = job.split_folder()
+    plan.split_folder = None if folder is None else str(folder)
     for name, names in ({} if folder is None else read_splits(folder)).items():
         missing = [scene for scene in names if scene not in there]
         plan.splits[name] = {"listed": len(names), "found": len(names) - len(missing), "missing": missing}
@@ -92,7 +94,9 @@ def describe_plan(plan: Plan, workers: int) -> str:
     for name, split in plan.splits.items():
         missing = f"; missing: {_few(split['missing'])}" if split["missing"] else ""
         lines.append(f"  split {name}: {split['found']} of {split['listed']} found{missing}")
-    if not plan.splits:
+    if plan.splits:
+        lines.append(f"  split lists: those of {plan.split_folder}")
+    else:
         lines.append("  no split lists: name a folder of them with --splits")
     if not plan.has_table:
         lines.append(
