@@ -82,9 +82,9 @@ class PreparedScene:
         """``path`` is the scene's folder. Raises InputError when it was not written by this version's preparation."""
         self.path = Path(path)
         self.name = self.path.name
-        self.record: dict[str, Any] = _json(self.path / SCENE)
-        if self.record.get("format") != FORMAT:
-            found = self.record.get("format")
+        record = _json(self.path / SCENE)
+        self.record: dict[str, Any] = record if isinstance(record, dict) else {}
+        if (found := self.record.get("format")) != FORMAT:
             raise InputError(f"{self.path / SCENE}: format {found}, this version reads {FORMAT}: prepare it again")
 
     def __repr__(self) -> str:

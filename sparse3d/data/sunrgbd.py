@@ -158,7 +158,11 @@ def read_sunrgbd_view(root: str | Path, name: str) -> SunRgbdView:
     T[:3, :3] = Rt @ _FROM_UPRIGHT.T
     # Pixels are counted from 1 there.
     K[:2, 2] -= 1
-    return SunRgbdView(image, Camera.from_matrix(K, image.shape[1], image.shape[0]), T)
+    try:
+        camera = Camera.from_matrix(K, image.shape[1], image.shape[0])
+    except ValueError as error:
+        raise InputError(f"{root / 'calib' / f'{name}.txt'}: its second line is no K: {error}") from error
+    return SunRgbdView(image, camera, T)
 
 
 def read_labels(path: str | Path) -> list[SunRgbdObject]:

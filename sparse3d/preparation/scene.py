@@ -19,7 +19,7 @@ from sparse3d.data.scannet.axis_alignment import SceneText, read_scene_text
 from sparse3d.data.scannet.label_table import LabelTable
 from sparse3d.data.scannet.scene_files import SceneFiles
 from sparse3d.errors import REMEDIES, InputError
-from sparse3d.preparation.files import describe_sources, read_json, sources_agree, sources_of, write_json
+from sparse3d.preparation.files import describe_sources, read_record, sources_agree, sources_of, write_json
 from sparse3d.preparation.frames import intrinsics_note, pairs_note, write_frames
 from sparse3d.preparation.meshes import check_table, write_mesh
 from sparse3d.preparation.options import PrepareOptions
@@ -82,8 +82,8 @@ def remove_leftovers(destination: Path, scene: str) -> None:
 def is_finished(files: SceneFiles, destination: Path, options: PrepareOptions, table: LabelTable | None) -> bool:
     """Whether the scene was prepared from these sources, with these options, and all of it is still there."""
     folder = destination / SCENES / files.name
-    record = read_json(folder / SCENE)
-    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("options") != options.to_record():
+    record = read_record(folder / SCENE)
+    if record is None or record["options"] != options.to_record():
         return False
     if any(not (folder / name).is_file() or (folder / name).stat().st_size != n for name, n in record["bytes"].items()):
         return False

@@ -217,6 +217,15 @@ def test_redwood_poses_with_other_gaps_than_the_images_are_refused(tmp_path: Pat
     assert len(open_frames(path, up="z")) == 4  # the same gap on both sides
 
 
+@pytest.mark.parametrize("word", ["inf", "nan", "1.5"])
+def test_a_trajectory_whose_numbers_are_none_is_an_error(tmp_path: Path, word: str) -> None:
+    path = write_redwood(tmp_path / "s", make_frames())
+    log = path / "trajectory.log"
+    log.write_text(log.read_text().replace("1 1 2", f"1 1 {word}").replace("2 2 3", f"{word} 2 3"))
+    with pytest.raises(InputError, match=r"trajectory\.log: entry 1 does not begin with three integers"):
+        open_frames(path)
+
+
 def test_a_cut_trajectory_is_an_error(tmp_path: Path) -> None:
     path = write_redwood(tmp_path / "s", make_frames())
     log = path / "trajectory.log"

@@ -97,6 +97,15 @@ def test_the_camera_looks_forward_and_down_and_pixels_start_at_zero(tmp_path: Pa
     assert project_points(transform_points(invert_rigid(view.T_world_cam), above), view.camera)[0][0, 0] < 24
 
 
+@pytest.mark.parametrize("focal", [0, np.inf])
+def test_a_camera_that_is_none_is_named(tmp_path: Path, focal: float) -> None:
+    write_frame(tmp_path)
+    path = tmp_path / "calib" / "000007.txt"
+    path.write_text(path.read_text().splitlines()[0] + "\n" + f"{focal} " * 9 + "\n")
+    with pytest.raises(InputError, match=r"calib/000007\.txt"):
+        read_sunrgbd_view(tmp_path, "000007")
+
+
 def test_boxes_are_had_without_the_points(tmp_path: Path) -> None:
     """A head's mean sizes ask for the boxes of every frame, and its points are megabytes."""
     write_frame(tmp_path)

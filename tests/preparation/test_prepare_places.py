@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from fake_scannet import write_scan, write_table
 
+from sparse3d.data.prepared import PreparedScene
 from sparse3d.data.scannet.label_table import find_label_table
+from sparse3d.errors import InputError
 from sparse3d.inspection.scene import load_scene
+from sparse3d.preparation.manifest import write_manifest
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.plan import describe_plan, make_plan
 from sparse3d.preparation.runner import Job, prepare, report
@@ -56,6 +59,21 @@ def test_the_table_over_a_link_counts_and_the_one_over_its_target_too(source: Pa
     assert find_label_table(elsewhere / "scans") == table  # over the target
     own = write_table(elsewhere)
     assert find_label_table(elsewhere / "scans") == own  # over the link
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '"text"', '{"format": 1, "scene": "scene0000_00"}', "{"])
+def test_records_that_are_none_are_as_if_they_were_not_there(source: Path, tmp_path: Path, content: str) -> None:
+    out = tmp_path / "out"
+    job = Job(source, out, OPTIONS)
+    prepare(job)
+    for path in (out / "scenes" / SCENE / "scene.json", out / "broken" / "scene0009_00.json"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    if content != '{"format": 1, "scene": "scene0000_00"}':
+        with pytest.raises(InputError, match=r"scene\.json: .*prepare"):
+            PreparedScene(out / "scenes" / SCENE)
+    assert write_manifest(out)["totals"] | {"scenes": 0, "broken": 0} == write_manifest(out)["totals"]
+    assert [outcome.state for outcome in prepare(job)] == ["prepared"]
 
 
 @links

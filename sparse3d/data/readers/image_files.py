@@ -206,7 +206,7 @@ def _read_camera_json(path: Path, size: Size) -> Camera:
         data = json.loads(path.read_text())
         K = np.array(data["intrinsic_matrix"], dtype=np.float64).reshape(3, 3).T  # stored column by column
         width, height = int(data["width"]), int(data["height"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: not Open3D's intrinsics ({type(error).__name__}: {one_line(error)})") from error
     camera = checked_camera(path, (K[0, 0], K[1, 1], K[0, 2], K[1, 2]), (width, height))
     if abs(width * size[1] - height * size[0]) > 0.02 * height * size[0]:
