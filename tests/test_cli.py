@@ -16,6 +16,8 @@ import pytest
 from sparse3d.cli import run_tool
 from sparse3d.errors import REMEDIES, InputError
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def exit_code(error: BaseException | None) -> Any:
     def main() -> None:
@@ -89,6 +91,19 @@ run_tool(main)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (128 + signal.SIGTERM, "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("tool", sorted(path.name for path in (ROOT / "tools").glob("[!_]*.py")))
+def test_the_help_of_every_tool_has_an_example(tool: str) -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "tools" / tool), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "example:" in done.stdout and f"tools/{tool}" in done.stdout, done.stderr
+
+
+def test_the_tools_of_set_up_need_the_standard_library_alone(tmp_path: Path) -> None:
+    for tool in ("build_minkowski", "doctor"):
+        command = [sys.executable, "-S", str(ROOT / "tools" / f"{tool}.py"), "--help"]  # -S: without site-packages
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        assert done.returncode == 0 and "example:" in done.stdout, done.stderr
 
 
 def test_the_handler_of_a_signal_is_given_back() -> None:
