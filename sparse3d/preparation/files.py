@@ -104,5 +104,5 @@ def _checksum(paths: list[Path]) -> str:
 
 def _exported(folder: Path) -> Iterator[Path]:
     for name in EXPORTED:
-        yield from sorted(path for path in (folder / name).glob("*") if path.is_file())
+        yield from sorted(path for path in (folder / name).glob("[!.]*") if path.is_file())
     yield from sorted(folder.glob("intrinsic*.txt"))

@@ -65,7 +65,7 @@ def recorded_frames(files: SceneFiles) -> int:
     """How many frames the recording has, usable or not, from its header or its folder alone."""
     if files.sens is not None:
         return header_of(files.sens).frames
-    return 0 if files.exported is None else sum(1 for _ in (files.exported / "depth").glob("*.png"))
+    return 0 if files.exported is None else sum(1 for _ in (files.exported / "depth").glob("[!.]*.png"))
 
 
 def intrinsics_note(files: SceneFiles, text: SceneText) -> str | None:

@@ -81,7 +81,7 @@ def _scene_records(destination: Path) -> list[Path]:
 
 
 def _broken_records(destination: Path) -> list[Path]:
-    return sorted(destination.glob(f"{BROKEN}/*.json"))
+    return sorted(destination.glob(f"{BROKEN}/[!.]*.json"))
 
 
 def _manifest(destination: Path) -> dict[str, Any]:

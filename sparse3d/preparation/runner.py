@@ -21,7 +21,7 @@ from sparse3d.blas_threads import keep_numpy_to_one_thread
 from sparse3d.data.prepared import BROKEN, SCENES
 from sparse3d.data.scannet.label_table import LabelTable, find_label_table, read_label_table
 from sparse3d.data.scannet.scene_files import FOLDERS, SCENE_NAME, SceneFiles, find_scenes
-from sparse3d.data.scannet.split_lists import packaged_splits
+from sparse3d.data.scannet.split_lists import LISTS, packaged_splits
 from sparse3d.errors import InputError, is_disk_full
 from sparse3d.preparation.manifest import copy_splits, write_broken, write_labels, write_manifest
 from sparse3d.preparation.options import PrepareOptions
@@ -68,7 +68,7 @@ class Job:
             return self.splits
         whole = Path(os.path.abspath(self.source))  # SRC may be a set's scans/, whose lists lie beside it
         for folder in (self.source, *([whole.parent] if whole.name in FOLDERS else [])):
-            if list((folder / "splits").glob("*.txt")):
+            if list((folder / "splits").glob(LISTS)):
                 return folder / "splits"
         kinds = {found[1] for s in find_scenes(self.source) if (found := SCENE_NAME.fullmatch(s.name))}
         return packaged_splits({"scene": "scannet", "room": "rooms"}[kinds.pop()]) if len(kinds) == 1 else None

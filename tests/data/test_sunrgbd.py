@@ -121,6 +121,7 @@ def test_boxes_are_had_without_the_points(tmp_path: Path) -> None:
 def test_frames_are_listed_whole_and_by_split(tmp_path: Path) -> None:
     for name in ("000007", "000002", "000010"):
         write_frame(tmp_path / "sunrgbd_trainval", name)
+    (tmp_path / "sunrgbd_trainval" / "depth" / "._000002.mat").write_bytes(b"\x00\x05")  # as macOS has it
     root = sunrgbd_root(tmp_path)
     assert root == tmp_path / "sunrgbd_trainval" and sunrgbd_root(root) == root and sunrgbd_root(root / "depth") is None
     assert sunrgbd_frames(root) == ["000002", "000007", "000010"]

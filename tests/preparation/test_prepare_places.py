@@ -31,6 +31,8 @@ def source(tmp_path: Path) -> Path:
     write_scan(folder / "scans" / SCENE)
     (folder / "splits").mkdir()
     (folder / "splits" / "mine.txt").write_text(f"{SCENE}\n")
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")  # as macOS has it beside each file
     return folder
 
 
@@ -52,7 +54,7 @@ def test_lists_over_a_folder_of_another_name_are_not_the_sets(source: Path, tmp_
 
 @links
 def test_the_table_over_a_link_counts_and_the_one_over_its_target_too(source: Path, tmp_path: Path) -> None:
-    table = next(source.glob("*.tsv"))
+    table = next(source.glob("[!.]*.tsv"))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "scans").symlink_to(source / "scans")
@@ -69,6 +71,7 @@ def test_records_that_are_none_are_as_if_they_were_not_there(source: Path, tmp_p
     for path in (out / "scenes" / SCENE / "scene.json", out / "broken" / "scene0009_00.json"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
     if content != '{"format": 1, "scene": "scene0000_00"}':
         with pytest.raises(InputError, match=r"scene\.json: .*prepare"):
             PreparedScene(out / "scenes" / SCENE)

@@ -10,7 +10,7 @@ from pathlib import Path
 from sparse3d.data.scannet.classes import SPELLINGS
 from sparse3d.errors import InputError
 
-PATTERN = "*-labels.combined.tsv"
+PATTERN = "[!.]*-labels.combined.tsv"
 COLUMNS = ("id", "raw_category", "nyu40id")
 
 
