@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,12 @@ def frame_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarray:
     return computed_overlaps(source, voxel_size) if stored is None else stored
 
 
-def computed_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarray:
+def computed_overlaps(
+    source: FrameSource, voxel_size: float = 0.05, name: Callable[[int], str] | None = None
+) -> np.ndarray:
     """The overlap matrix (F, F) float32, from the depth of every frame; see :func:`sparse3d.geometry.view_overlaps`.
 
-    Raises InputError that names recording and frame where a frame lies too far from the others.
+    Raises InputError that names recording and frame, or calls it ``name(i)``, where one lies too far from the others.
     """
     clouds = []
     # Nothing to see for one room; a data set of hundreds of scenes takes minutes.
@@ -39,8 +42,8 @@ def computed_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarr
         sparse = np.zeros_like(depth)
         sparse[::step, ::step] = depth[::step, ::step]
         clouds.append(transform_points(source.pose(i), unproject_depth(sparse, camera)[0]))
-    overlap = view_overlaps(clouds, voxel_size, name=lambda i: f"{source.path}: frame {source.name(i)}")
-    return overlap.pair_overlap()
+    called = name or (lambda i: f"{source.path}: frame {source.name(i)}")
+    return view_overlaps(clouds, voxel_size, name=called).pair_overlap()
 
 
 def store_overlaps(path: Path, source: FrameSource, overlap: np.ndarray, voxel_size: float = 0.05) -> None:

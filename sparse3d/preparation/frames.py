@@ -35,7 +35,7 @@ def write_frames(files: SceneFiles, folder: Path, options: PrepareOptions) -> di
     kept = _write(source, path, options)
     written = perf_counter()
     prepared = open_frames(path, size=options.size)
-    overlap = computed_overlaps(prepared, VOXEL_SIZE)
+    overlap = computed_overlaps(prepared, VOXEL_SIZE, lambda i: f"{source.path}: frame {kept[i]}")  # as it was numbered
     store_overlaps(folder / FILE, prepared, overlap, VOXEL_SIZE)
     dropped = source.manifest.dropped
     return {
