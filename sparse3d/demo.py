@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from sparse3d import run
+from sparse3d import config, run
 from sparse3d.data.matching_pairs import PROTOCOLS
 from sparse3d.data.prepared import SCENES, PreparedScene
 from sparse3d.errors import InputError
@@ -24,8 +24,12 @@ from sparse3d.rooms.make_rooms import RoomsOptions, make_rooms, scene_name
 from sparse3d.rooms.recording import RecordingOptions
 from sparse3d.training.run_folder import CHECKPOINTS, LAST, write_text
 from sparse3d.training.run_log import METRICS
+from sparse3d.training.settings import TrainSettings
+from sparse3d.whole_files import held
 
 OWN = ("rooms", "prepared", "run")  # folders of a demo
+CONFIG = ["pretrain/demo.gin"]
+LOCK = ".demo.lock"  # who holds it works in the folder
 MARK = "demo.json"  # says that a folder is a demo's, to be replaced by the next one
 LOSSES = {"loss/knowledge_transfer": "knowledge transfer", "loss/consistency": "multi-view consistency"}
 ROWS = {"colour": "raw colour", "random": "random network", "pretrained": "pre-trained network"}
@@ -84,10 +88,17 @@ def run_demo(options: DemoOptions) -> DemoResult:
     """The whole demo; its folder is replaced if it is a demo's own.
 
     Raises:
-        InputError: ``options.out`` holds something else, or an option is out of its range.
+        InputError: ``options.out`` holds something else, or another demo runs there, or an option is out of its range.
     """
     _check(options)
-    _claim(options.out)
+    with held(options.out / LOCK, wait=False) as ours:
+        if not ours:
+            raise InputError(f"--out {options.out}: another demo runs there: wait for its end, or name another folder")
+        _claim(options.out)
+        return _run(options)
+
+
+def _run(options: DemoOptions) -> DemoResult:
     seconds: dict[str, float] = {}
     started = time.perf_counter()
 
@@ -100,7 +111,7 @@ def run_demo(options: DemoOptions) -> DemoResult:
     _prepare(options, rooms, prepared)
     lap("prepare")
     print(f"pre-training with both losses; watch it: tensorboard --logdir {folder / 'tensorboard'}", flush=True)
-    run.start(["pretrain/demo.gin"], _bindings(options, prepared), folder)
+    run.start(CONFIG, _bindings(options, prepared), folder)
     lap("train")
     figures = evaluate_matching(folder / CHECKPOINTS / LAST, pairs=options.pairs, progress=_progress)
     lap("evaluate")
@@ -138,18 +149,21 @@ def _check(options: DemoOptions) -> None:
         raise InputError(f"--steps {options.steps}: must be at least 1")
     if options.seed < 0:
         raise InputError(f"--seed {options.seed}: must not be negative")
+    out = options.out
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file: name a folder")
+    if out.is_dir() and any(path.name != LOCK for path in out.iterdir()) and not (out / MARK).is_file():
+        raise InputError(f"--out {out} holds something that is no earlier demo's: name another folder, or empty it")
+    # Before an earlier demo is taken away: a slip in a binding must not cost it.
+    config.load_config(CONFIG, _bindings(options, out / "prepared"))
+    with config.configured_calls():
+        TrainSettings()
 
 
 def _claim(out: Path) -> None:
-    """Empties the folder if it is a demo's, makes it, and leaves the mark."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file: name a folder")
-    if out.is_dir() and any(out.iterdir()):
-        if not (out / MARK).is_file():
-            raise InputError(f"--out {out} holds something that is no earlier demo's: name another folder, or empty it")
-        for name in OWN:  # what a demo makes, and nothing that the user may have put beside it
-            shutil.rmtree(out / name, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
+    """Takes an earlier demo away, and leaves the mark."""
+    for name in OWN:  # what a demo makes, and nothing that the user may have put beside it
+        shutil.rmtree(out / name, ignore_errors=True)
     write_text(out / MARK, "{}\n")
 
 

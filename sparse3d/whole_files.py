@@ -45,7 +45,12 @@ def write_whole(
 
 def write_whole_text(path: Path, text: str) -> None:
     """The same with ``text`` in UTF-8; line ends stay as they are."""
-    write_whole(path, lambda file: file.write(text.encode("utf-8")))
+    write_whole(path, lambda file: file.write(as_bytes(text)))
+
+
+def as_bytes(text: str) -> bytes:
+    """``text`` in UTF-8; a byte of a file's name that is no text is written as an escape, as in ``\\udce9``."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 @contextmanager

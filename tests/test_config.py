@@ -11,7 +11,6 @@ import gin
 import pytest
 
 from sparse3d import config
-from sparse3d.cli import run_tool
 from sparse3d.config import check_all_used, config_text, load_config, load_config_text
 from sparse3d.errors import InputError
 from sparse3d.run import build_task, check_config
@@ -309,29 +308,3 @@ def test_loading_replaces_what_was_loaded_before(tmp_path: Path) -> None:
     load_config([write(tmp_path, LION + "Lion.teeth = 3\n")])
     load_config([write(tmp_path, LION)])
     assert build_task().teeth == 30
-
-
-def exit_code(error: BaseException | None) -> Any:
-    def main() -> None:
-        if error is not None:
-            raise error
-
-    with pytest.raises(SystemExit) as caught:
-        run_tool(main)
-    return caught.value.code
-
-
-def test_tools_end_with_their_code_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(None) == 0
-    assert exit_code(KeyboardInterrupt()) == 130
-    assert exit_code(InputError("x.gin: bad\n  In call to configurable 'f'")) == 2
-    assert capsys.readouterr().err.endswith("error: x.gin: bad\n")
-    assert exit_code(SystemExit(143)) == 143
-
-
-def test_a_defect_keeps_its_traceback() -> None:
-    def main() -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        run_tool(main)

@@ -79,6 +79,32 @@ def test_an_earlier_demo_is_replaced_and_nothing_else(tmp_path: Path, monkeypatc
     assert not (own / "run").exists() and (own / "notes.txt").read_text() == "mine"
 
 
+def test_a_slip_in_an_option_does_not_cost_an_earlier_demo(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "run").mkdir(parents=True)
+    (out / "run" / "old.pt").write_text("old")
+    (out / MARK).write_text("{}")
+    for binding in ("PretrainTask.kt_wieght = 1.0", "train.steps = 'many'", "train.batch_size = 0"):
+        with pytest.raises(InputError, match=binding.split(" = ")[0].split(".")[1]):
+            run_demo(DemoOptions(out, bindings=(binding,)))
+        assert (out / "run" / "old.pt").read_text() == "old"
+
+
+def test_two_demos_do_not_work_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+
+    def meanwhile(*_: object) -> None:
+        with pytest.raises(InputError, match="another demo runs there"):
+            run_demo(DemoOptions(out))
+        assert (out / MARK).is_file()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparse3d.demo._make_rooms", meanwhile)
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(DemoOptions(out))
+    assert [path.name for path in out.iterdir()] == [MARK]
+
+
 def test_a_file_as_out_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):

@@ -60,17 +60,23 @@ def test_a_backend_that_cannot_be_had_is_told_and_not_raised(monkeypatch: pytest
     assert name == "" and "no-such-backend" in reason and "native" in reason
 
 
+def exit_code() -> object:
+    with pytest.raises(SystemExit) as ended:
+        tool.main()
+    return ended.value.code
+
+
 @pytest.mark.parametrize("flag", [[], ["--json"]])
 def test_exit_code_is_1_exactly_when_nothing_is_usable(
     flag: list[str], with_tests: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["doctor.py", *flag])
     with_tests(GOOD, BAD)
-    assert tool.main() == 0
+    assert exit_code() == 0
     with_tests(replace(GOOD, backend="minkowski"), replace(BAD, backend="torch"))
-    assert tool.main() == 0
+    assert exit_code() == 0
     with_tests(replace(BAD, backend="torch"), BAD)
-    assert tool.main() == 1
+    assert exit_code() == 1
 
 
 def test_missing_minkowski_comes_with_its_cost_and_the_command(with_tests: Callable[..., None]) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from synthetic_room import room_frame, write_room
 
 from sparse3d.data.readers import open_frames
-from sparse3d.tools import export_sens
+from sparse3d.tools import export_sens, inspect_pairs, inspect_scene
 
 COUNT = 3
 
@@ -122,6 +124,39 @@ def test_broken_frames_can_be_left_out_and_are_counted(
     assert export(monkeypatch, room, tmp_path / "a.sens", "--on-fault", "drop") == 0
     assert f"{COUNT - 1} frames kept, 1 dropped (missing_pose 1)" in capsys.readouterr().out
     assert len(open_frames(tmp_path / "a.sens")) == COUNT - 1
+
+
+def test_images_that_cannot_be_decoded_can_be_left_out(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = room / "frame-000001.color.png"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    assert export(monkeypatch, room, tmp_path / "a.sens", "--on-fault", "drop") == 0
+    assert f"{COUNT - 1} frames kept, 1 dropped (unreadable_color 1)" in capsys.readouterr().out
+    assert len(open_frames(tmp_path / "a.sens")) == COUNT - 1
+
+
+def test_the_axis_that_points_up_is_named_as_the_error_and_the_help_say(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for depth in room.glob("*.depth.png"):  # nothing is seen that gravity could be told by
+        Image.fromarray(np.zeros((48, 64), np.uint16)).save(depth)
+    assert export(monkeypatch, room, tmp_path / "a.sens") == 2
+    assert "--up=-y" in capsys.readouterr().err
+    assert export(monkeypatch, room, tmp_path / "a.sens", "--up=-y") == 0
+    assert export(monkeypatch, "--help") == 0
+    assert "--up=-y" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("tool", [export_sens, inspect_pairs, inspect_scene], ids=lambda tool: tool.__name__)
+def test_a_size_that_would_take_all_memory_is_refused(
+    tool: Any, room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [tmp_path / "a.sens"] if tool is export_sens else ["--out", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", ["tool", str(room), *map(str, arguments), "--size", "40960x30720"])
+    with pytest.raises(SystemExit) as ended:
+        tool.main()
+    assert ended.value.code == 2 and capsys.readouterr().err.startswith("error: --size 40960x30720: sides of more than")
 
 
 def test_a_file_can_be_exported_onto_itself(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from sparse3d.cli import parse_size
 from sparse3d.data.readers import open_frames
 from sparse3d.errors import InputError
+from sparse3d.inspection import scene_page
 from sparse3d.inspection.pairs import SUSPICIOUS, PairOptions, depth_residuals, inspect_scene, measure_pair
 from sparse3d.inspection.pairs_page import PAGE, REPORT, inspect_folder, terminal_table
 from sparse3d.types import Camera
@@ -135,6 +137,35 @@ def test_intrinsics_that_no_file_says_are_a_warning(tmp_path: Path) -> None:
     scene = inspect_scene(open_frames(room, up="z"), OPTIONS).figures
     assert scene.assumed_camera is not None and scene.camera["fx"] == pytest.approx(585 * 80 / 640)
     assert any("camera-intrinsics.txt" in warning and "assumed" in warning for warning in scene.warnings)
+
+
+def test_what_lies_too_far_to_be_trained_on_is_a_warning(tmp_path: Path) -> None:
+    poses = [look(0.15 * k, 1.0 + 0.1 * k) for k in range(6)]
+    for pose in poses:
+        pose[:2, 3] += (450_000, 5_400_000)
+    report = inspect_folder(write_room(tmp_path / "room", poses=poses), tmp_path / "out", OPTIONS, **READING)
+    (scene,) = report["scenes"]
+    assert scene["farthest"] == pytest.approx(5.4e6, rel=1e-3)
+    assert any("training takes 1000 m at most" in warning for warning in scene["warnings"])
+
+
+def test_a_frame_far_from_all_others_is_named_with_its_recording(tmp_path: Path) -> None:
+    poses = [look(0.15 * k, 1.0 + 0.1 * k) for k in range(6)]
+    poses[4][0, 3] += 1e6
+    room = write_room(tmp_path / "room", poses=poses)
+    with pytest.raises(InputError, match=rf"{room}: frame frame-000004 lies over 52.4 km from the others"):
+        inspect_folder(room, tmp_path / "out", OPTIONS, **READING)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of any bytes")
+def test_a_name_that_is_no_text_is_written_with_escapes(tmp_path: Path) -> None:
+    room = write_room(tmp_path / os.fsdecode(b"caf\xe9"))
+    inspect_folder(room, tmp_path / "out", OPTIONS, **READING)
+    page = (tmp_path / "out" / PAGE).read_text(encoding="utf-8")
+    assert "caf\\udce9" in page
+    assert json.loads((tmp_path / "out" / REPORT).read_text())["scenes"][0]["path"] == str(room)
+    scene_page.inspect_scene(room, tmp_path / "scene", frames=1, size=(60, 80))
+    assert "caf\\udce9" in (tmp_path / "scene" / "scene.html").read_text(encoding="utf-8")
 
 
 def test_a_world_whose_z_lies_flat_is_noticed(tmp_path: Path) -> None:

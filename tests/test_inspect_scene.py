@@ -171,14 +171,38 @@ def test_intrinsics_that_no_file_gives_are_said_to_be_assumed(room_folder: Path,
     assert f"{scene.source.manifest.assumed_camera} are assumed" in (tmp_path / "out" / PAGE).read_text()
 
 
+def test_frames_that_cannot_be_decoded_are_left_out_and_told(room_folder: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(room_folder, tmp_path / "room")
+    images = sorted(data.glob("*.color.png"))
+    for path in images[:-1]:
+        path.write_bytes(path.read_bytes()[:-200])
+    scene = inspect_scene(data, tmp_path / "out", frames=2, size=SMALL)
+    assert len(list((tmp_path / "out").glob("frame_*.png"))) == 1 and scene.surface is not None
+    assert any(images[0].name in note and "left out" in note for note in scene.notes)
+    assert f"the points of 1 of {len(images)} frames" in " ".join(scene.notes)
+    images[-1].write_bytes(images[-1].read_bytes()[:-200])
+    scene = inspect_scene(data, tmp_path / "none", frames=2, size=SMALL)
+    assert scene.surface is None and (tmp_path / "none" / PAGE).is_file()
+
+
+def test_the_axis_that_points_up_can_be_named(room_folder: Path) -> None:
+    for up in ("z", "-y"):
+        source = load_scene(room_folder, up=up).source
+        assert source is not None and source.options.up == up
+
+
 def test_what_is_no_scene_is_an_error_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty", tmp_path / "nothing"):
         with pytest.raises(InputError, match=path.name):
             load_scene(path)
     write_s3dis(tmp_path / "room")
-    with pytest.raises(InputError, match="--frame 000001"):
+    with pytest.raises(InputError, match="--frame=000001"):
         load_scene(tmp_path / "room", frame="000001")
+    with pytest.raises(InputError, match=r"--labels=v2: is for SUN RGB-D"):
+        load_scene(tmp_path / "room", labels="v2")
+    with pytest.raises(InputError, match=r"--up=-y: is for recordings"):
+        load_scene(tmp_path / "room", up="-y")
     (tmp_path / "room" / "Annotations" / "floor_1.txt").write_text("1 2 3\n")
     done = subprocess.run(
         [sys.executable, str(TOOL), str(tmp_path / "room"), "--out", str(tmp_path / "out")],

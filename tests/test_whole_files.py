@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -35,6 +36,12 @@ def test_folders_on_the_way_are_made_and_bytes_stay_as_they_are(tmp_path: Path) 
     path = tmp_path / "a" / "b" / "names.txt"
     write_whole_text(path, "Stühle\r\n")
     assert path.read_bytes() == "Stühle\r\n".encode()
+
+
+def test_a_name_that_is_no_text_is_an_escape_that_json_reads_back(tmp_path: Path) -> None:
+    write_whole_text(tmp_path / "a.json", json.dumps("caf\udce9 ü", ensure_ascii=False))
+    assert "caf\\udce9 ü" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "a.json").read_bytes()) == "caf\udce9 ü"
 
 
 def test_a_file_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:

@@ -1,22 +1,25 @@
 """What is installed, which sparse backend will compute and why, whether it works, and how to mend what is missing.
 
-    python tools/doctor.py          # for people
-    python tools/doctor.py --json   # for scripts
+example:
+  python tools/doctor.py          # for people
+  python tools/doctor.py --json   # for scripts
 
 The exit code is 1 when no backend is usable.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-
+from sparse3d.cli import run_tool, tool_parser
 from sparse3d.installation.doctor import diagnose
 
 
-def main() -> int:
-    """Parse the command line, diagnose; the exit code."""
-    parser = argparse.ArgumentParser(description="check this installation of sparse3d")
+def main() -> None:
+    """The command's entry; ends the process with its exit code."""
+    run_tool(_main)
+
+
+def _main() -> int:
+    parser = tool_parser(__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
     diagnosis = diagnose()
@@ -25,4 +28,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

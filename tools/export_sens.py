@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sparse3d.cli import parse_size, run_tool, tool_parser
+from sparse3d.cli import UP_HELP, parse_size, run_tool, tool_parser
 from sparse3d.data.readers import open_frames
 from sparse3d.data.sens_writer import write_sens
 
@@ -27,6 +27,7 @@ def _main() -> None:
     parser.add_argument("frames", help="folder of one recording, in any format that is read")
     parser.add_argument("sens", type=Path, help="the file to write; replaced only when it is complete")
     parser.add_argument("--format", default="auto", help="of the recording, when it is not recognised")
+    parser.add_argument("--up", default="auto", help=UP_HELP)
     parser.add_argument("--size", help="WIDTHxHEIGHT of the frames written; by default the depth's")
     parser.add_argument(
         "--on-fault", choices=("error", "drop"), default="error", help="what to do about a broken frame"
@@ -35,7 +36,15 @@ def _main() -> None:
     parser.add_argument("--depth", choices=("zlib", "raw"), default="zlib", help="compression of the depth")
     arguments = parser.parse_args()
     size = None if arguments.size is None else parse_size(arguments.size)
-    source = open_frames(arguments.frames, format=arguments.format, size=size, on_fault=arguments.on_fault)
+    drop = arguments.on_fault == "drop"
+    source = open_frames(
+        arguments.frames,
+        format=arguments.format,
+        size=size,
+        up=arguments.up,
+        on_fault=arguments.on_fault,
+        check_images=drop,  # else an image that cannot be decoded would end the export in its midst
+    )
     written = write_sens(
         source,
         arguments.sens,

@@ -9,7 +9,7 @@ Writes report.html (one page, pictures included) and report.json into --out, and
 
 from __future__ import annotations
 
-from sparse3d.cli import parse_size, run_tool, tool_parser
+from sparse3d.cli import UP_HELP, parse_size, run_tool, tool_parser
 from sparse3d.inspection.pairs import PairOptions
 from sparse3d.inspection.pairs_page import inspect_folder, print_report
 
@@ -25,7 +25,7 @@ def _main() -> None:
     parser.add_argument("--out", required=True, help="folder for report.html and report.json")
     parser.add_argument("--format", default="auto", help="the recordings' format (default: recognised)")
     parser.add_argument("--size", default="320x240", help="size that frames are brought to (default: %(default)s)")
-    parser.add_argument("--up", default="auto", help="axis of the recorded world that points up, as in -y")
+    parser.add_argument("--up", default="auto", help=UP_HELP)
     parser.add_argument("--first", type=int, help="lowest frame number")
     parser.add_argument("--last", type=int, help="highest frame number")
     parser.add_argument("--step", type=int, default=1, help="take every so many frames")

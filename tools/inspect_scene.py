@@ -11,7 +11,7 @@ with the pictures included; what the scene lacks is said there.
 
 from __future__ import annotations
 
-from sparse3d.cli import parse_size, run_tool, tool_parser
+from sparse3d.cli import UP_HELP, parse_size, run_tool, tool_parser
 from sparse3d.inspection.scene_page import inspect_scene, print_scene
 
 
@@ -27,10 +27,12 @@ def _main() -> None:
     parser.add_argument("--frames", type=int, default=6, help="frames shown (default: %(default)s)")
     parser.add_argument("--size", default="800x600", help="size of the views (default: %(default)s)")
     parser.add_argument("--frame", help="SUN RGB-D: the frame's name, as in 000001 (default: the first)")
-    parser.add_argument("--labels", default="v2", choices=("v1", "v2"), help="SUN RGB-D: version of the annotation")
+    labels_help = "SUN RGB-D: version of the annotation (default: v2)"
+    parser.add_argument("--labels", choices=("v1", "v2"), help=labels_help)
+    parser.add_argument("--up", help=f"of a recording: {UP_HELP}")
     a = parser.parse_args()
     width, height = parse_size(a.size)
-    scene = inspect_scene(a.scene, a.out, a.frames, (height, width), a.frame, a.labels)
+    scene = inspect_scene(a.scene, a.out, a.frames, (height, width), a.frame, a.labels, a.up)
     print_scene(scene, a.out)
 
 

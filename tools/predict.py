@@ -6,7 +6,8 @@ example:
 
 The scan: a .ply with colours (points or a mesh), an .npz with xyz and rgb, a .txt with lines x y z r g b, or the folder
 of a scene that tools/prepare.py wrote or that ScanNet ships. Metres, z up. A segmentation writes NAME_labels.ply, .txt
-and .png, a detection NAME_boxes.ply, .json and .png; NAME_classes.tsv says what the classes are.
+and .png, a detection NAME_boxes.ply, .json and .png; beside them NAME_labels_classes.tsv or NAME_boxes_classes.tsv says
+what the classes are.
 """
 
 from __future__ import annotations

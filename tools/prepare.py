@@ -38,7 +38,9 @@ def _main() -> int:
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--frame-skip", type=int, help="take every N-th frame (default: 25; all of up to 250 frames)")
     parser.add_argument("--size", default="320x240", help="of the frames (default: %(default)s)")
-    parser.add_argument("--splits", type=Path, help="folder of split lists (default: SRC/splits, or the layout's own)")
+    parser.add_argument(
+        "--splits", type=Path, help="folder of split lists (default: the set's own, else those of sparse3d)"
+    )
     parser.add_argument("--shard", help="i/n: prepare every n-th scene, from the i-th (default: torchrun's, or all)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     arguments = parser.parse_args()
@@ -52,7 +54,7 @@ def _main() -> int:
         print(json.dumps(plan.as_json(), indent=1) if arguments.json else describe_plan(plan, arguments.workers))
         return plan.exit_code()
     outcomes = prepare(job, arguments.workers)
-    print(json.dumps(as_json(outcomes), indent=1) if arguments.json else report(outcomes, arguments.destination))
+    print(json.dumps(as_json(outcomes), indent=1) if arguments.json else report(outcomes, job))
     return exit_code(outcomes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from tqdm import tqdm
 
 from sparse3d.data.readers import FrameSource
 from sparse3d.geometry import transform_points, unproject_depth, view_overlaps
-from sparse3d.whole_files import write_whole
+from sparse3d.whole_files import as_bytes, write_whole
 
 FILE = "overlap.npz"
 VERSION = 1  # to be raised with any change of what the matrix means
@@ -24,8 +25,13 @@ def frame_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarray:
     return computed_overlaps(source, voxel_size) if stored is None else stored
 
 
-def computed_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarray:
-    """The overlap matrix (F, F) float32, from the depth of every frame; see :func:`sparse3d.geometry.view_overlaps`."""
+def computed_overlaps(
+    source: FrameSource, voxel_size: float = 0.05, name: Callable[[int], str] | None = None
+) -> np.ndarray:
+    """The overlap matrix (F, F) float32, from the depth of every frame; see :func:`sparse3d.geometry.view_overlaps`.
+
+    Raises InputError that names recording and frame, or calls it ``name(i)``, where one lies too far from the others.
+    """
     clouds = []
     # Nothing to see for one room; a data set of hundreds of scenes takes minutes.
     for i in tqdm(
@@ -36,7 +42,8 @@ def computed_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarr
         sparse = np.zeros_like(depth)
         sparse[::step, ::step] = depth[::step, ::step]
         clouds.append(transform_points(source.pose(i), unproject_depth(sparse, camera)[0]))
-    return view_overlaps(clouds, voxel_size=voxel_size).pair_overlap()
+    called = name or (lambda i: f"{source.path}: frame {source.name(i)}")
+    return view_overlaps(clouds, voxel_size, name=called).pair_overlap()
 
 
 def store_overlaps(path: Path, source: FrameSource, overlap: np.ndarray, voxel_size: float = 0.05) -> None:
@@ -78,7 +85,7 @@ def _fingerprints(source: FrameSource, voxel_size: float) -> np.ndarray:
     common = f"{VERSION} {source.format} {size} {float(voxel_size)!r} {PIXEL_STEP} {source.options.depth_scale}"
     prints = []
     for i in range(len(source)):
-        text = f"{common} {source.name(i)} {source.camera(i)}".encode()
+        text = as_bytes(f"{common} {source.name(i)} {source.camera(i)}")
         pose = np.ascontiguousarray(source.pose(i) + 0.0)  # -0 and 0 are one number
         prints.append(hashlib.sha256(text + pose.astype("<f8").tobytes()).hexdigest()[:32])
     return np.array(prints)

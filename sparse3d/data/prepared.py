@@ -25,7 +25,7 @@ from sparse3d.data.overlaps import stored_overlaps
 from sparse3d.data.readers import FrameSource, open_frames
 from sparse3d.data.scannet.classes import CLASS_LISTS
 from sparse3d.data.scannet.scene_files import SUFFIXES
-from sparse3d.data.scannet.split_lists import limited_points, limited_scenes, read_split
+from sparse3d.data.scannet.split_lists import LISTS, limited_points, limited_scenes, read_split
 from sparse3d.errors import InputError
 from sparse3d.geometry import transform_points
 
@@ -82,9 +82,9 @@ class PreparedScene:
         """``path`` is the scene's folder. Raises InputError when it was not written by this version's preparation."""
         self.path = Path(path)
         self.name = self.path.name
-        self.record: dict[str, Any] = _json(self.path / SCENE)
-        if self.record.get("format") != FORMAT:
-            found = self.record.get("format")
+        record = _json(self.path / SCENE)
+        self.record: dict[str, Any] = record if isinstance(record, dict) else {}
+        if (found := self.record.get("format")) != FORMAT:
             raise InputError(f"{self.path / SCENE}: format {found}, this version reads {FORMAT}: prepare it again")
 
     def __repr__(self) -> str:
@@ -198,7 +198,7 @@ def prepared_scenes(root: str | Path, split: str | Path | Sequence[str] | None =
     folder = root / SCENES
     if not folder.is_dir():
         raise InputError(f"{root}: holds no prepared scenes: run tools/prepare.py first")
-    broken = {path.stem for path in (root / BROKEN).glob("*.json")}
+    broken = {path.stem for path in (root / BROKEN).glob("[!.]*.json")}
     there = {path.parent.name for path in folder.glob(f"[!.]*/{SCENE}")} - broken
     names = sorted(there) if split is None else _names(root, split)
     if missing := [name for name in names if name not in there]:
@@ -219,7 +219,7 @@ def _names(root: Path, split: str | Path | Sequence[str]) -> list[str]:
         return read_split(own)
     if Path(split).is_file():
         return read_split(split)
-    known = ", ".join(sorted(path.stem for path in (root / "splits").glob("*.txt"))) or "none"
+    known = ", ".join(sorted(path.stem for path in (root / "splits").glob(LISTS))) or "none"
     raise InputError(f"split {str(split)!r}: neither a list of {root / 'splits'} ({known}) nor a file")
 
 

@@ -39,6 +39,7 @@ TEST_AREA = 5
 CACHE = "points.npz"
 _FORMAT = 1  # of the cache
 _BLANKS = b" \t\r\n"
+_FILES = "[!.]*.txt"  # of Annotations; hidden ones are no objects (macOS puts a ._NAME beside each)
 _OBJECT = re.compile(r"(?P<kind>.+)_(?P<number>\d+)")
 
 
@@ -61,7 +62,7 @@ class S3disRoom:
 
 def is_s3dis_room(folder: Path) -> bool:
     """Whether ``folder`` has ``Annotations`` with text files in it."""
-    return any((folder / "Annotations").glob("*.txt"))
+    return any((folder / "Annotations").glob(_FILES))
 
 
 def s3dis_split(split: str, test_area: int = TEST_AREA) -> tuple[int, ...]:
@@ -101,7 +102,7 @@ def s3dis_rooms(root: str | Path, areas: Sequence[int] = AREAS) -> list[Path]:
 
 def unknown_kinds(folders: Sequence[Path]) -> dict[str, int]:
     """What objects of the rooms' annotations are called that no class is -> how many; their points are clutter."""
-    counts = Counter(_kind(path) for folder in folders for path in (folder / "Annotations").glob("*.txt"))
+    counts = Counter(_kind(path) for folder in folders for path in (folder / "Annotations").glob(_FILES))
     return {kind: counts[kind] for kind in sorted(counts) if kind not in CLASSES}
 
 
@@ -123,7 +124,7 @@ def read_s3dis_room(folder: str | Path, cache: bool = False) -> S3disRoom:
             0 to 255; it names file and line.
     """
     folder = Path(folder)
-    files = sorted((folder / "Annotations").glob("*.txt"), key=_natural)
+    files = sorted((folder / "Annotations").glob(_FILES), key=_natural)
     if not files:
         raise InputError(f"{folder}: holds no Annotations/*.txt: name a room's folder, as in Area_1/office_1")
     if not cache:

@@ -31,6 +31,7 @@ from sparse3d.errors import InputError
 from sparse3d.types import Camera
 
 LARGEST_DEPTH = 65535  # in depth units: 16 bit
+POSE_ERROR = 1e-3  # metres that a camera may be moved by rounding
 NO_IMU_RECORDS = struct.pack("<Q", 0)
 
 
@@ -102,14 +103,13 @@ class SensWriter:
         """Append a frame: ``color`` (H, W, 3) uint8, ``depth`` (H, W) metres with 0 = none, ``T_world_cam`` (4, 4).
 
         ``timestamp`` is in microseconds, the frame's place in the file by default. A pose may be -inf for "lost".
-        Raises ValueError for images that do not fit the cameras, InputError for depth that 16 bit cannot hold.
+        Raises ValueError for images that do not fit the cameras, InputError for depth that 16 bit cannot hold, and for
+        a pose so far from the origin that 32 bit lose its motion.
         """
         if self._file is None:
             raise ValueError("SensWriter.write is for use inside the with block")
         payloads = self._encode_color(np.asarray(color)), self._encode_depth(np.asarray(depth))
-        pose = np.asarray(T_world_cam, dtype=np.float32)
-        if pose.shape != (4, 4):
-            raise ValueError(f"T_world_cam must be (4, 4), got {pose.shape}")
+        pose = self._single(np.asarray(T_world_cam, dtype=np.float64))
         time = self.frames if timestamp is None else timestamp
         try:
             self._file.write(FRAME.pack(*pose.ravel(), time, time, len(payloads[0]), len(payloads[1])))
@@ -118,6 +118,20 @@ class SensWriter:
         except OSError as error:
             raise self._unwritable(error) from error
         self.frames += 1
+
+    def _single(self, pose: np.ndarray) -> np.ndarray:
+        """``pose`` (4, 4) as the file holds it, float32."""
+        if pose.shape != (4, 4):
+            raise ValueError(f"T_world_cam must be (4, 4), got {pose.shape}")
+        with np.errstate(over="ignore"):
+            single = pose.astype(np.float32)
+        place = pose[:3, 3]
+        if np.isfinite(place).all() and np.abs(single[:3, 3] - place).max() > POSE_ERROR:
+            raise InputError(
+                f"{self.path}: frame {self.frames} lies {np.abs(place).max():.6g} m from the origin, where 32 bit lose "
+                "its motion: take the map's offset off the poses"
+            )
+        return single
 
     def _header(self) -> bytes:
         """The whole header, as of ``frames`` frames."""

@@ -76,7 +76,7 @@ def sunrgbd_root(folder: str | Path) -> Path | None:
     """``folder`` itself or its ``sunrgbd_trainval``, whichever holds ``depth/*.mat``; None for neither."""
     folder = Path(folder)
     places = (folder, folder / "sunrgbd_trainval")
-    return next((place for place in places if any((place / "depth").glob("*.mat"))), None)
+    return next((place for place in places if any((place / "depth").glob("[!.]*.mat"))), None)
 
 
 def sunrgbd_frames(root: str | Path, split: str | None = None) -> list[str]:
@@ -85,7 +85,7 @@ def sunrgbd_frames(root: str | Path, split: str | None = None) -> list[str]:
     Raises InputError where the list is missing or names a frame that is not there, or there is no frame.
     """
     root = Path(root)
-    there = sorted(path.stem for path in (root / "depth").glob("*.mat"))
+    there = sorted(path.stem for path in (root / "depth").glob("[!.]*.mat"))
     if not there:
         raise InputError(f"{root}: holds no depth/*.mat: name the folder of depth, image, calib and label")
     if split is None:
@@ -158,7 +158,11 @@ def read_sunrgbd_view(root: str | Path, name: str) -> SunRgbdView:
     T[:3, :3] = Rt @ _FROM_UPRIGHT.T
     # Pixels are counted from 1 there.
     K[:2, 2] -= 1
-    return SunRgbdView(image, Camera.from_matrix(K, image.shape[1], image.shape[0]), T)
+    try:
+        camera = Camera.from_matrix(K, image.shape[1], image.shape[0])
+    except ValueError as error:
+        raise InputError(f"{root / 'calib' / f'{name}.txt'}: its second line is no K: {error}") from error
+    return SunRgbdView(image, camera, T)
 
 
 def read_labels(path: str | Path) -> list[SunRgbdObject]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -36,16 +36,21 @@ class Overlap:
         return np.where(fewer, self.contained, np.where(more, self.contained.T, larger))
 
 
-def view_overlaps(clouds: Sequence[np.ndarray], voxel_size: float = 0.05, tolerance: int = 1) -> Overlap:
+def view_overlaps(
+    clouds: Sequence[np.ndarray],
+    voxel_size: float = 0.05,
+    tolerance: int = 1,
+    name: Callable[[int], str] = "cloud {}".format,
+) -> Overlap:
     """The :class:`Overlap` of F clouds, each (N, 3) in one world frame, metres.
 
     Voxels of ``voxel_size`` metres are compared with ``tolerance`` voxels of slack along every axis (1: the 27
     neighbours). All pairs come from one product of sparse incidence matrices, views x voxels. Raises InputError for
-    points that are not finite or lie too far apart to be numbered.
+    points that are not finite or lie too far apart to be numbered; ``name`` says how it calls a cloud.
     """
     if voxel_size <= 0 or tolerance < 0:
         raise ValueError(f"voxel_size must be positive and tolerance at least 0, got {voxel_size} and {tolerance}")
-    voxels = _voxel_keys(clouds, voxel_size, tolerance)
+    voxels = _voxel_keys(clouds, voxel_size, tolerance, name)
     counts = np.array([len(keys) for keys in voxels], dtype=np.int64)
     every, column = np.unique(np.concatenate([*voxels, np.empty(0, np.int64)]), return_inverse=True)
     indptr = np.concatenate(([0], np.cumsum(counts)))
@@ -61,12 +66,14 @@ def select_pairs(overlap: np.ndarray, low: float = 0.3, high: float = 0.9) -> np
     return np.argwhere(np.triu((overlap >= low) & (overlap <= high), k=1)).astype(np.int64, copy=False)
 
 
-def _voxel_keys(clouds: Sequence[np.ndarray], voxel_size: float, margin: int) -> list[np.ndarray]:
+def _voxel_keys(
+    clouds: Sequence[np.ndarray], voxel_size: float, margin: int, name: Callable[[int], str]
+) -> list[np.ndarray]:
     """Each cloud's occupied voxels as sorted int64 keys, ``margin`` voxels away from every end of the numbering."""
     grids = [np.floor(np.asarray(cloud, dtype=np.float64).reshape(-1, 3) / voxel_size) for cloud in clouds]
     for index, grid in enumerate(grids):
         if not np.isfinite(grid).all():
-            raise InputError(f"cloud {index} has points that are not finite; drop frames whose pose is not rigid")
+            raise InputError(f"{name(index)} has points that are not finite; drop frames whose pose is not rigid")
     filled = [grid for grid in grids if len(grid)]
     if not filled:
         return [np.empty(0, np.int64) for _ in grids]
@@ -78,7 +85,7 @@ def _voxel_keys(clouds: Sequence[np.ndarray], voxel_size: float, margin: int) ->
         grid = grid - centre
         if (np.abs(grid) >= half - margin).any():
             reach = f"{half * voxel_size / 1000:.3g} km"
-            raise InputError(f"cloud {index} lies over {reach} from the others; check its pose and depth unit")
+            raise InputError(f"{name(index)} lies over {reach} from the others; check its pose and depth unit")
         keys.append(np.unique(_pack(grid.astype(np.int64) + half)))
     return keys
 

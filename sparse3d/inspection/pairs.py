@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sparse3d.data.clouds import FARTHEST
 from sparse3d.data.readers import FrameSource
 from sparse3d.data.view_sets import match_frames, scene_pairs
 from sparse3d.errors import InputError
@@ -82,6 +83,7 @@ class SceneFigures:
     height_edges: list[float]
     height_counts: list[int]
     camera_heights: tuple[float, float]
+    farthest: float  # from the origin, of cameras and points along any axis
     extent: tuple[float, float, float]  # 1st to 99th percentile of the points along x, y, z
     path_length: float  # of the camera
     depth_share: float  # of the pixels that have a reading
@@ -260,6 +262,7 @@ def _surroundings(source: FrameSource, max_depth: float) -> dict[str, Any]:
         "height_edges": edges.tolist(),
         "height_counts": counts.tolist(),
         "camera_heights": (float(places[:, 2].min()), float(places[:, 2].max())),
+        "farthest": float(max(np.abs(places).max(), np.abs(xyz).max(initial=0))),
         "extent": tuple((high - low).tolist()),
         "path_length": float(np.linalg.norm(np.diff(places, axis=0), axis=1).sum()),
         "depth_share": len(readings) / sum(d.size for d in depths),
@@ -293,7 +296,11 @@ def _warnings(f: SceneFigures, options: PairOptions) -> list[str]:
     if f.pairs and f.residual_median is None:
         found.append("in no measured pair do both frames see a common place: check poses and depth scale")
     if f.tilt_degrees is not None and f.tilt_degrees > TILTED:
-        found.append(f"z seems not to point up: the floors are tilted by {f.tilt_degrees:.0f} degrees; see --up")
+        tilted = f"z seems not to point up: the floors are tilted by {f.tilt_degrees:.0f} degrees"
+        found.append(f"{tilted}; name the axis, as in --up=-y")
+    if f.farthest > FARTHEST:
+        far = f"it lies {f.farthest:.6g} m from the origin, and training takes {FARTHEST:.0f} m at most"
+        found.append(f"{far}: poses must be in metres, and a map's large offset be taken off them")
     if f.depth_share < SPARSE_DEPTH:
         found.append(f"only {f.depth_share:.0%} of the depth pixels have a reading")
     if f.assumed_camera is not None:

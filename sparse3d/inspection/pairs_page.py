@@ -21,6 +21,7 @@ from sparse3d.visualize.charts import histogram_picture
 from sparse3d.visualize.maps import overlap_matrix_picture
 from sparse3d.visualize.matches import draw_matches
 from sparse3d.visualize.page import Section, Table, page
+from sparse3d.whole_files import as_bytes
 
 PAGE, REPORT = "report.html", "report.json"
 LISTED = 40  # dropped frames and pairs written out on the page
@@ -68,7 +69,7 @@ def inspect_folder(folder: str | Path, out: str | Path, options: PairOptions, **
     }
     text = page(f"Frame pairs of {folder}", _introduction(options), _summary(scenes), sections)
     try:
-        write_file(out / PAGE, lambda file: file.write(text.encode()))
+        write_file(out / PAGE, lambda file: file.write(as_bytes(text)))
         write_file(out / REPORT, lambda file: file.write((json.dumps(report, indent=1) + "\n").encode()))
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror})") from error

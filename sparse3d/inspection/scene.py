@@ -31,42 +31,56 @@ from sparse3d.inspection.scene_scannet import load_prepared, load_scan, scannet_
 from sparse3d.visualize.surfaces import point_normals, point_spacing
 
 _WALLS = ("ceiling", "wall", "beam", "column", "window", "door", "board")  # of S3DIS, looked through from outside
+_LABELS = "v2"  # of SUN RGB-D
+_RECORDING = "recordings of frames"
 
 
-def load_scene(path: str | Path, frame: str | None = None, labels: str = "v2") -> LookedAtScene:
+def load_scene(
+    path: str | Path, frame: str | None = None, labels: str | None = None, up: str | None = None
+) -> LookedAtScene:
     """Recognise ``path`` and read what is there.
 
     Args:
         path: a scene's folder; for SUN RGB-D the folder of depth, image, calib and label, or a ``.mat`` file in depth.
         frame: SUN RGB-D: the frame's name; None takes the first.
-        labels: SUN RGB-D: version of the annotation, "v1" or "v2".
+        labels: SUN RGB-D: version of the annotation, "v1" or "v2"; None takes the second.
+        up: a recording: the axis that points up, as :func:`~sparse3d.data.readers.open_frames` takes it.
 
     Raises:
-        InputError: nothing recognised, or a file that is there is damaged.
+        InputError: nothing recognised, an option of another kind of scene, or a file that is there is damaged.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
     if path.suffix == ".mat":
+        _refuse(_RECORDING, path, up=up)
         if frame is not None and frame != path.stem:
             raise InputError(f"--frame {frame}: {path} is one frame already; name its folder, or leave --frame out")
-        return _sunrgbd(path.parent.parent, path.stem, labels)
+        return _sunrgbd(path.parent.parent, path.stem, labels or _LABELS)
     if root := sunrgbd.sunrgbd_root(path):
-        return _sunrgbd(root, _chosen_frame(root, frame), labels)
-    if frame is not None:
-        raise InputError(f"--frame {frame}: is for SUN RGB-D, and {path} holds no depth/*.mat")
-    if (path / SCENE).is_file():
-        return load_prepared(path)
-    if s3dis.is_s3dis_room(path):
-        return _s3dis(path)
-    if files := scannet_files(path):
+        _refuse(_RECORDING, path, up=up)
+        return _sunrgbd(root, _chosen_frame(root, frame), labels or _LABELS)
+    _refuse("SUN RGB-D (depth/*.mat)", path, frame=frame, labels=labels)
+    prepared, room = (path / SCENE).is_file(), s3dis.is_s3dis_room(path)
+    files = None if prepared or room else scannet_files(path)
+    if not (prepared or room or files):
+        return _recording(path, up or "auto")
+    _refuse(_RECORDING, path, up=up)
+    if files:
         return load_scan(files)
-    return _recording(path)
+    return load_prepared(path) if prepared else _s3dis(path)
 
 
-def _recording(path: Path) -> LookedAtScene:
+def _refuse(kind: str, path: Path, **options: str | None) -> None:
+    """Raises InputError for an option that is given, and for another kind of scene."""
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(f"--{name}={value}: is for {kind}, and {path} is none: leave it out")
+
+
+def _recording(path: Path, up: str) -> LookedAtScene:
     try:
-        source = open_frames(path, on_fault="drop")
+        source = open_frames(path, on_fault="drop", up=up)
     except InputError as error:
         wanted = "a prepared scene, a ScanNet scan, an S3DIS room, a SUN RGB-D folder or a recording"
         raise InputError(f"{path}: cannot be shown: needed is {wanted} ({error})") from error

@@ -16,8 +16,8 @@ from sparse3d.data.scannet.classes import SCANNET20
 from sparse3d.errors import InputError
 from sparse3d.geometry.projection import has_reading
 from sparse3d.inspection.scene import load_scene
-from sparse3d.inspection.scene_parts import SHELL, LookedAtScene, Surface
-from sparse3d.types import IGNORE
+from sparse3d.inspection.scene_parts import SHELL, LookedAtScene, Surface, decoded
+from sparse3d.types import IGNORE, Frame
 from sparse3d.visualize.box_lines import draw_boxes, draw_path, draw_scale
 from sparse3d.visualize.class_colors import NONE, distinct_colors, legend, palette_colors
 from sparse3d.visualize.colors import ramp_colors
@@ -33,7 +33,7 @@ from sparse3d.visualize.scene_views import (
     see_mesh,
     see_points,
 )
-from sparse3d.whole_files import write_whole
+from sparse3d.whole_files import as_bytes, write_whole
 
 PAGE = "scene.html"
 _Finish = Callable[[np.ndarray, SeenPoints], np.ndarray]  # picture, what it shows -> picture
@@ -64,7 +64,8 @@ def inspect_scene(
     frames: int = 6,
     size: tuple[int, int] = (600, 800),
     frame: str | None = None,
-    labels: str = "v2",
+    labels: str | None = None,
+    up: str | None = None,
 ) -> LookedAtScene:
     """Draw the scene at ``path``; writes PNG pictures and ``scene.html`` (pictures included) into ``out``.
 
@@ -74,13 +75,14 @@ def inspect_scene(
         frames: how many frames are shown.
         size: (H, W) of the views of the scene, pixels.
         frame, labels: SUN RGB-D: which frame, and which version of its annotation.
+        up: a recording: the axis that points up.
 
     Raises:
         InputError: nothing recognised, a damaged file, ``frames`` below 0, or ``out`` cannot be written.
     """
     if frames < 0:
         raise InputError(f"--frames {frames}: must be 0 (none is shown) or more")
-    scene = load_scene(path, frame, labels)
+    scene = load_scene(path, frame, labels, up)
     pictures = _Pictures(Path(out))
     sections = []
     if scene.surface is not None:
@@ -92,7 +94,7 @@ def inspect_scene(
     summary = Table("Facts", ("", ""), facts(scene))
     first = Section("Tables", scene.notes, [class_table(scene), object_table(scene)])
     text = page(scene.name, f"{scene.kind}: {scene.path}", summary, [first, *sections])
-    write_whole(pictures.folder / PAGE, lambda file: file.write(text.encode()))
+    write_whole(pictures.folder / PAGE, lambda file: file.write(as_bytes(text)))
     return scene
 
 
@@ -246,17 +248,16 @@ def _frames_section(scene: LookedAtScene, pictures: _Pictures, count: int) -> Se
     section = Section("Frames")
     chosen = np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).round().astype(int)).tolist()
     for i in tqdm(chosen, desc="frames", unit="frame", disable=None, leave=False):
+        if (frame := decoded(scene, i)) is None:
+            continue
         number = source.frame_number(i)
-        picture = side_by_side(*zip(*_frame_pictures(scene, i), strict=True))
+        picture = side_by_side(*zip(*_frame_pictures(scene, frame, number), strict=True))
         pictures.add(section, f"frame_{number:06d}", f"frame {number}", picture)
     return section
 
 
-def _frame_pictures(scene: LookedAtScene, i: int) -> Iterator[tuple[np.ndarray, str]]:
-    """Colour, depth and whatever labels there are of frame ``i``, each with its heading."""
-    assert scene.source is not None
-    frame = scene.source[i]
-    number = scene.source.frame_number(i)
+def _frame_pictures(scene: LookedAtScene, frame: Frame, number: int) -> Iterator[tuple[np.ndarray, str]]:
+    """Colour, depth and whatever labels there are of ``frame``, each with its heading."""
     known = has_reading(frame.depth)
     far = float(np.ceil(np.percentile(frame.depth[known], 99))) if known.any() else 1.0
     depth = ramp_colors(1 - frame.depth / far)

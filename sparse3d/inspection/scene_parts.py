@@ -10,10 +10,11 @@ import numpy as np
 
 from sparse3d.data import sunrgbd
 from sparse3d.data.readers import FrameSource
+from sparse3d.errors import InputError
 from sparse3d.geometry import transform_points, unproject_depth
 from sparse3d.geometry.projection import has_reading
 from sparse3d.inspection.frame_labels import FrameLabels
-from sparse3d.types import Boxes
+from sparse3d.types import Boxes, Frame
 from sparse3d.visualize.surfaces import faces_towards, point_spacing, vertex_normals
 
 OTHER = "other label"  # labelled, and none of the benchmark's classes
@@ -119,15 +120,27 @@ def add_frames(scene: LookedAtScene, source: FrameSource) -> None:
         scene.notes.append(f"no file says the camera's intrinsics: {source.manifest.assumed_camera} are assumed")
 
 
+def decoded(scene: LookedAtScene, i: int) -> Frame | None:
+    """Frame ``i``, or None and a note: recordings are opened without decoding them, and few of their frames shown."""
+    assert scene.source is not None
+    try:
+        return scene.source[i]
+    except InputError as error:
+        if (note := f"frame {scene.source.frame_number(i)} is left out: {error}") not in scene.notes:
+            scene.notes.append(note)
+        return None
+
+
 def add_cloud(scene: LookedAtScene) -> None:
     """The points of some frames, where there is no mesh."""
     source = scene.source
     if scene.surface is not None or source is None:
         return
-    xyz, rgb = [], []
+    xyz, rgb = [np.zeros((0, 3), np.float32)], [np.zeros((0, 3), np.uint8)]
     chosen = np.unique(np.linspace(0, len(source) - 1, _CLOUD_FRAMES).round().astype(int)).tolist()
     for i in chosen:
-        frame = source[i]
+        if (frame := decoded(scene, i)) is None:
+            continue
         keep = np.zeros(frame.depth.shape, dtype=bool)
         keep[::_CLOUD_GRID, ::_CLOUD_GRID] = True
         depth = np.where(keep & has_reading(frame.depth) & (frame.depth < _CLOUD_DEPTH), frame.depth, np.float32(0))
@@ -136,5 +149,5 @@ def add_cloud(scene: LookedAtScene) -> None:
         rgb.append(frame.color[pixels[:, 0], pixels[:, 1]])
     points, colors = np.concatenate(xyz), np.concatenate(rgb)
     if len(points):
-        scene.notes.append(f"shown instead of a mesh: the points of {len(chosen)} of {len(source)} frames")
+        scene.notes.append(f"shown instead of a mesh: the points of {len(xyz) - 1} of {len(source)} frames")
         scene.surface = Surface(points, colors, 2 * point_spacing(points))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,12 @@ _COLORS = (*SCANNET20.colors, OTHER_COLOR)
 
 def scannet_files(path: Path) -> SceneFiles | None:
     """The files of the scan in ``path``, None where there is neither a mesh nor a ``.sens`` named after the folder."""
-    folder = path.absolute()
-    name = folder.name
-    if not any((folder / f"{name}{suffix}").is_file() for suffix in (".sens", "_vh_clean_2.ply", ".aggregation.json")):
-        return None
-    return next((files for files in find_scenes(folder.parent) if files.folder.name == name), None)
+    for folder in dict.fromkeys((Path(os.path.abspath(path)), path.resolve())):  # a link may have a name of its own
+        name = folder.name
+        suffixes = (".sens", "_vh_clean_2.ply", ".aggregation.json")
+        if any((folder / f"{name}{suffix}").is_file() for suffix in suffixes):
+            return next((files for files in find_scenes(folder.parent) if files.folder.name == name), None)
+    return None
 
 
 def load_scan(files: SceneFiles) -> LookedAtScene:
@@ -97,7 +99,7 @@ def _add_scan_objects(scene: LookedAtScene, found: LabelledMesh) -> None:
 
 
 def load_prepared(path: Path) -> LookedAtScene:
-    stored = PreparedScene(path.absolute())
+    stored = PreparedScene(path.resolve())  # its files bear the name of the folder, not of a link to it
     scene = LookedAtScene(stored.name, path, "prepared", None, _NAMES, _COLORS)
     scene.alignment = stored.axis_alignment
     _add_alignment(scene)

@@ -92,8 +92,8 @@ def _write_labels(stem: Path, scan: Scan, model: Model, answer: Any, min_score: 
     wrote("points coloured by class", _beside(stem, "_labels.ply"))
     write_label_text(_beside(stem, "_labels.txt"), labels)
     wrote("class of each point", _beside(stem, "_labels.txt"))
-    write_class_table(_beside(stem, "_classes.tsv"), model.classes, colors, counts, "points")
-    wrote("meaning of the classes", _beside(stem, "_classes.tsv"))
+    write_class_table(_beside(stem, "_labels_classes.tsv"), model.classes, colors, counts, "points")
+    wrote("meaning of the classes", _beside(stem, "_labels_classes.tsv"))
     write_picture(_beside(stem, "_labels.png"), labels_picture(scan, labels, model.classes, colors))
     wrote("picture", _beside(stem, "_labels.png"))
     return counts
@@ -107,8 +107,8 @@ def _write_boxes(stem: Path, scan: Scan, model: Model, answer: Any, min_score: f
     wrote("boxes as bars", _beside(stem, "_boxes.ply"))
     write_boxes_json(_beside(stem, "_boxes.json"), boxes, model.classes, scan.name, model.checkpoint)
     wrote("boxes as numbers", _beside(stem, "_boxes.json"))
-    write_class_table(_beside(stem, "_classes.tsv"), model.classes, colors, counts, "boxes")
-    wrote("meaning of the classes", _beside(stem, "_classes.tsv"))
+    write_class_table(_beside(stem, "_boxes_classes.tsv"), model.classes, colors, counts, "boxes")
+    wrote("meaning of the classes", _beside(stem, "_boxes_classes.tsv"))
     write_picture(_beside(stem, "_boxes.png"), boxes_picture(scan, boxes, model.classes, colors))
     wrote("picture", _beside(stem, "_boxes.png"))
     return counts

@@ -18,7 +18,6 @@ from sparse3d.prediction.cloud_input import checked_cloud
 
 NAMES = {"points": ("xyz", "points"), "colours": ("rgb", "colors")}  # of the arrays in an .npz
 TEXTS = (".txt", ".xyz")
-BYTES = ("uchar", "uint8")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,27 +78,8 @@ def _read_folder(path: Path) -> Scan:
 
 
 def _read_ply(path: Path) -> Scan:
-    kinds = _property_types(path)
-    if (kind := kinds.get("red", BYTES[0])) not in BYTES:
-        raise InputError(f"{path}: its colours are of type {kind}: save them as uchar, 0 to 255")
     mesh = read_mesh(path)
     return Scan(path.stem, mesh.xyz, mesh.rgb, mesh.faces if len(mesh.faces) else None)
-
-
-def _property_types(path: Path) -> dict[str, str]:
-    """Types by name of the vertices' properties, as far as the header can be read."""
-    kinds: dict[str, str] = {}
-    element = ""
-    with path.open("rb") as file:
-        for _ in range(200):
-            words = file.readline(1000).decode("ascii", "replace").split()
-            if words[:1] == ["end_header"]:
-                break
-            if words[:1] == ["element"] and len(words) > 1:
-                element = words[1]
-            elif words[:1] == ["property"] and len(words) == 3 and element == "vertex":
-                kinds[words[2]] = words[1]
-    return kinds
 
 
 def _read_arrays(path: Path) -> Scan:

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sparse3d.data.prepared import FORMAT
 from sparse3d.data.scannet.scene_files import SceneFiles
 from sparse3d.errors import InputError
 from sparse3d.whole_files import write_whole_text
 
 BLOCK = 1 << 20
+RECORD = frozenset(  # what is read of it again
+    ("scene", "options", "absent", "notes", "frames", "mesh", "bytes", "seconds", "sources", "axis_alignment")
+)
 EXPORTED = ("color", "depth", "pose", "intrinsic")
 
 
@@ -28,6 +32,13 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """A scene's record as this version writes it, or None where it is missing, damaged, or of another one."""
+    record = read_json(path)
+    known = isinstance(record, dict) and record.get("format") == FORMAT and set(record) >= RECORD
+    return record if known else None
 
 
 def sources_of(files: SceneFiles, table: Path | None) -> dict[str, list[Path]]:
@@ -93,5 +104,5 @@ def _checksum(paths: list[Path]) -> str:
 
 def _exported(folder: Path) -> Iterator[Path]:
     for name in EXPORTED:
-        yield from sorted(path for path in (folder / name).glob("*") if path.is_file())
+        yield from sorted(path for path in (folder / name).glob("[!.]*") if path.is_file())
     yield from sorted(folder.glob("intrinsic*.txt"))

@@ -35,7 +35,7 @@ def write_frames(files: SceneFiles, folder: Path, options: PrepareOptions) -> di
     kept = _write(source, path, options)
     written = perf_counter()
     prepared = open_frames(path, size=options.size)
-    overlap = computed_overlaps(prepared, VOXEL_SIZE)
+    overlap = computed_overlaps(prepared, VOXEL_SIZE, lambda i: f"{source.path}: frame {kept[i]}")  # as it was numbered
     store_overlaps(folder / FILE, prepared, overlap, VOXEL_SIZE)
     dropped = source.manifest.dropped
     return {
@@ -65,7 +65,7 @@ def recorded_frames(files: SceneFiles) -> int:
     """How many frames the recording has, usable or not, from its header or its folder alone."""
     if files.sens is not None:
         return header_of(files.sens).frames
-    return 0 if files.exported is None else sum(1 for _ in (files.exported / "depth").glob("*.png"))
+    return 0 if files.exported is None else sum(1 for _ in (files.exported / "depth").glob("[!.]*.png"))
 
 
 def intrinsics_note(files: SceneFiles, text: SceneText) -> str | None:

@@ -13,7 +13,7 @@ from sparse3d.data.scannet.classes import SCANNET18, SCANNET20, SCANNET200
 from sparse3d.data.scannet.label_table import LabelTable
 from sparse3d.data.scannet.split_lists import read_splits
 from sparse3d.errors import InputError
-from sparse3d.preparation.files import read_json, write_json
+from sparse3d.preparation.files import read_json, read_record, write_json
 from sparse3d.whole_files import write_whole
 
 MANIFEST, LABELS, SPLITS = "manifest.json", "labels.json", "splits"
@@ -73,14 +73,22 @@ def _state(destination: Path) -> list[tuple[str, int]]:
 
 
 def _records(destination: Path) -> list[Path]:
-    return [*sorted(destination.glob(f"{SCENES}/[!.]*/{SCENE}")), *sorted(destination.glob(f"{BROKEN}/*.json"))]
+    return [*_scene_records(destination), *_broken_records(destination)]
+
+
+def _scene_records(destination: Path) -> list[Path]:
+    return sorted(destination.glob(f"{SCENES}/[!.]*/{SCENE}"))
+
+
+def _broken_records(destination: Path) -> list[Path]:
+    return sorted(destination.glob(f"{BROKEN}/[!.]*.json"))
 
 
 def _manifest(destination: Path) -> dict[str, Any]:
-    records = [record for path in _records(destination) if (record := read_json(path)) is not None]
-    broken = {record["scene"]: record["reason"] for record in records if "reason" in record}
-    scenes = {r["scene"]: r for r in records if "reason" not in r and r.get("format") == FORMAT}
-    scenes = {name: record for name, record in scenes.items() if name not in broken}
+    left_out = [read_json(path) for path in _broken_records(destination)]
+    broken = {r["scene"]: r["reason"] for r in left_out if isinstance(r, dict) and {"scene", "reason"} <= set(r)}
+    known = [record for path in _scene_records(destination) if (record := read_record(path)) is not None]
+    scenes = {record["scene"]: record for record in known if record["scene"] not in broken}
     return {
         "format": FORMAT,
         "totals": _totals(scenes.values()) | {"broken": len(broken)},

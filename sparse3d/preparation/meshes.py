@@ -79,20 +79,26 @@ def write_mesh(
     return record, found.notes + _remarks(known)
 
 
+def check_table(files: SceneFiles, table: LabelTable | None) -> None:
+    """Raises InputError for an annotated mesh without a table, before any of the scene's work is done."""
+    if table is None and None not in (files.mesh, files.segments, files.aggregation):
+        raise InputError(
+            f"{files.folder}: labels need a table of categories (*-labels.combined.tsv): put it beside the scans, or "
+            "into the folder over them"
+        )
+
+
 def read_labelled_mesh(files: SceneFiles, table: LabelTable | None) -> LabelledMesh:
     """The mesh and, where they are there, its labels: from segments and groups, else from ``.labels.ply`` alone."""
     if files.mesh is None:
         raise InputError(f"{files.folder}: the scene has no mesh")
+    check_table(files, table)
     mesh = read_mesh(files.mesh)
     count, notes = len(mesh.xyz), []
     exported = None if files.vertex_labels is None else read_vertex_labels(files.vertex_labels, count)
     labels = None
     annotated = files.segments is not None and files.aggregation is not None
-    if files.segments is not None and files.aggregation is not None:
-        if table is None:
-            raise InputError(
-                f"{files.folder}: labels need a table of categories (*-labels.combined.tsv): there is none"
-            )
+    if files.segments is not None and files.aggregation is not None and table is not None:
         segments = read_segments(files.segments, count)
         labels = label_vertices(segments, read_groups(files.aggregation), table)
         if exported is not None and (differ := int((exported != labels.nyu40).sum())):

@@ -12,9 +12,10 @@ from typing import Any
 from sparse3d.data.scannet.label_table import LabelTable
 from sparse3d.data.scannet.scene_files import PARTS, SceneFiles, find_scenes
 from sparse3d.data.scannet.split_lists import read_splits
-from sparse3d.errors import InputError
+from sparse3d.errors import InputError, is_disk_full
 from sparse3d.preparation.files import sources_of
 from sparse3d.preparation.frames import recorded_frames
+from sparse3d.preparation.meshes import check_table
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.runner import EXIT_LEFT_OUT, Job
 from sparse3d.preparation.scene import is_finished, prepare_scene
@@ -41,6 +42,7 @@ class Plan:
     broken: dict[str, str] = field(default_factory=dict)  # as far as headers tell
     absent: dict[str, list[str]] = field(default_factory=dict)  # part -> scenes without it
     splits: dict[str, dict[str, Any]] = field(default_factory=dict)  # list -> listed, found, missing
+    split_folder: str | None = None
     has_table: bool = False
     measured: str | None = None  # the scene that the estimate comes from
     frames: int = 0
@@ -74,6 +76,7 @@ def make_plan(job: Job) -> Plan:
     plan.absent = {part: names for part in PARTS if (names := [s.name for s in scenes if not s.has(part)])}
     there = {files.name for files in find_scenes(job.source)}
     folder = job.split_folder()
+    plan.split_folder = None if folder is None else str(folder)
     for name, names in ({} if folder is None else read_splits(folder)).items():
         missing = [scene for scene in names if scene not in there]
         plan.splits[name] = {"listed": len(names), "found": len(names) - len(missing), "missing": missing}
@@ -91,7 +94,9 @@ def describe_plan(plan: Plan, workers: int) -> str:
     for name, split in plan.splits.items():
         missing = f"; missing: {_few(split['missing'])}" if split["missing"] else ""
         lines.append(f"  split {name}: {split['found']} of {split['listed']} found{missing}")
-    if not plan.splits:
+    if plan.splits:
+        lines.append(f"  split lists: those of {plan.split_folder}")
+    else:
         lines.append("  no split lists: name a folder of them with --splits")
     if not plan.has_table:
         lines.append(
@@ -109,9 +114,10 @@ def describe_plan(plan: Plan, workers: int) -> str:
 
 
 def _size_of(files: SceneFiles, options: PrepareOptions, table: LabelTable | None) -> SceneSize:
-    """From headers and sizes alone. Raises InputError for a scene with nothing in it, or a damaged header."""
+    """From headers and sizes alone. InputError for a scene with nothing in it, a damaged header, or no table."""
     if not (files.has("frames") or files.has("mesh")):
         raise InputError(f"{files.folder}: neither frames nor a mesh")
+    check_table(files, table)
     sizes = {name: sum(p.stat().st_size for p in paths) for name, paths in sources_of(files, None).items()}
     recorded = recorded_frames(files)
     frames = math.ceil(recorded / options.step(recorded))
@@ -128,6 +134,8 @@ def _estimate(
             try:
                 record = prepare_scene(scenes[name], Path(folder), job.options, table)
             except InputError as error:
+                if is_disk_full(error):
+                    raise
                 plan.broken[name] = str(error)
                 continue
             except Exception as error:  # noqa: BLE001 - as in preparing: one scene's defect is told with the others

@@ -20,9 +20,9 @@ from tqdm import tqdm
 from sparse3d.blas_threads import keep_numpy_to_one_thread
 from sparse3d.data.prepared import BROKEN, SCENES
 from sparse3d.data.scannet.label_table import LabelTable, find_label_table, read_label_table
-from sparse3d.data.scannet.scene_files import SCENE_NAME, SceneFiles, find_scenes
-from sparse3d.data.scannet.split_lists import packaged_splits
-from sparse3d.errors import InputError
+from sparse3d.data.scannet.scene_files import FOLDERS, SCENE_NAME, SceneFiles, find_scenes
+from sparse3d.data.scannet.split_lists import LISTS, packaged_splits
+from sparse3d.errors import InputError, is_disk_full
 from sparse3d.preparation.manifest import copy_splits, write_broken, write_labels, write_manifest
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.scene import (
@@ -63,11 +63,13 @@ class Job:
         return None if path is None else read_label_table(path)
 
     def split_folder(self) -> Path | None:
-        """The lists to go by: those named, the source's own, else those that come with sparse3d for such names."""
+        """The lists to go by: those named, the set's own, else those that come with sparse3d for such names."""
         if self.splits is not None:
             return self.splits
-        if list((self.source / "splits").glob("*.txt")):
-            return self.source / "splits"
+        whole = Path(os.path.abspath(self.source))  # SRC may be a set's scans/, whose lists lie beside it
+        for folder in (self.source, *([whole.parent] if whole.name in FOLDERS else [])):
+            if list((folder / "splits").glob(LISTS)):
+                return folder / "splits"
         kinds = {found[1] for s in find_scenes(self.source) if (found := SCENE_NAME.fullmatch(s.name))}
         return packaged_splits({"scene": "scannet", "room": "rooms"}[kinds.pop()]) if len(kinds) == 1 else None
 
@@ -85,8 +87,8 @@ def parse_shard(text: str | None) -> tuple[int, int]:
 def prepare(job: Job, workers: int = 1) -> list[SceneOutcome]:
     """Prepare the job's scenes and write splits, labels and the manifest; returns what became of each, by name.
 
-    A broken scene does not stop the others. Raises InputError where nothing can be done at all, or when a worker was
-    killed from outside (memory): what is finished stays, and a further run goes on from there.
+    A broken scene does not stop the others. Raises InputError where nothing can be done at all, when the disk is full,
+    or when a worker was killed from outside (memory): what is finished stays, and a further run goes on from there.
     """
     if workers < 1:
         raise InputError(f"--workers {workers}: must be at least 1")
@@ -103,14 +105,16 @@ def prepare(job: Job, workers: int = 1) -> list[SceneOutcome]:
     return sorted(outcomes, key=lambda outcome: outcome.name)
 
 
-def report(outcomes: list[SceneOutcome], destination: Path) -> str:
-    """What a person is told at the end: counts, remarks, and each broken scene with its reason."""
+def report(outcomes: list[SceneOutcome], job: Job) -> str:
+    """What a person is told at the end: counts, remarks, the lists, and each broken scene with its reason."""
     states = {state: [o for o in outcomes if o.state == state] for state in (DONE, SKIPPED, FAILED)}
     seconds, size = sum(o.seconds for o in outcomes), sum(o.bytes for o in outcomes)
     lines = [f"{o.name}: {note}" for o in outcomes for note in o.notes]
     lines += [f"{o.name}: left out: {o.reason}" for o in states[FAILED]]
     counts = ", ".join(f"{len(found)} {state}" for state, found in states.items())
-    return "\n".join([*lines, f"{destination}: {counts}; {size / 1e6:.1f} MB in {seconds:.1f} s of work"])
+    lists = job.split_folder()
+    lines.append("no split lists" if lists is None else f"split lists: those of {lists}")
+    return "\n".join([*lines, f"{job.destination}: {counts}; {size / 1e6:.1f} MB in {seconds:.1f} s of work"])
 
 
 def as_json(outcomes: list[SceneOutcome]) -> dict[str, Any]:
@@ -189,6 +193,8 @@ def _prepare_one(files: SceneFiles, job: Job, table: LabelTable | None) -> Scene
                 return SceneOutcome(files.name, SKIPPED)
             record = prepare_scene(files, job.destination, job.options, table)
     except InputError as error:
+        if is_disk_full(error):  # no fault of the scene: the others would end likewise
+            raise
         return _left_out(job, files.name, str(error), "")
     except Exception as error:  # noqa: BLE001 - one scene's defect must not cost the hundreds after it; it is kept
         return _left_out(job, files.name, f"defect: {type(error).__name__}: {error}", traceback.format_exc())

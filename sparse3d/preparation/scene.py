@@ -18,10 +18,10 @@ from sparse3d.data.prepared import BROKEN, FORMAT, SCENE, SCENES
 from sparse3d.data.scannet.axis_alignment import SceneText, read_scene_text
 from sparse3d.data.scannet.label_table import LabelTable
 from sparse3d.data.scannet.scene_files import SceneFiles
-from sparse3d.errors import InputError
-from sparse3d.preparation.files import describe_sources, read_json, sources_agree, sources_of, write_json
+from sparse3d.errors import REMEDIES, InputError
+from sparse3d.preparation.files import describe_sources, read_record, sources_agree, sources_of, write_json
 from sparse3d.preparation.frames import intrinsics_note, pairs_note, write_frames
-from sparse3d.preparation.meshes import write_mesh
+from sparse3d.preparation.meshes import check_table, write_mesh
 from sparse3d.preparation.options import PrepareOptions
 
 DONE, SKIPPED, FAILED = "prepared", "skipped", "broken"
@@ -59,7 +59,8 @@ def prepare_scene(
         _replace_folder(partial, target)
     except OSError as error:
         where = error.filename or target
-        raise InputError(f"{where}: cannot be written or read ({error.strerror or error})") from error
+        remedy = REMEDIES.get(error.errno or 0, "see to it, and run again")
+        raise InputError(f"{where}: cannot be written or read ({error.strerror or error}): {remedy}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     (destination / BROKEN / f"{files.name}.json").unlink(missing_ok=True)
@@ -81,8 +82,8 @@ def remove_leftovers(destination: Path, scene: str) -> None:
 def is_finished(files: SceneFiles, destination: Path, options: PrepareOptions, table: LabelTable | None) -> bool:
     """Whether the scene was prepared from these sources, with these options, and all of it is still there."""
     folder = destination / SCENES / files.name
-    record = read_json(folder / SCENE)
-    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("options") != options.to_record():
+    record = read_record(folder / SCENE)
+    if record is None or record["options"] != options.to_record():
         return False
     if any(not (folder / name).is_file() or (folder / name).stat().st_size != n for name, n in record["bytes"].items()):
         return False
@@ -91,6 +92,7 @@ def is_finished(files: SceneFiles, destination: Path, options: PrepareOptions, t
 
 def _write_scene(files: SceneFiles, folder: Path, options: PrepareOptions, table: LabelTable | None) -> dict[str, Any]:
     started = perf_counter()
+    check_table(files, table)
     text = SceneText() if files.text is None else read_scene_text(files.text)
     sources = describe_sources(sources_of(files, None if table is None else table.path))
     seconds = {"checksums": round(perf_counter() - started, 3)}

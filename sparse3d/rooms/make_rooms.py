@@ -290,8 +290,16 @@ def _sweep(folder: Path) -> None:
 
 
 def _summaries(folder: Path) -> list[dict[str, Any]]:
-    paths = sorted((folder / SCANS).glob("room*/room*_room.json"))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    rooms = []
+    for path in sorted((folder / SCANS).glob("room*/room*_room.json")):
+        try:
+            room = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}): remove {path.parent}, and it is made again") from error
+        if not (isinstance(room, dict) and {"sceneId", "index", "objects"} <= set(room)):
+            raise InputError(f"{path}: is no summary of a room: remove {path.parent}, and it is made again")
+        rooms.append(room)
+    return rooms
 
 
 def _write_lists(folder: Path, rooms: list[dict[str, Any]], val_every: int) -> None:

@@ -12,6 +12,7 @@ import gin
 
 from sparse3d.errors import InputError
 from sparse3d.training.checkpoint import remove_leftovers, versions, write_file
+from sparse3d.whole_files import as_bytes
 
 CHECKPOINTS = "checkpoints"
 LAST = "last.pt"
@@ -51,7 +52,7 @@ def prepare_folder(out: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all."""
-    write_file(path, lambda file: file.write(text.encode()))
+    write_file(path, lambda file: file.write(as_bytes(text)))
 
 
 def write_run_files(out: Path, config_text: str) -> None:

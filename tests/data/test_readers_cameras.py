@@ -95,6 +95,9 @@ def test_open3d_json_intrinsics_are_column_major_and_scale(tmp_path: Path) -> No
     data = {"width": 80, "height": 64, "intrinsic_matrix": big.K.T.ravel().tolist()}
     (path / "intrinsic.json").write_text(json.dumps(data))
     np.testing.assert_allclose(open_frames(path, up="z").camera(0).K, CAMERA.K)
+    (path / "intrinsic.json").write_text(json.dumps(data | {"width": float("inf")}))
+    with pytest.raises(InputError, match="intrinsic.json"):
+        open_frames(path)
     (path / "intrinsic.json").write_text('{"width": 80}')
     with pytest.raises(InputError, match="intrinsic.json"):
         open_frames(path)

@@ -123,6 +123,21 @@ def test_an_invalid_pose_is_an_error_where_it_is_not_expected(tmp_path: Path, ma
     assert_fault(path, "invalid_pose", "frame-000002.pose.txt")
 
 
+def test_a_pose_beyond_all_maps_is_invalid(tmp_path: Path) -> None:
+    """Points there overflow single precision, in which they are kept."""
+    for far in (1e30, -1e200):
+        frames = make_frames()
+        frames[2].T_world_cam[1, 3] = far
+        assert_fault(write_seven_scenes(tmp_path / f"s{far:g}", frames), "invalid_pose", "beyond all maps")
+
+
+def test_the_offset_of_a_map_is_a_valid_pose(tmp_path: Path) -> None:
+    frames = make_frames()
+    for frame in frames:
+        frame.T_world_cam[:3, 3] += (450_000, 5_400_000, 300)
+    assert len(open_frames(write_seven_scenes(tmp_path / "s", frames), up="z")) == 5
+
+
 @pytest.mark.parametrize("text", ["", "1 0 0 0 0 1 0 0", "a b c d", "-1.#INF " * 16, "1.#QNAN " * 16])
 def test_a_pose_file_that_holds_no_pose_is_named(tmp_path: Path, text: str) -> None:
     path = write_seven_scenes(tmp_path / "s", make_frames())
@@ -200,6 +215,15 @@ def test_redwood_poses_with_other_gaps_than_the_images_are_refused(tmp_path: Pat
     for part in ("color", "depth"):
         (path / part / "00003.png").rename(path / part / "00001.png")
     assert len(open_frames(path, up="z")) == 4  # the same gap on both sides
+
+
+@pytest.mark.parametrize("word", ["inf", "nan", "1.5"])
+def test_a_trajectory_whose_numbers_are_none_is_an_error(tmp_path: Path, word: str) -> None:
+    path = write_redwood(tmp_path / "s", make_frames())
+    log = path / "trajectory.log"
+    log.write_text(log.read_text().replace("1 1 2", f"1 1 {word}").replace("2 2 3", f"{word} 2 3"))
+    with pytest.raises(InputError, match=r"trajectory\.log: entry 1 does not begin with three integers"):
+        open_frames(path)
 
 
 def test_a_cut_trajectory_is_an_error(tmp_path: Path) -> None:

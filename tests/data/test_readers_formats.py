@@ -39,6 +39,17 @@ def recorded(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str,
     return WRITERS[request.param](tmp_path / "scene", frames), request.param, frames
 
 
+def test_hidden_files_beside_the_frames_are_none_of_them(recorded: tuple[Path, str, list[Frame]]) -> None:
+    """macOS puts a ._NAME beside every NAME on disks of other systems."""
+    path, _, frames = recorded
+    folder = path if path.is_dir() else path.parent
+    for file in [file for file in folder.rglob("*") if file.is_file()]:
+        file.with_name(f"._{file.name}").write_bytes(b"\0\5\x16\7")
+    source = open_frames(folder, up="z")
+    assert len(source) == len(frames) and source.manifest.dropped == []
+    assert len(open_scenes(folder, up="z")) == 1
+
+
 def test_every_format_gives_the_same_frames(recorded: tuple[Path, str, list[Frame]]) -> None:
     path, format, frames = recorded
     source = open_frames(path, up="z")

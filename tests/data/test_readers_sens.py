@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -294,6 +295,14 @@ def test_the_writer_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
     for bad in (70.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="16 bit"), SensWriter(tmp_path / "a", TINY, TINY) as writer:
             writer.write(frame.color, np.full((3, 4), bad, np.float32), frame.T_world_cam)
+    for place, refused in ((9_000.0, False), (450_000.0, True), (1e39, True), (-np.inf, False)):
+        pose = np.eye(4)
+        pose[0, 3] = place + 0.0123
+        with SensWriter(tmp_path / "a", TINY, TINY) as writer:
+            with pytest.raises(InputError, match="frame 0 lies .*offset") if refused else nullcontext():
+                writer.write(frame.color, frame.depth, pose)
+            writer.write(frame.color, frame.depth, np.eye(4))
+    (tmp_path / "a").unlink()
     with (
         pytest.raises(ValueError, match=r"colour must be \(3, 4, 3\)"),
         SensWriter(tmp_path / "a", TINY, TINY) as writer,

@@ -34,6 +34,7 @@ def write_room(folder: Path, objects: tuple[str, ...] = OBJECTS, count: int = 20
         (folder / "Annotations" / f"{name}.txt").write_text("\n".join(lines) + "\n")
         written[name] = values
     (folder / "Annotations" / ".DS_Store").write_bytes(b"\x00\x01")
+    (folder / "Annotations" / "._chair_1.txt").write_bytes(b"\x00\x05")  # as macOS has it beside each file
     return written
 
 

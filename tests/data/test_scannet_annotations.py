@@ -173,6 +173,29 @@ def test_a_damaged_mesh_is_named(tmp_path: Path) -> None:
         read_mesh(path)
 
 
+@pytest.mark.parametrize("kind", ["float", "ushort", "list uchar uchar"])
+def test_colours_that_are_no_bytes_are_named_with_their_type(tmp_path: Path, kind: str) -> None:
+    """Cast to bytes, colours from 0 to 1 would all be black."""
+    path = tmp_path / "a.ply"
+    head = "ply\nformat ascii 1.0\nelement vertex 1\n" + "".join(f"property float {axis}\n" for axis in "xyz")
+    channels = "".join(f"property {kind} {channel}\n" for channel in ("red", "green", "blue"))
+    row = "0 0 0 " + " ".join(["1 1" if "list" in kind else "1"] * 3)
+    path.write_text(f"{head}{channels}end_header\n{row}\n")
+    with pytest.raises(InputError, match=r"a\.ply: its colours are of type .*: save them as uchar"):
+        read_mesh(path)
+
+
+@pytest.mark.parametrize("count", ["9" * 15, "9" * 30])
+def test_a_mesh_that_claims_more_than_memory_holds_is_named(tmp_path: Path, count: str) -> None:
+    write_ply(tmp_path / "a.ply", vertices(), triangles())
+    for text in (True, False):
+        PlyData(PlyData.read(str(tmp_path / "a.ply")).elements, text=text).write(str(tmp_path / "b.ply"))
+        claimed = (tmp_path / "b.ply").read_bytes().replace(b"vertex 28", f"vertex {count}".encode())
+        (tmp_path / "c.ply").write_bytes(claimed)
+        with pytest.raises(InputError, match=r"c\.ply: cannot be read as PLY"):
+            read_mesh(tmp_path / "c.ply")
+
+
 def test_alignment_is_row_by_row_and_absent_in_test_scenes(tmp_path: Path) -> None:
     whole, without = write_scan(tmp_path / "a", ("alignment",)), write_scan(tmp_path / "b", ())
     np.testing.assert_allclose(read_scene_text(whole / "a.txt").axis_alignment, TURN)

@@ -97,6 +97,15 @@ def test_the_camera_looks_forward_and_down_and_pixels_start_at_zero(tmp_path: Pa
     assert project_points(transform_points(invert_rigid(view.T_world_cam), above), view.camera)[0][0, 0] < 24
 
 
+@pytest.mark.parametrize("focal", [0, np.inf])
+def test_a_camera_that_is_none_is_named(tmp_path: Path, focal: float) -> None:
+    write_frame(tmp_path)
+    path = tmp_path / "calib" / "000007.txt"
+    path.write_text(path.read_text().splitlines()[0] + "\n" + f"{focal} " * 9 + "\n")
+    with pytest.raises(InputError, match=r"calib/000007\.txt"):
+        read_sunrgbd_view(tmp_path, "000007")
+
+
 def test_boxes_are_had_without_the_points(tmp_path: Path) -> None:
     """A head's mean sizes ask for the boxes of every frame, and its points are megabytes."""
     write_frame(tmp_path)
@@ -112,6 +121,7 @@ def test_boxes_are_had_without_the_points(tmp_path: Path) -> None:
 def test_frames_are_listed_whole_and_by_split(tmp_path: Path) -> None:
     for name in ("000007", "000002", "000010"):
         write_frame(tmp_path / "sunrgbd_trainval", name)
+    (tmp_path / "sunrgbd_trainval" / "depth" / "._000002.mat").write_bytes(b"\x00\x05")  # as macOS has it
     root = sunrgbd_root(tmp_path)
     assert root == tmp_path / "sunrgbd_trainval" and sunrgbd_root(root) == root and sunrgbd_root(root / "depth") is None
     assert sunrgbd_frames(root) == ["000002", "000007", "000010"]

@@ -64,7 +64,7 @@ def test_labels_are_written_as_the_model_gives_them(
 ) -> None:
     arrays = write_ply(tmp_path / "my.room.ply", mesh)
     assert tool(tmp_path / "my.room.ply", "--checkpoint", segmenter, "--out", tmp_path / "out") == 0
-    names = ["my.room_classes.tsv", "my.room_labels.ply", "my.room_labels.png", "my.room_labels.txt"]
+    names = [f"my.room_labels{ending}" for ending in (".ply", ".png", ".txt", "_classes.tsv")]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     told = capsys.readouterr().out.splitlines()
     assert len(told) == 5 and sum(line.startswith(str(tmp_path / "out")) for line in told) == 4
@@ -82,7 +82,7 @@ def test_labels_are_written_as_the_model_gives_them(
     if mesh:
         assert np.array_equal(np.stack(list(ply["face"].data["vertex_indices"])), arrays["faces"])
     assert np.array_equal(np.loadtxt(tmp_path / "out" / "my.room_labels.txt", dtype=int), wanted.labels)
-    rows = [line.split("\t") for line in (tmp_path / "out" / "my.room_classes.tsv").read_text().splitlines()[1:]]
+    rows = [line.split("\t") for line in (tmp_path / "out" / "my.room_labels_classes.tsv").read_text().splitlines()[1:]]
     assert [row[1] for row in rows] == list(model.classes)
     assert [int(row[-1]) for row in rows] == np.bincount(wanted.labels, minlength=20).tolist()
 
@@ -109,6 +109,18 @@ def test_boxes_come_back_from_their_json_as_the_model_gave_them(
     assert len(ply["vertex"].data) == len(kept) * 12 * 8
 
 
+def test_boxes_leave_the_labels_of_the_same_scan_as_they_are(
+    tool: Run, segmenter: Path, detector: Path, tmp_path: Path
+) -> None:
+    """Indices of the two tasks mean different classes: no file may speak of both."""
+    write_ply(tmp_path / "room.ply")
+    out = tmp_path / "out"
+    assert tool(tmp_path / "room.ply", "--checkpoint", segmenter, "--out", out) == 0
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    assert tool(tmp_path / "room.ply", "--checkpoint", detector, "--out", out) == 0
+    assert {path: path.read_bytes() for path in before} == before and len(list(out.iterdir())) == 8
+
+
 def test_no_box_at_all_is_an_answer(tool: Run, detector: Path, tmp_path: Path) -> None:
     write_ply(tmp_path / "room.ply")
     assert tool(tmp_path / "room.ply", "--checkpoint", detector, "--out", tmp_path, "--min-score", 1.0) == 0
@@ -133,7 +145,7 @@ def test_twice_gives_the_same_bytes(tool: Run, segmenter: Path, detector: Path, 
         for checkpoint, options in ((segmenter, ()), (detector, ("--min-score", 0))):
             assert tool(tmp_path / "room.ply", "--checkpoint", checkpoint, "--out", tmp_path / out, *options) == 0
         written.append({p.name: p.read_bytes() for p in (tmp_path / out).iterdir()})
-    assert written[0] == written[1] and len(written[0]) == 7  # the table of classes belongs to both
+    assert written[0] == written[1] and len(written[0]) == 8
 
 
 # What is read
@@ -194,7 +206,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "scan.las").write_text("")
     (folder / "hollow").mkdir()
     said = {
-        "grey.ply": "no property 'red'", "float.ply": "type float", "cut.ply": "cannot be read|type float",
+        "grey.ply": "no property 'red'", "float.ply": "type float32", "cut.ply": "cannot be read",
         "holes.npz": "not finite, the first is row 7", "nameless.npz": "no array xyz or points",
         "empty.npz": "has no points", "faces.npz": "point 99", "zip.npz": "cannot be read",
         "below.npz": "point -4", "half.npz": "type float64", "scalar.npz": "point 2 and there are 1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from sparse3d.data.prepared import prepared_scenes
 from sparse3d.errors import InputError
 from sparse3d.preparation import manifest as manifest_module
 from sparse3d.preparation import runner
+from sparse3d.preparation import scene as scene_module
 from sparse3d.preparation.manifest import write_manifest
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.runner import Job, parse_shard, prepare
@@ -146,6 +148,13 @@ def test_finished_scenes_are_skipped_until_source_option_or_result_changes(sourc
     assert set(states(source, out).values()) == {"prepared"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of any bytes")
+def test_a_source_whose_name_is_no_text_is_prepared(source: Path, tmp_path: Path) -> None:
+    odd = source.rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    assert set(states(odd, tmp_path / "out").values()) == {"prepared"}
+    assert set(states(odd, tmp_path / "out").values()) == {"skipped"}
+
+
 def test_a_source_that_broke_keeps_the_old_result_out_of_sight(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     states(source, out)
@@ -267,6 +276,40 @@ def test_labels_without_a_table_leave_the_scene_out(source: Path, tmp_path: Path
     next(source.glob("*.tsv")).unlink()
     outcomes = prepare(Job(source, tmp_path / "out", OPTIONS))
     assert {o.state for o in outcomes} == {"broken"} and "labels.combined.tsv" in outcomes[0].reason
+
+
+def test_a_missing_table_is_found_before_a_frame_is_written(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    next(source.glob("*.tsv")).unlink()
+
+    def no_work(*_: object) -> None:
+        raise AssertionError("frames were written")
+
+    monkeypatch.setattr(scene_module, "write_frames", no_work)
+    outcomes = prepare(Job(source, tmp_path / "out", OPTIONS))
+    assert all("labels need a table" in o.reason for o in outcomes)
+    assert run(monkeypatch, source, tmp_path / "out", "--plan", *SMALL) == 3
+    assert "0 to do, 0 finished, 3 broken" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("plan", [(), ("--plan",)])
+def test_a_full_disk_ends_the_run_and_is_no_fault_of_a_scene(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    plan: tuple[str, ...],
+) -> None:  # fmt: skip
+    out = tmp_path / "out"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "overlap.npz")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene_module, "write_frames", full)
+        assert run(patch, source, out, *SMALL, *plan) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("error: overlap.npz: ") and "No space left on device" in last and "free space" in last
+    assert list(out.glob("broken/*")) == []
+    assert set(states(source, out).values()) == {"prepared"}
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from sparse3d.data.prepared import PreparedScene, prepared_scenes
 from sparse3d.data.readers import open_frames, open_scenes
 from sparse3d.data.scannet.classes import SCANNET20, SCANNET200
 from sparse3d.data.scene_sources import PreparedSplit
+from sparse3d.data.sens_writer import SensWriter
 from sparse3d.errors import InputError
 from sparse3d.losses.detection_sparse import SparseDetectionLoss
 from sparse3d.models.detection.sparse_head import SparseHead
@@ -132,6 +133,18 @@ def test_frames_without_a_pose_are_dropped_counted_and_named(tmp_path: Path) -> 
     assert frames["selected"] == 6
     for k, frame in zip(scene.frame_numbers(), scene.frames(), strict=True):
         np.testing.assert_allclose(frame.T_world_cam, room_frame(k).T_world_cam, atol=1e-6)
+
+
+def test_a_frame_far_from_all_others_is_named_by_its_source_and_number(tmp_path: Path) -> None:
+    path = source_of(tmp_path) / NAME / f"{NAME}.sens"
+    with SensWriter(path, CAMERA, CAMERA) as writer:
+        for k in range(6):
+            frame = room_frame(k, 6)
+            pose = frame.T_world_cam.copy()
+            pose[0, 3] = 2.0**18 if k == 4 else pose[0, 3]
+            writer.write(frame.color, frame.depth, np.full((4, 4), -np.inf) if k == 1 else pose)
+    (outcome,) = prepare(Job(tmp_path / "source", tmp_path / "out", OPTIONS))
+    assert outcome.state == "broken" and outcome.reason.startswith(f"{path}: frame 4 lies over 52.4 km")
 
 
 def test_a_frame_that_cannot_be_decoded_is_dropped_and_the_others_stay(tmp_path: Path) -> None:

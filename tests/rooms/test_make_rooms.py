@@ -236,6 +236,15 @@ def test_other_shares_of_rooms_for_validation(tmp_path: Path, boxes: list[int]) 
         replace(OPTIONS, val_every=1)
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_damaged_summary_of_a_room_is_named(tmp_path: Path, boxes: list[int], content: str) -> None:
+    make_rooms(tmp_path, 1, OPTIONS)
+    path = tmp_path / "scans" / scene_name(0) / f"{scene_name(0)}_room.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=rf"_room\.json: .* remove {path.parent}"):
+        make_rooms(tmp_path, 1, OPTIONS)
+
+
 def test_sets_from_before_the_share_could_be_chosen_have_every_fourth_room(tmp_path: Path, boxes: list[int]) -> None:
     make_rooms(tmp_path, 1, OPTIONS)
     noted = json.loads((tmp_path / "rooms.json").read_text())

@@ -69,6 +69,17 @@ def test_scans_without_truth_are_refused(exact: tuple[Path, Path], tmp_path: Pat
         check_rooms(rooms, exact[1])
 
 
+@pytest.mark.parametrize("ending", ["truth.npz", "boxes.json"])
+def test_a_damaged_truth_is_named(exact: tuple[Path, Path], tmp_path: Path, ending: str) -> None:
+    rooms = shutil.copytree(exact[0], tmp_path / "rooms")
+    path = rooms / f"scans/room0001_00/room0001_00_{ending}"
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"[]", b'{"instances": [{}]}'):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"room0001_00_{ending}: cannot be read"):
+            check_rooms(rooms, exact[1], color=False)
+
+
 def test_the_tool_explains_itself() -> None:
     done = subprocess.run(
         [sys.executable, "tools/check_rooms.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -25,6 +25,8 @@ from sparse3d.types import Camera, Frame
 Size = tuple[int, int]  # (width, height)
 AXES = {sign + axis: (-1.0 if sign else 1.0) * np.eye(3)["xyz".index(axis)] for axis in "xyz" for sign in ("", "-")}
 GRAVITY_FRAMES = 20
+FARTHEST_POSE = 1e8  # metres; maps reach 1e7, and what is far beyond is no number that was meant
+NAME_UP = 'name the axis, as in up="-y" (of a tool: --up=-y)'
 WORDS = {"color": "colour image", "depth": "depth image", "pose": "pose"}
 
 
@@ -250,9 +252,12 @@ class FrameSource(ABC):
             pose = self._read_pose(entry)
         except InputError as error:
             return Dropped(entry.name, "invalid_pose", str(error))
-        if np.isfinite(pose).all() and is_rigid(pose):
+        far = np.abs(pose[:3, 3]).max()
+        if np.isfinite(pose).all() and is_rigid(pose) and far <= FARTHEST_POSE:
             return pose
         what = "is not finite" if not np.isfinite(pose).all() else "is all zeros" if not pose.any() else "is not rigid"
+        if np.isfinite(far) and far > FARTHEST_POSE:
+            what = f"lies {far:.3g} m from the origin, beyond all maps: poses must be in metres"
         return Dropped(entry.name, "invalid_pose", f"{self._where(entry, 'pose')}: the pose {what}")
 
     def _size_fault(self, entry: Entry, sizes: tuple[Size, Size], common: tuple[Size, Size]) -> Dropped | None:
@@ -313,14 +318,14 @@ class FrameSource(ABC):
         parts = np.array_split(np.arange(len(listed)), min(GRAVITY_FRAMES, len(listed)))
         votes = [v for part in parts if (v := self._first_vote([listed[i] for i in part])) is not None]
         if not votes:
-            raise InputError(f"{self.path}: no frame to estimate gravity from; name the axis with up=, as in up=-y")
+            raise InputError(f"{self.path}: no frame to estimate gravity from; {NAME_UP}")
         depths, poses = zip(*votes, strict=True)
         height, width = depths[0].shape
         camera = self._depth_camera.scaled(width, height)
         try:
             return up_to_z(estimate_up(list(depths), [camera] * len(depths), list(poses)))
         except ValueError as error:
-            raise InputError(f"{self.path}: gravity not found ({error}); name the axis, as in up=-y") from error
+            raise InputError(f"{self.path}: gravity not found ({error}); {NAME_UP}") from error
 
     def _first_vote(self, entries: list[Entry]) -> tuple[np.ndarray, np.ndarray] | None:
         """Quarter-size depth and pose of the first usable one of ``entries``."""

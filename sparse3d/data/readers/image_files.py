@@ -91,15 +91,15 @@ class FolderSource(FrameSource):
 def numbered_files(folder: Path, suffixes: Iterable[str], pattern: str = r"\D*?(\d+)[^.]*") -> dict[int, str]:
     """Number -> path of the files in ``folder`` whose name up to the suffix matches ``pattern``, its group the number.
 
-    Of two suffixes for one number the one named first in ``suffixes`` counts; two spellings of one number
-    (``1.png``, ``01.png``) raise InputError.
+    Hidden files are left out. Of two suffixes for one number the one named first in ``suffixes`` counts; two spellings
+    of one number (``1.png``, ``01.png``) raise InputError.
     """
     order = list(suffixes)
     whole = re.compile(f"(?:{pattern})({'|'.join(re.escape(s) for s in order)})", re.IGNORECASE)
     found: dict[int, tuple[int, str]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = whole.fullmatch(path.name)
-        if match is None:
+        if match is None or path.name.startswith("."):  # macOS puts a ._NAME beside each file
             continue
         number, rank = int(match[1]), order.index(match[2].lower())
         if number in found and found[number][0] == rank:
@@ -206,7 +206,7 @@ def _read_camera_json(path: Path, size: Size) -> Camera:
         data = json.loads(path.read_text())
         K = np.array(data["intrinsic_matrix"], dtype=np.float64).reshape(3, 3).T  # stored column by column
         width, height = int(data["width"]), int(data["height"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: not Open3D's intrinsics ({type(error).__name__}: {one_line(error)})") from error
     camera = checked_camera(path, (K[0, 0], K[1, 1], K[0, 2], K[1, 2]), (width, height))
     if abs(width * size[1] - height * size[0]) > 0.02 * height * size[0]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 REASONS = {
-    "invalid_pose": "the pose is not a finite rigid motion (-inf, NaN, zeros, a scaled or sheared matrix)",
+    "invalid_pose": "the pose is no finite rigid motion (-inf, NaN, zeros, scaled, sheared), or lies beyond all maps",
     "missing_color": "no colour image",
     "missing_depth": "no depth image",
     "missing_pose": "no pose",

@@ -84,6 +84,6 @@ def read_trajectory(path: Path) -> tuple[list[int], list[np.ndarray]]:
         raise InputError(f"{path}: holds {len(numbers)} numbers, not {ENTRY} for each frame (3 integers, 4 x 4 pose)")
     rows = np.array(numbers, dtype=np.float64).reshape(-1, ENTRY)
     for k, row in enumerate(rows):
-        if not np.all(row[:3] == np.round(row[:3])):
+        if not np.all(np.isfinite(row[:3]) & (row[:3] == np.round(row[:3]))):
             raise InputError(f"{path}: entry {k} does not begin with three integers but with {row[:3].tolist()}")
     return [int(i) for i in rows[:, 0]], list(rows[:, 3:].reshape(-1, 4, 4))

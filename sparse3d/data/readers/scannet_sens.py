@@ -69,7 +69,7 @@ class ScanNetSensSource(FrameSource):
     @classmethod
     def scenes_in(cls, path: Path) -> list[Path]:
         if path.is_dir():
-            return sorted(child for child in path.glob("*.sens") if child.is_file())
+            return sorted(child for child in path.glob("[!.]*.sens") if child.is_file())
         return [path] if path.suffix == ".sens" else []
 
     def _list(self) -> list[Entry]:

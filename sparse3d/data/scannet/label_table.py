@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from sparse3d.data.scannet.classes import SPELLINGS
 from sparse3d.errors import InputError
 
-PATTERN = "*-labels.combined.tsv"
+PATTERN = "[!.]*-labels.combined.tsv"
 COLUMNS = ("id", "raw_category", "nyu40id")
 
 
@@ -68,10 +69,11 @@ def read_label_table(path: str | Path) -> LabelTable:
 def find_label_table(folder: Path, above: int = 2) -> Path | None:
     """The one label table in ``folder``, or in the nearest of the ``above`` folders over it; None without any.
 
-    Raises InputError where two lie side by side.
+    Where the folder is a symbolic link, first over the link, then over what it leads to. Raises InputError where two
+    lie side by side.
     """
-    folder = folder.resolve()
-    for place in [folder, *folder.parents][: above + 1]:
+    starts = (Path(os.path.abspath(folder)), folder.resolve())
+    for place in dict.fromkeys(place for start in starts for place in [start, *start.parents][: above + 1]):
         found = sorted(place.glob(PATTERN))
         if len(found) > 1:
             names = ", ".join(p.name for p in found)

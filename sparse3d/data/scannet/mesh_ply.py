@@ -22,12 +22,12 @@ class ScanMesh:
 
 
 def read_mesh(path: str | Path) -> ScanMesh:
-    """Read a coloured triangle mesh. Raises InputError when cut off, without colours, empty, with points that are not
-    finite, or with faces that are no triangles of its vertices."""
+    """Read a coloured triangle mesh. Raises InputError when cut off, without colours in bytes, empty, with points that
+    are not finite, or with faces that are no triangles of its vertices."""
     ply = _read(Path(path))
     vertex = _element(ply, "vertex", path)
     xyz = _columns(vertex, ("x", "y", "z"), np.float32, path)
-    rgb = _columns(vertex, ("red", "green", "blue"), np.uint8, path)
+    rgb = _colors(vertex, path)
     if len(xyz) == 0:
         raise InputError(f"{path}: the mesh has no vertex")
     if not np.isfinite(xyz).all():
@@ -57,8 +57,8 @@ def _read(path: Path) -> PlyData:
             return PlyData.read(str(path), known_list_len={"face": {"vertex_indices": 3}})
         except PlyParseError:
             return PlyData.read(str(path))
-    except (OSError, PlyParseError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as PLY ({error})") from error
+    except (OSError, PlyParseError, ValueError, OverflowError, MemoryError) as error:
+        raise InputError(f"{path}: cannot be read as PLY ({str(error) or type(error).__name__})") from error
 
 
 def _element(ply: PlyData, name: str, path: str | Path) -> PlyElement:
@@ -72,7 +72,17 @@ def _columns(element: PlyElement, names: tuple[str, ...], kind: type, path: str 
     known = {p.name for p in element.properties}
     if missing := [name for name in names if name not in known]:
         raise InputError(f"{path}: its {element.name} has no property {missing[0]!r}")
+    if lists := [name for name in names if element.data.dtype[name].hasobject]:
+        raise InputError(f"{path}: the property {lists[0]!r} of its {element.name} is a list: a number is needed")
     return np.stack([np.asarray(element.data[name]).astype(kind) for name in names], axis=1)
+
+
+def _colors(vertex: PlyElement, path: str | Path) -> np.ndarray:
+    names = ("red", "green", "blue")
+    for name in names:
+        if name in vertex.data.dtype.names and (kind := vertex.data.dtype[name]) != np.uint8:
+            raise InputError(f"{path}: its colours are of type {kind}: save them as uchar, 0 to 255")
+    return _columns(vertex, names, np.uint8, path)
 
 
 def _triangles(ply: PlyData, path: str | Path) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparse3d.errors import InputError
 
+LISTS = "[!.]*.txt"  # of a folder: hidden files are none (macOS puts a ._NAME beside each)
 SHARES = (1, 5, 10, 20)  # per cent of the training scenes
 POINTS = (20, 50, 100, 200)  # labelled points a scene
 
@@ -39,7 +40,7 @@ def read_split(path: str | Path) -> list[str]:
 
 def read_splits(folder: str | Path) -> dict[str, list[str]]:
     """Every ``*.txt`` of ``folder`` by its stem. Raises InputError where there is none."""
-    paths = sorted(Path(folder).glob("*.txt"))
+    paths = sorted(Path(folder).glob(LISTS))
     if not paths:
         raise InputError(f"{folder}: holds no split list (train.txt, val.txt, ...)")
     return {path.stem: read_split(path) for path in paths}
