@@ -4,7 +4,7 @@ example:
   python tools/evaluate.py runs/redkitchen/checkpoints/last.pt --data ../redkitchen --split val
   python tools/evaluate.py runs/redkitchen/checkpoints/last.pt --data ../livingroom --json
   python tools/evaluate.py runs/classes/checkpoints/best.pt --set SegmentationTask.tta=True
-  python tools/evaluate.py runs/scannet/checkpoints/best.pt --split test --submission to_upload \
+  python tools/evaluate.py runs/scannet/checkpoints/best.pt --split test --submission to_upload \\
     --set 'val/PreparedSplit.labelled = False'
 
 A pre-training is measured by matching recall on frames; every other task by its own validation figures.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sparse3d.errors import InputError
 from sparse3d.study.fingerprints import config_of, data_of, leaves_decoder, steps_of
-from sparse3d.study.jobs import Cell, Job, Plan, Recipe, key_of
+from sparse3d.study.jobs import MEASURES, Cell, Job, Plan, Recipe, key_of
 from sparse3d.study.options import Study, StudyFinetune, StudyMatching, StudyProbe, StudyRow, StudyTask
 
 _PRETRAIN = ("train.tensorboard = False", "train.picture_every = 0")
@@ -187,7 +187,9 @@ class _Builder:
         order: tuple[int, ...],
     ) -> Job:
         root, above = self.study.data, None if parent is None else parent.key
-        key = key_of(kind=kind, config=config_of(recipe), given=given, data=data_of(root), parent=above)
+        key = key_of(
+            kind=kind, config=config_of(recipe), given=given, data=data_of(root), parent=above, measures=MEASURES
+        )
         roots = (("DATA_ROOT", root),)
         return self._once(
             Job(kind, key, title, recipe, given, roots, parent=above, steps=steps, seconds=seconds, order=order)

@@ -13,6 +13,7 @@ from pathlib import Path
 from sparse3d.errors import InputError
 
 FORMAT = 1  # raised when jobs of an older sparse3d may no longer be taken for done
+MEASURES = 2  # the same of fine-tunings and probes alone, where their figures come to mean something else
 KINDS = ("pretrain", "finetune", "probe", "matching", "cost")
 JOBS, RUN, OUTPUT = "jobs", "run", "figures.json"
 TEACHER = "teacher"  # the folder of its features: the study's pre-trainings see the same images

@@ -107,6 +107,17 @@ def test_a_table_that_grows_keeps_its_jobs(planned: Callable[..., Plan], binding
     assert set(before.jobs) <= set(after.jobs)
 
 
+def test_figures_of_another_meaning_are_taken_anew_and_pre_trainings_are_not(
+    planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = planned()
+    monkeypatch.setattr("sparse3d.study.expand.MEASURES", 0)
+    after = planned()
+    changing = {j.kind for j in before.jobs.values() if j.key not in after.jobs}
+    assert changing == {"finetune", "probe"}
+    assert not any(j.key in after.jobs for j in before.jobs.values() if j.kind in changing)
+
+
 def test_another_place_of_the_same_data_changes_no_key_and_other_data_do(tmp_path: Path) -> None:
     here, there = write_prepared(tmp_path / "a"), write_prepared(tmp_path / "b" / "c")
     assert data_of(str(here)) == data_of(str(there))

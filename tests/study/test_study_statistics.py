@@ -14,8 +14,8 @@ from sparse3d.study.statistics import LISTED, Estimate, bootstrap, paired, sampl
 def test_the_interval_is_that_of_all_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """For five values all 3,125 resamples can be listed; drawn ones approach their percentiles."""
     values = [0.1, 0.2, 0.6, 0.45, 0.3]
-    means = [np.mean(draw) for draw in product(values, repeat=5)]
-    low, high = np.percentile(means, [2.5, 97.5])
+    means = sorted(float(np.mean(draw)) for draw in product(values, repeat=5))
+    low, high = means[78], means[-79]  # beyond them lie fewer than 2.5 in 100 of 3,125
     found = bootstrap(values, resamples=1)
     assert found.n == 5 and found.mean == pytest.approx(0.33)
     assert found.low == pytest.approx(low) and found.high == pytest.approx(high)
@@ -30,6 +30,12 @@ def test_of_few_values_the_other_way_round_the_interval_is_the_negated_one(count
     values = np.random.default_rng(count).normal(size=count)
     found, negated = bootstrap(values), bootstrap(-values)
     assert (negated.low, negated.high) == (pytest.approx(-found.high), pytest.approx(-found.low))  # type: ignore[operator]
+
+
+def test_of_three_values_the_interval_is_their_range() -> None:
+    """Each end is one resample of 27, which is more than 2.5 in a hundred: nothing within it may be cut off."""
+    found = bootstrap([7.6, -1.1, 6.5])
+    assert (found.low, found.high) == (pytest.approx(-1.1), pytest.approx(7.6))
 
 
 def test_cells_of_one_label_set_are_one_value() -> None:
