@@ -38,6 +38,7 @@ from sparse3d.preparation.scene import (
 from sparse3d.whole_files import held
 
 EXIT_LEFT_OUT = 3  # some scenes were left out
+WATCH_SECONDS = 1.0  # how often a worker looks whether its parent lives
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _in_processes(job: Job, scenes: list[SceneFiles], table: LabelTable | None, 
         # Nobody waits for scenes that are half done: after Ctrl-C, or when a worker was killed.
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
+            process.kill()
             process.join()
         _remove_leftovers(job, scenes)
         pool.shutdown()  # at once, as the workers are gone; gives its semaphores back
@@ -162,23 +163,34 @@ def _in_processes(job: Job, scenes: list[SceneFiles], table: LabelTable | None, 
 def _remove_leftovers(job: Job, scenes: list[SceneFiles]) -> None:
     """Of workers that were ended; scenes that another run works on are its own."""
     begun = {path.name for path in (job.destination / SCENES).glob(".*.partial")}
-    for files in scenes:
-        if any(name.startswith(f".{files.name}.") for name in begun):
-            with held(scene_lock(job.destination, files.name), wait=False) as ours:
+    left = [files.name for files in scenes if any(name.startswith(f".{files.name}.") for name in begun)]
+    # A signal that reached all processes took the forkserver, too: then the workers end by themselves, a moment later.
+    until = time.monotonic() + 2 * WATCH_SECONDS
+    while left:
+        for name in list(left):
+            with held(scene_lock(job.destination, name), wait=False) as ours:
                 if ours:
-                    remove_leftovers(job.destination, files.name)
+                    remove_leftovers(job.destination, name)
+                    left.remove(name)
+        if time.monotonic() > until:
+            return
+        time.sleep(0.1 * bool(left))
 
 
 def _begin_worker() -> None:
-    """Ctrl-C is the parent's to handle; a worker ends when the process it was forked of does."""
+    """Ctrl-C and SIGTERM, which may reach all at once, are the parent's to handle: it takes away what is half done.
+
+    A worker ends when the process it was forked of does.
+    """
     keep_numpy_to_one_thread()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     tqdm.set_lock(threading.RLock())  # its own is one of the system's, which a worker that is ended cannot give back
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(2)
+            time.sleep(WATCH_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
