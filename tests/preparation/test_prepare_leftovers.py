@@ -39,7 +39,7 @@ def hold(job: Job, begun: threading.Event, end: threading.Event, seconds: float)
 def test_a_worker_that_is_about_to_end_is_waited_for_and_another_run_is_not(
     job: Job, seconds: float, cleared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A signal to all processes takes the forkserver, too: its workers see that a moment later, and hold their locks."""
+    """A signal to all processes takes the forkserver, too: its workers see that a moment later, and hold locks."""
     monkeypatch.setattr(runner, "WATCH_SECONDS", 1.0 if cleared else 0.1)
     begun, end = threading.Event(), threading.Event()
     worker = threading.Thread(target=hold, args=(job, begun, end, seconds))
