@@ -47,7 +47,17 @@ MAY_IMPORT = {
     "benchmark": {"types", "sparse", "data", "models", "visualize", "training", "run", "config"},
     "tasks": {"types", "geometry", "sparse", "data", "models", "losses", "metrics", "visualize", "training.task"},
 }
-FOR_ALL = {"blas_threads", "checks", "errors", "config_names", "cpu_model", "cache_folder", "whole_files", ""}
+FOR_ALL = {
+    "blas_threads",
+    "checks",
+    "errors",
+    "config_names",
+    "cpu_model",
+    "cache_folder",
+    "compiler",
+    "whole_files",
+    "",
+}
 
 
 def tree(path: Path) -> ast.Module:

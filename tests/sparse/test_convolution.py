@@ -350,7 +350,11 @@ def test_where_torchs_tensors_lie_by_default_does_not_matter(backend: str, rando
         with torch.device(device):
             out = net(SparseTensor.from_coords(coords, feats, backend=backend)).feats
             results.append([out.detach(), *torch.autograd.grad(out.square().sum(), list(net.parameters()))])
-    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    for a, b in zip(*results, strict=True):
+        if backend == "minkowski":  # whose threads add in an order of their own each time
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3 * float(a.abs().max()))
+        else:
+            assert torch.equal(a, b)
     if native.available():
         with torch.device("meta"):
             assert _sums_native(feats[:0]).device.type == _sums_native(feats).device.type == "cpu"
