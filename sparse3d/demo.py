@@ -197,7 +197,7 @@ def _bindings(options: DemoOptions, prepared: Path) -> Sequence[str]:
 
 
 def _progress(indices: Any) -> Any:
-    return iter(tqdm(list(indices), desc="measuring", unit="pair"))
+    return iter(tqdm(list(indices), desc="measuring", unit="pair", disable=None))
 
 
 def _losses(metrics: Path) -> tuple[int, dict[str, tuple[float, float]]]:
