@@ -130,7 +130,7 @@ def moved_boxes(
     """
     if not len(boxes):
         return boxes, np.full(len(instance), -1, dtype=np.int64)
-    center, size = corners.mean(axis=1), np.array(boxes.size)
+    center = corners.mean(axis=1)
     edges = [np.linalg.norm(corners[:, 1 << axis] - corners[:, 0], axis=1) for axis in range(3)]
     along_x = corners[:, 1] - corners[:, 0]
     yaw = np.arctan2(along_x[:, 1], along_x[:, 0])
