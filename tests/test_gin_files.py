@@ -14,6 +14,7 @@ import torch
 from fake_scannet import write_scan, write_table
 from fake_sunrgbd import write_sunrgbd
 from prepared_rooms import write_areas, write_prepared
+from shape_files import write_arrays, write_modelnet_meshes, write_scanobjectnn, write_shapenetpart
 from synthetic_room import room_frame, write_room
 
 from sparse3d import config, run
@@ -97,6 +98,18 @@ def sunrgbd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sunrgbd(tmp_path_factory.mktemp("sunrgbd"))
 
 
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Single shapes in every form, by the name of what reads them."""
+    folder = tmp_path_factory.mktemp("shapes")
+    return {
+        "ModelNetShapes": write_modelnet_meshes(folder / "modelnet"),
+        "ShapeArrays": write_arrays(folder / "shapes.npz"),
+        "ScanObjectNNShapes": write_scanobjectnn(folder / "scanobjectnn"),
+        "ShapeNetPartShapes": write_shapenetpart(folder / "shapenetpart"),
+    }
+
+
 def required_roots(leaf: str, roots: dict[str, Path]) -> list[str]:
     """The data roots that the leaf leaves to the command line: the first kind whose mark its text has."""
     text = text_of(leaf)
@@ -106,6 +119,7 @@ def required_roots(leaf: str, roots: dict[str, Path]) -> list[str]:
         "@train/PreparedSplit()": "labelled",
         'FrameFolder.split = "train"': "prepared",
     }
+    kinds |= {f"@train/{reader}()": reader for reader in roots if reader[0].isupper()}
     root = roots[next((kind for mark, kind in kinds.items() if mark in text), "room")]
     return [f"{name} = {str(root)!r}" for name in re.findall(r"^(\w+) = %gin.REQUIRED", text, re.M)]
 
@@ -127,7 +141,8 @@ def test_a_leaf_is_short_and_says_what_it_is_for(leaf: str) -> None:
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_it_trains(leaf: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     kinds = ("room", "prepared", "labelled", "areas", "sunrgbd")
-    roots = required_roots(leaf, {kind: request.getfixturevalue(kind) for kind in kinds})
+    single = request.getfixturevalue("shapes")
+    roots = required_roots(leaf, {kind: request.getfixturevalue(kind) for kind in kinds} | single)
     config.load_config([leaf], roots)
     text = config.config_text()
     small = [f"{name} = {value}" for name, value in SMALL.items() if f"\n{name} = " in f"\n{text}"]

@@ -16,6 +16,9 @@ from sparse3d.data.detection_scenes import RandomMirrorX
 from sparse3d.data.labelled_scenes import LabelledScenes
 from sparse3d.data.matching_pairs import MatchingPairs
 from sparse3d.data.scene_sources import PreparedSplit
+from sparse3d.data.shapes.dataset import LabelledShapes, ShapeGrid
+from sparse3d.data.shapes.modelnet import ModelNetShapes
+from sparse3d.data.shapes.scene_objects import SceneObjects
 from sparse3d.data.sunrgbd_scenes import SunRgbdFrames
 from sparse3d.data.view_sets import FrameFolder, ViewSets
 from sparse3d.errors import InputError
@@ -28,7 +31,9 @@ from sparse3d.models.resunet import SRUNet
 from sparse3d.models.student import Student2D
 from sparse3d.probing.probe import FeatureProbe
 from sparse3d.study.options import StudyMatching
+from sparse3d.tasks.classification import ClassificationTask
 from sparse3d.tasks.detection import DetectionTask
+from sparse3d.tasks.parts import PartSegmentationTask
 from sparse3d.tasks.pretrain import PretrainTask
 from sparse3d.tasks.segmentation import SegmentationTask
 from sparse3d.training.settings import TrainSettings
@@ -42,7 +47,9 @@ GIVEN: dict[type, dict[str, Any]] = {
     Student2D: {"in_channels": 4, "channels": (8,), "strides": (8,), "map_stride": 4},
     FeatureProbe: {"train": None, "val": None}, StudyMatching: {"name": "kitchen"},
     DetectionTask: {"data": None, "head": None, "criterion": dict}, PretrainTask: {"data": None, "teacher": dict},
-    SegmentationTask: {"data": None},
+    SegmentationTask: {"data": None}, ClassificationTask: {"data": None, "grid": None},
+    PartSegmentationTask: {"data": None, "grid": None}, LabelledShapes: {"source": None, "grid": None},
+    ModelNetShapes: {"root": "never opened"}, SceneObjects: {"source": None},
 }  # fmt: skip
 WRONG: list[tuple[Callable[..., Any], str, list[Any]]] = [
     (RandomYaw, "degrees", [-1.0, math.inf, math.nan]),
@@ -79,6 +86,20 @@ WRONG: list[tuple[Callable[..., Any], str, list[Any]]] = [
     (SegmentationTask, "pictures", [-1]),
     (SegmentationTask, "label_smoothing", [1.0, -0.1, math.nan]),
     (SegmentationTask, "lovasz_weight", [-1.0, math.nan]),
+    (ShapeGrid, "voxel_size", [0.0, -1.0, math.nan]),
+    (ShapeGrid, "normalize", ["sphere"]),
+    (LabelledShapes, "thin_to", [0]),
+    (ModelNetShapes, "sampled", [0]),
+    (ModelNetShapes, "up", ["w"]),
+    (SceneObjects, "least_points", [0]),
+    (SceneObjects, "most_points", [49]),
+    (ClassificationTask, "hidden", [-1]),
+    (ClassificationTask, "dropout", [1.0, -0.1]),
+    (ClassificationTask, "label_smoothing", [1.0]),
+    (ClassificationTask, "votes", [0]),
+    (ClassificationTask, "pictures", [-1]),
+    (PartSegmentationTask, "label_smoothing", [-0.1]),
+    (PartSegmentationTask, "votes", [0]),
     (SparseDetectionLoss, "nearest", [0]),
     (SparseDetectionLoss, "span", [0.0, math.nan]),
     (SparseDetectionLoss, "least_size", [0.0]),

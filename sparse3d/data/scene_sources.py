@@ -6,7 +6,6 @@ A new data set is one more class with the methods of :class:`SceneSource`, named
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,6 +15,7 @@ import numpy as np
 from sparse3d.checks import at_least
 from sparse3d.data.limited_labels import keep_labelled_points
 from sparse3d.data.prepared import PreparedScene, limited_scenes, prepared_scenes
+from sparse3d.data.recent import RecentItems
 from sparse3d.data.scannet.classes import CLASS_LISTS, ClassList
 from sparse3d.errors import InputError
 from sparse3d.types import IGNORE, Boxes
@@ -185,40 +185,24 @@ def check_scene(scene: LabelledScene, classes: int) -> None:
         _log.warning("scene %s spans %.0f m: are its coordinates millimetres? They must be metres", scene.name, extent)
 
 
-class SceneCache:
+class SceneCache(RecentItems[LabelledScene]):
     """The most recently used scenes of a source, checked, within a bound in bytes; one cache a process.
 
     Args:
         source: where scenes come from.
-        most_bytes: the bound; the scene just asked for is kept even where it alone exceeds it.
+        most_bytes: the bound.
         points: labelled points a scene to keep (see :func:`keep_labelled_points`); None keeps all.
         points_seed: which points.
     """
 
     def __init__(self, source: SceneSource, most_bytes: int, points: int | None = None, points_seed: int = 0) -> None:
-        self.source, self.most_bytes = source, most_bytes
-        self.points, self.points_seed = points, points_seed
-        self._scenes: OrderedDict[int, LabelledScene] = OrderedDict()
+        super().__init__(self._checked, most_bytes)
+        self.source, self.points, self.points_seed = source, points, points_seed
 
-    def __getitem__(self, index: int) -> LabelledScene:
-        if index in self._scenes:
-            self._scenes.move_to_end(index)
-            return self._scenes[index]
+    def _checked(self, index: int) -> LabelledScene:
         scene = self.source.load(index)
         check_scene(scene, len(self.source.classes))
-        if self.points is not None:
-            kept = keep_labelled_points(scene.name, scene.semantic, self.points, self.points_seed)
-            scene = replace(scene, semantic=kept)
-        self._scenes[index] = scene
-        while len(self._scenes) > 1 and self.nbytes > self.most_bytes:
-            self._scenes.popitem(last=False)
-        return scene
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the scenes kept."""
-        return sum(scene.nbytes for scene in self._scenes.values())
-
-    def __getstate__(self) -> dict[str, object]:
-        # Workers start with an empty cache: a pickled one would be copied to each of them.
-        return {**self.__dict__, "_scenes": OrderedDict()}
+        if self.points is None:
+            return scene
+        kept = keep_labelled_points(scene.name, scene.semantic, self.points, self.points_seed)
+        return replace(scene, semantic=kept)

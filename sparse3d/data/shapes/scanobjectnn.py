@@ -1,0 +1,84 @@
+"""ScanObjectNN: objects cut out of real scans, 15 classes (HDF5 files of the benchmark)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gin
+import numpy as np
+
+from sparse3d.checks import require
+from sparse3d.data.shapes.source import UPS, Shape, WholeShapes, with_z_up
+from sparse3d.errors import InputError
+
+CLASSES = (
+    "bag", "bin", "box", "cabinet", "chair", "desk", "display", "door", "shelf", "table", "bed", "pillow", "sink",
+    "sofa", "toilet",
+)  # fmt: skip
+# The benchmark's variants and what their files are called: objects alone, and the hardest perturbation (translated,
+# rotated, scaled boxes that cut objects and hold background).
+FILES = {
+    "OBJ_ONLY": ("main_split_nobg", "objectdataset"),
+    "OBJ_BG": ("main_split", "objectdataset"),
+    "PB_T50_RS": ("main_split", "objectdataset_augmentedrot_scale75"),
+    "PB_T50_RS_NOBG": ("main_split_nobg", "objectdataset_augmentedrot_scale75"),
+}
+SPLITS = {"train": "training", "test": "test"}
+
+
+@gin.configurable
+class ScanObjectNNShapes(WholeShapes):
+    """Objects of ScanObjectNN, 2,048 points each, without colours.
+
+    Args:
+        root: the folder that holds ``main_split`` and ``main_split_nobg`` (``h5_files`` of the download).
+        split: ``train`` or ``test``.
+        variant: ``PB_T50_RS`` (the hardest), ``OBJ_BG``, ``OBJ_ONLY`` or ``PB_T50_RS_NOBG``.
+        up: the axis that points up.
+
+    Raises:
+        InputError: the file is not there or not of the benchmark, or h5py is not installed.
+    """
+
+    def __init__(
+        self, root: str = gin.REQUIRED, split: str = "train", variant: str = "PB_T50_RS", up: str = "y"
+    ) -> None:
+        require(split in SPLITS, "ScanObjectNNShapes.split", split, f"one of {', '.join(SPLITS)}")
+        require(variant in FILES, "ScanObjectNNShapes.variant", variant, f"one of {', '.join(FILES)}")
+        require(up in UPS, "ScanObjectNNShapes.up", up, f"one of {', '.join(UPS)}")
+        folder, stem = FILES[variant]
+        self.path, self.up = Path(root) / folder / f"{SPLITS[split]}_{stem}.h5", up
+        self._points, self._labels = read_h5(self.path)
+        self._split = split
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
+
+    @property
+    def names(self) -> list[str]:
+        return [f"{self._split}_{k:05d}" for k in range(len(self._labels))]
+
+    def load(self, index: int) -> Shape:
+        xyz = with_z_up(self._points[index], self.up)
+        return Shape(self.names[index], xyz, None, int(self._labels[index]))
+
+
+def read_h5(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """``data`` (M, N, 3) float32 and ``label`` (M,) int64 of one file.
+
+    Raises:
+        InputError: h5py is missing, the file cannot be read, or its arrays are of other shapes.
+    """
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise InputError(f"{path}: reading it needs h5py: pip install 'sparse3d[scanobjectnn]', or h5py") from error
+    try:
+        with h5py.File(path, "r") as stored:
+            points, labels = np.asarray(stored["data"], np.float32), np.asarray(stored["label"]).astype(np.int64)
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a file of ScanObjectNN ({error})") from error
+    if points.ndim != 3 or points.shape[2] != 3 or labels.shape != points.shape[:1]:
+        raise InputError(f"{path}: data {points.shape} and label {labels.shape} are not (M, N, 3) and (M,)")
+    return points, labels

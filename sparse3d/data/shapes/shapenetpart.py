@@ -1,0 +1,116 @@
+"""ShapeNetPart: 16 categories, 50 parts (shapenetcore_partanno_segmentation_benchmark_v0, with or without normals)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import gin
+import numpy as np
+
+from sparse3d.checks import require
+from sparse3d.data.shapes.source import UPS, Shape, with_z_up
+from sparse3d.data.shapes.text_points import read_rows
+from sparse3d.errors import InputError
+
+_log = logging.getLogger("sparse3d")
+
+# Category -> its folder, the first of its parts, and how many it has; all is a fact of the benchmark.
+CATEGORIES = {
+    "Airplane": ("02691156", 0, 4), "Bag": ("02773838", 4, 2), "Cap": ("02954340", 6, 2), "Car": ("02958343", 8, 4),
+    "Chair": ("03001627", 12, 4), "Earphone": ("03261776", 16, 3), "Guitar": ("03467517", 19, 3),
+    "Knife": ("03624134", 22, 2), "Lamp": ("03636649", 24, 4), "Laptop": ("03642806", 28, 2),
+    "Motorbike": ("03790512", 30, 6), "Mug": ("03797390", 36, 2), "Pistol": ("03948459", 38, 3),
+    "Rocket": ("04099429", 41, 3), "Skateboard": ("04225987", 44, 3), "Table": ("04379243", 47, 3),
+}  # fmt: skip
+SPLITS = ("train", "val", "trainval", "test")
+
+
+@gin.configurable
+class ShapeNetPartShapes:
+    """Shapes of ShapeNetPart with a part for every point, without colours.
+
+    Args:
+        root: the folder that holds the categories' folders and ``train_test_split``.
+        split: ``train``, ``val``, ``trainval`` or ``test``, by the benchmark's lists.
+        categories: names to keep, such as ``("Chair", "Table")``; None keeps all 16. Parts keep their numbers.
+        missing: whether listed shapes may be missing, as in an extract of the data; they are counted in ``left_out``.
+        up: the axis that points up.
+
+    Raises:
+        InputError: no lists, an unknown category, or a listed shape that is not there.
+    """
+
+    def __init__(
+        self,
+        root: str = gin.REQUIRED,
+        split: str = "trainval",
+        categories: Sequence[str] | None = None,
+        missing: bool = False,
+        up: str = "y",
+    ) -> None:
+        require(split in SPLITS, "ShapeNetPartShapes.split", split, f"one of {', '.join(SPLITS)}")
+        require(up in UPS, "ShapeNetPartShapes.up", up, f"one of {', '.join(UPS)}")
+        chosen = list(CATEGORIES) if categories is None else list(categories)
+        known = bool(chosen) and set(chosen) <= set(CATEGORIES)
+        require(known, "ShapeNetPartShapes.categories", categories, f"names among {', '.join(CATEGORIES)}")
+        self.root, self.up = Path(root), up
+        folders = {CATEGORIES[name][0]: name for name in chosen}
+        listed = [entry for part in _lists_of(split) for entry in _listed(self.root, part) if entry[0] in folders]
+        if repeated := len(listed) - len(set(listed)):
+            _log.warning("%s: %d entries of split %r name a shape again, which is taken once", root, repeated, split)
+            listed = list(dict.fromkeys(listed))
+        there = [entry for entry in listed if self._path(entry).is_file()]
+        self.left_out = len(listed) - len(there)
+        if self.left_out and not missing:
+            first = next(entry for entry in listed if entry not in set(there))
+            raise InputError(
+                f"{self.root}: {self.left_out} of {len(listed)} shapes of the split are not there; first: "
+                f"{self._path(first)}. Fetch them, or bind ShapeNetPartShapes.missing = True"
+            )
+        if not there:
+            raise InputError(f"{self.root}: no shape of split {split!r} is there")
+        self._entries = there
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(CATEGORIES)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The benchmark names none: category and place among its parts."""
+        return tuple(f"{name} {k}" for name, (_, _, count) in CATEGORIES.items() for k in range(count))
+
+    @property
+    def parts_of(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(range(first, first + count)) for _, first, count in CATEGORIES.values())
+
+    @property
+    def names(self) -> list[str]:
+        return ["/".join(entry) for entry in self._entries]
+
+    def load(self, index: int) -> Shape:
+        folder, name = entry = self._entries[index]
+        rows = read_rows(self._path(entry), columns=(7, 4))  # x y z (nx ny nz) part
+        label = [folder for folder, _, _ in CATEGORIES.values()].index(folder)
+        xyz = with_z_up(rows[:, :3].astype(np.float32), self.up)
+        return Shape(f"{folder}/{name}", xyz, None, label, rows[:, -1].astype(np.int64))
+
+    def _path(self, entry: tuple[str, str]) -> Path:
+        return self.root / entry[0] / f"{entry[1]}.txt"
+
+
+def _lists_of(split: str) -> tuple[str, ...]:
+    return ("train", "val") if split == "trainval" else (split,)
+
+
+def _listed(root: Path, split: str) -> list[tuple[str, str]]:
+    """(folder, name) of the shapes of one of the benchmark's lists: ``"shape_data/02691156/1021a0..."``."""
+    path = root / "train_test_split" / f"shuffled_{split}_file_list.json"
+    try:
+        entries = json.loads(path.read_text())
+        return [(parts[-2], parts[-1]) for parts in (str(entry).split("/") for entry in entries)]
+    except (OSError, ValueError, IndexError, TypeError) as error:
+        raise InputError(f"{path}: the list of shapes cannot be read ({error})") from error

@@ -1,0 +1,326 @@
+"""Shapes of every format are read the same: upright, with their class, in the order of the lists, or refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from prepared_rooms import write_prepared
+from shape_files import (
+    KINDS,
+    SIZES,
+    points_of,
+    write_arrays,
+    write_modelnet_meshes,
+    write_modelnet_points,
+    write_off,
+    write_scanobjectnn,
+    write_shapenetpart,
+)
+
+from sparse3d.data.augment import RandomShift, RandomYaw
+from sparse3d.data.scene_sources import PreparedSplit
+from sparse3d.data.shapes.arrays import ShapeArrays
+from sparse3d.data.shapes.dataset import LabelledShapes, ShapeGrid, collate_shapes, in_unit_sphere
+from sparse3d.data.shapes.modelnet import ModelNetShapes
+from sparse3d.data.shapes.scanobjectnn import ScanObjectNNShapes
+from sparse3d.data.shapes.scene_objects import SceneObjects
+from sparse3d.data.shapes.shapenetpart import ShapeNetPartShapes
+from sparse3d.data.shapes.source import Shape, ShapeSource, check_shape, with_z_up
+from sparse3d.errors import InputError
+from sparse3d.types import IGNORE
+
+
+def meshes(folder: Path) -> ShapeSource:
+    return ModelNetShapes(str(write_modelnet_meshes(folder / "meshes")), sampled=500)
+
+
+def resampled(folder: Path) -> ShapeSource:
+    return ModelNetShapes(str(write_modelnet_points(folder / "points")))
+
+
+def arrays(folder: Path) -> ShapeSource:
+    return ShapeArrays(str(write_arrays(folder / "shapes.npz")))
+
+
+def scanned(folder: Path) -> ShapeSource:
+    return ScanObjectNNShapes(str(write_scanobjectnn(folder / "scanobjectnn")))
+
+
+UPRIGHT = {"plate": "plate", "flat_plate": "plate", "table": "plate", "stick": "stick", "chair": "stick"}
+
+
+@pytest.mark.parametrize("make", [meshes, resampled, arrays, scanned])
+def test_every_format_gives_upright_shapes_of_the_right_class(make: Callable[[Path], ShapeSource], tmp_path: Path) -> None:
+    source = make(tmp_path)
+    assert len(set(source.names)) == len(source.names) >= 6
+    assert source.parts == () and source.parts_of == ()
+    kinds = set()
+    for index, name in enumerate(source.names):
+        shape = source.load(index)
+        check_shape(shape, source)
+        assert shape.name == name and shape.xyz.dtype == np.float32 and shape.rgb is None
+        kind = UPRIGHT[source.classes[shape.label]]
+        kinds.add(kind)
+        size = np.ptp(shape.xyz, axis=0)
+        assert (size[2] > 0.6) == (kind == "stick"), "z is up"
+        np.testing.assert_allclose(size, SIZES[kind], rtol=0.3)
+        again = source.load(index)
+        np.testing.assert_array_equal(shape.xyz, again.xyz)
+    assert kinds == set(KINDS)
+
+
+def test_a_turn_to_z_up_mirrors_nothing() -> None:
+    for up in "xyz":
+        axes = with_z_up(np.eye(3), up)  # the images of x, y and z
+        assert axes["xyz".index(up)].tolist() == [0, 0, 1]
+        assert np.linalg.det(axes) == pytest.approx(1)
+
+
+def test_the_splits_of_modelnet_share_no_shape(tmp_path: Path) -> None:
+    for write in (write_modelnet_meshes, write_modelnet_points):
+        root = str(write(tmp_path / write.__name__))
+        train, test = (ModelNetShapes(root, split) for split in ("train", "test"))
+        assert train.classes == test.classes and not set(train.names) & set(test.names)
+        assert (len(train.names), len(test.names)) == (6, 4)
+
+
+def test_meshes_with_a_header_that_runs_on_are_read(tmp_path: Path) -> None:
+    """As some of ModelNet40's: "OFF8 12 0" in one line."""
+    for header, folder in (("OFF\n", "plain"), ("OFF", "run-on")):
+        write_off(tmp_path / folder / "stick" / "train" / "stick_0001.off", "stick", 0, header)
+    plain, run_on = (ModelNetShapes(str(tmp_path / folder)).load(0) for folder in ("plain", "run-on"))
+    np.testing.assert_array_equal(plain.xyz, run_on.xyz)
+
+
+def test_a_mesh_is_sampled_evenly_by_area(tmp_path: Path) -> None:
+    write_off(tmp_path / "plate" / "train" / "plate_0001.off", "plate", 0)
+    xyz = ModelNetShapes(str(tmp_path), sampled=20_000).load(0).xyz
+    size = np.ptp(xyz, axis=0)
+    face = np.array([size[1] * size[2], size[0] * size[2], size[0] * size[1]])
+    on_face = np.array([(np.abs(np.abs(xyz[:, k]) - size[k] / 2) < 1e-4).mean() for k in range(3)])
+    np.testing.assert_allclose(on_face, face / face.sum(), atol=0.015)
+
+
+@pytest.mark.parametrize("text", ["", "PLY\n", "OFF\n3 1 0\n0 0 0\n", "OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n"])
+def test_a_broken_mesh_is_one_line_that_names_it(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "stick" / "train" / "stick_0001.off"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(InputError, match="stick_0001.off: cannot be read as a mesh"):
+        ModelNetShapes(str(tmp_path)).load(0)
+
+
+def test_parts_belong_to_their_category(tmp_path: Path) -> None:
+    source = ShapeNetPartShapes(str(write_shapenetpart(tmp_path / "parts")), "train")
+    assert len(source.classes) == 16 and len(source.parts) == len(set(source.parts)) == 50
+    assert sorted(part for parts in source.parts_of for part in parts) == list(range(50))
+    for index in range(len(source.names)):
+        shape = source.load(index)
+        check_shape(shape, source)
+        name = source.classes[shape.label]
+        assert shape.part is not None and set(shape.part) == ({47, 48} if name == "Table" else {6, 7})
+        top = shape.xyz[shape.part == shape.part.min()]
+        assert np.ptp(top[:, 2]) < 0.2 and top[:, 2].mean() > 0.3, "the plate lies above"
+
+
+def test_a_shape_that_is_listed_again_is_taken_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = str(write_shapenetpart(tmp_path / "parts"))
+    source = ShapeNetPartShapes(root, "trainval")  # the one in val is in train, too
+    assert len(source.names) == len(set(source.names)) == 6
+    assert "1 entries of split 'trainval' name a shape again" in caplog.text
+
+
+def test_listed_shapes_that_are_not_there_are_refused_or_counted(tmp_path: Path) -> None:
+    root = write_shapenetpart(tmp_path / "parts")
+    (root / "04379243" / "shape1.txt").unlink()
+    with pytest.raises(InputError, match=r"1 of 6 shapes.*04379243/shape1\.txt.*missing = True"):
+        ShapeNetPartShapes(str(root), "train")
+    source = ShapeNetPartShapes(str(root), "train", missing=True)
+    assert source.left_out == 1 and len(source.names) == 5
+    caps = ShapeNetPartShapes(str(root), "train", categories=("Cap",))
+    assert len(caps.names) == 3 and caps.left_out == 0 and caps.load(0).label == source.classes.index("Cap")
+
+
+def test_a_part_of_another_category_is_refused(tmp_path: Path) -> None:
+    source = ShapeNetPartShapes(str(write_shapenetpart(tmp_path / "parts")), "train", categories=("Cap",))
+    shape = source.load(0)
+    assert shape.part is not None
+    wrong = replace(shape, part=np.where(np.arange(len(shape)) == 5, 47, shape.part))
+    with pytest.raises(InputError, match="part 47 is no part of class 'Cap', which has 6, 7"):
+        check_shape(wrong, source)
+    check_shape(replace(shape, part=np.full(len(shape), IGNORE)), source)
+
+
+def test_scanobjectnn_without_h5py_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(InputError, match="needs h5py: pip install"):
+        ScanObjectNNShapes(str(tmp_path))
+
+
+BAD: list[tuple[str, Callable[[Path], object], str]] = [
+    ("nothing", lambda folder: ModelNetShapes(str(folder)), "holds neither modelnet40_train.txt nor"),
+    ("no list", lambda folder: ShapeNetPartShapes(str(folder)), "shuffled_train_file_list.json: the list of shapes"),
+    ("no h5", lambda folder: ScanObjectNNShapes(str(folder)), "cannot be read as a file of ScanObjectNN"),
+    ("no npz", lambda folder: ShapeArrays(str(folder / "x.npz")), "x.npz: cannot be read as an .npz file"),
+    ("split", lambda folder: ModelNetShapes(str(folder), split="val"), "ModelNetShapes.split = 'val'"),
+    ("category", lambda folder: ShapeNetPartShapes(str(folder), categories=("Cat",)), "ShapeNetPartShapes.categories"),
+    ("variant", lambda folder: ScanObjectNNShapes(str(folder), variant="X"), "ScanObjectNNShapes.variant = 'X'"),
+    ("every", lambda folder: ShapeArrays(str(folder), val_every=1), "ShapeArrays.val_every = 1"),
+    ("up", lambda folder: ShapeArrays(str(folder), up="w"), "ShapeArrays.up = 'w'"),
+]
+
+
+@pytest.mark.parametrize(("make", "text"), [(make, text) for _, make, text in BAD], ids=[name for name, _, _ in BAD])
+def test_what_cannot_be_read_is_one_line(make: Callable[[Path], object], text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        make(tmp_path)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"label": np.zeros(3)}, "points (10, 400, 3) and label (3,) are not (M, N, 3) and (M,)"),
+        ({"classes": None}, "has no array classes"),
+        ({"name": np.array(["a"] * 10)}, "name must hold 10 different texts"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(change: dict[str, np.ndarray | None], text: str, tmp_path: Path) -> None:
+    path = write_arrays(tmp_path / "shapes.npz")
+    with np.load(path) as stored:
+        held = {name: stored[name] for name in stored.files} | change
+    np.savez(path, **{name: array for name, array in held.items() if array is not None})
+    with pytest.raises(InputError) as caught:
+        ShapeArrays(str(path))
+    assert text in str(caught.value)
+
+
+def test_arrays_are_split_without_overlap(tmp_path: Path) -> None:
+    path = str(write_arrays(tmp_path / "shapes.npz"))
+    train, val = (ShapeArrays(path, split) for split in ("train", "val"))
+    assert len(val.names) == 2 and sorted(train.names + val.names) == sorted(ShapeArrays(path).names)
+
+
+PROPER = Shape("s", points_of("stick", 0), None, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        (replace(PROPER, xyz=PROPER.xyz[:0]), "has no points"),
+        (replace(PROPER, xyz=PROPER.xyz * np.nan), "400 of 400 points have coordinates that are not finite"),
+        (replace(PROPER, xyz=np.ones((4, 3), np.float32)), "all its points are in one place"),
+        (replace(PROPER, label=2), "class 2 is none of the 2"),
+    ],
+)
+def test_a_shape_that_cannot_be_used_is_refused(shape: Shape, text: str, tmp_path: Path) -> None:
+    source = arrays(tmp_path)
+    check_shape(PROPER, source)
+    with pytest.raises(InputError, match=text):
+        check_shape(shape, source)
+
+
+# Objects of scenes ------------------------------------------------------------------------------------------
+
+
+def test_objects_of_scenes_are_cut_out_whole_with_their_colours(tmp_path: Path) -> None:
+    scenes = PreparedSplit(str(write_prepared(tmp_path / "rooms", train=2)), "train")
+    source = SceneObjects(scenes, most_points=10_000)
+    assert len(source.names) == 6 and source.classes == scenes.box_classes.names and not source.left_out
+    for index in range(3):
+        shape, scene = source.load(index), scenes.load(0)
+        mine = scene.instance == index
+        assert source.classes[shape.label] == scenes.box_classes.names[scene.boxes.label[index]]
+        np.testing.assert_array_equal(shape.xyz, scene.xyz[mine])
+        assert shape.rgb is not None
+        np.testing.assert_allclose(shape.rgb, scene.rgb[mine], atol=0.5 / 255 + 1e-6)
+
+
+def test_objects_are_thinned_the_same_way_and_small_ones_counted(tmp_path: Path) -> None:
+    scenes = PreparedSplit(str(write_prepared(tmp_path / "rooms", train=2)), "train")
+    whole = SceneObjects(scenes, most_points=10_000)
+    thin, again = (SceneObjects(scenes, least_points=10, most_points=60) for _ in range(2))
+    sizes = [len(whole.load(index)) for index in range(6)]
+    assert max(sizes) > 60
+    assert [len(thin.load(index)) for index in range(6)] == [min(size, 60) for size in sizes]
+    np.testing.assert_array_equal(thin.load(0).xyz, again.load(0).xyz)
+    least = sorted(sizes)[2]
+    some = SceneObjects(scenes, least_points=least, most_points=10_000)
+    assert len(some.names) + sum(some.left_out.values()) == 6 and sum(some.left_out.values()) == 2
+
+
+def test_objects_of_chosen_classes_are_numbered_by_the_choice(tmp_path: Path) -> None:
+    scenes = PreparedSplit(str(write_prepared(tmp_path / "rooms", train=2)), "train")
+    source = SceneObjects(scenes, classes=("table", "bed"))
+    assert source.classes == ("table", "bed") and sorted(source.load(k).label for k in range(4)) == [0, 0, 1, 1]
+    with pytest.raises(InputError, match="'spoon' is none of"):
+        SceneObjects(scenes, classes=("spoon",))
+    with pytest.raises(InputError, match="hold no object of the classes"):
+        SceneObjects(scenes, classes=("toilet",))
+
+
+# Training items ---------------------------------------------------------------------------------------------
+
+
+def test_shapes_are_brought_to_the_unit_sphere_wherever_and_however_large() -> None:
+    xyz = points_of("plate", 3)
+    there = in_unit_sphere(xyz)
+    np.testing.assert_allclose(there.mean(axis=0), 0, atol=1e-6)
+    assert np.linalg.norm(there, axis=1).max() == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(in_unit_sphere(xyz * 1000 + 5000), there, atol=1e-4)
+
+
+def test_an_item_depends_on_its_seed_alone(tmp_path: Path) -> None:
+    data = LabelledShapes(arrays(tmp_path), ShapeGrid(0.1), 200, [RandomYaw(), RandomShift()])
+    first, again, other = data[3, 7], pickle.loads(pickle.dumps(data))[3, 7], data[3, 8]
+    np.testing.assert_array_equal(first.cloud.coords, again.cloud.coords)
+    np.testing.assert_array_equal(first.cloud.feats, again.cloud.feats)
+    assert first.cloud.coords.shape != other.cloud.coords.shape or (first.cloud.coords != other.cloud.coords).any()
+    assert len(first.point2voxel) == 200, "thinned"
+
+
+def test_a_grid_without_normalising_keeps_metres(tmp_path: Path) -> None:
+    shape = arrays(tmp_path).load(0)
+    kept, scaled = ShapeGrid(0.1, "none").item(shape), ShapeGrid(0.1).item(shape)
+    assert np.ptp(kept.cloud.coords, axis=0).max() < np.ptp(scaled.cloud.coords, axis=0).max()
+    np.testing.assert_allclose(np.ptp(kept.cloud.xyz, axis=0), np.ptp(shape.xyz, axis=0), atol=0.15)
+
+
+def test_points_without_colours_look_like_dropped_ones_and_are_no_zeros(tmp_path: Path) -> None:
+    item = ShapeGrid(0.1).item(arrays(tmp_path).load(0))
+    assert (item.cloud.feats == -0.5).all()
+
+
+def test_a_batch_keeps_shapes_apart(tmp_path: Path) -> None:
+    source = ShapeNetPartShapes(str(write_shapenetpart(tmp_path / "parts")), "train")
+    data = LabelledShapes(source, ShapeGrid(0.1))
+    items = [data[index, 0] for index in (0, 4)]
+    batch = collate_shapes(items)
+    sizes = torch.bincount(batch.voxels.coords[:, 0]).tolist()
+    assert sizes == [len(item.cloud.coords) for item in items] and len(batch.part) == sum(sizes)
+    assert batch.label.tolist() == [15, 2] and batch.names == [items[0].name, items[1].name]
+    assert set(batch.part[: sizes[0]].tolist()) == {47, 48} and set(batch.part[sizes[0] :].tolist()) == {6, 7}
+
+
+@pytest.mark.needs_shared_data
+def test_real_shapes_are_read(shared_data: Path) -> None:
+    source = ShapeNetPartShapes(str(shared_data / "shapenetpart"), "train", missing=True)
+    listed = json.loads((shared_data / "shapenetpart/train_test_split/shuffled_train_file_list.json").read_text())
+    assert len(source.names) + source.left_out == len(set(listed))
+    for index in range(len(source.names)):
+        check_shape(source.load(index), source)
+    table = next(shape for k in range(len(source.names)) if (shape := source.load(k)).label == 15)
+    assert table.part is not None
+    top, legs = (table.xyz[table.part == part][:, 2].mean() for part in (47, 48))
+    assert top > legs, "z is up"
+    shapes = ShapeArrays(str(shared_data / "modelnet10_train.npz"), "val")
+    assert len(shapes.classes) == 10 and len(shapes.names) == 799
+    check_shape(shapes.load(0), shapes)
