@@ -9,6 +9,7 @@ from pathlib import Path
 import gin
 import pytest
 from prepared_rooms import write_prepared
+from shape_files import write_arrays, write_shapenetpart
 
 from sparse3d import run
 from sparse3d.errors import InputError
@@ -85,3 +86,26 @@ def test_options_of_other_tasks_are_refused(trained: Path) -> None:
     for options in ({"pairs": 3}, {"frames": {"first": 1}}):
         with pytest.raises(InputError, match="for checkpoints of a pre-training"):
             evaluate(checkpoint(trained), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("leaf", "figure", "split"),
+    [("classification/arrays.gin", "overall_accuracy", "all"), ("parts/shapenetpart.gin", "instance_miou", "val")],
+)
+def test_tasks_on_single_shapes_are_measured_as_their_runs_were(
+    leaf: str, figure: str, split: str, tmp_path: Path
+) -> None:
+    arrays = "arrays" in leaf
+    root = write_arrays(tmp_path / "shapes.npz") if arrays else write_shapenetpart(tmp_path / "shapes")
+    run.start([leaf], [f"DATA_ROOT = {str(root)!r}", *SMALL], tmp_path / "run")
+    gin.clear_config()
+    last = tmp_path / "run" / "checkpoints" / "last.pt"
+    figures = evaluate(last)
+    logged = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert figures[figure] == logged[figure] and figures["task"] in ("classification", "parts")
+    others = evaluate(last, split=split)
+    assert set(others) >= {figure, "task"}
+    with pytest.raises(InputError, match="split = 'nowhere'"):
+        evaluate(last, split="nowhere")
+    with pytest.raises(InputError, match="has no benchmark's form to write"):
+        evaluate(last, submission=str(tmp_path / "upload"))

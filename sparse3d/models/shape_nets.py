@@ -25,7 +25,7 @@ class ShapeClassifier(nn.Module):
         dropout: before the last layer.
     """
 
-    def __init__(self, backbone: Callable[..., SRUNet], classes: int, hidden: int = 256, dropout: float = 0.5) -> None:
+    def __init__(self, backbone: Callable[..., SRUNet], classes: int, hidden: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
         self.backbone = backbone(out_channels=None)
         self.backbone.drop_decoder()

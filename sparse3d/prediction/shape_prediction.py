@@ -27,9 +27,8 @@ class ClassificationPrediction:
 class ShapesOnly:
     """Shapes of which only the classes and parts are known, from a checkpoint's state of the task."""
 
-    names: tuple[str, ...] = ()
-
     def __init__(self, task_state: dict[str, Any]) -> None:
+        self.names: list[str] = []
         self.classes = tuple(task_state["classes"])
         self.parts = tuple(task_state["parts"])
         self.parts_of = tuple(tuple(parts) for parts in task_state["parts_of"])

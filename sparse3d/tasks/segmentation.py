@@ -20,6 +20,7 @@ from sparse3d.losses.segmentation import cross_entropy, inverse_log_weights, lov
 from sparse3d.metrics.segmentation import ConfusionMatrix
 from sparse3d.models.resunet import SRUNet
 from sparse3d.models.segmenter import Segmenter
+from sparse3d.tasks.class_names import difference
 from sparse3d.tasks.segmentation_prediction import ScenePredictor
 from sparse3d.training.task import StepOutput
 from sparse3d.types import IGNORE
@@ -125,7 +126,7 @@ class SegmentationTask:
         stored, here = state.get("classes"), list(self.class_source.classes.names)
         if stored is not None and list(stored) != here:  # checkpoints of earlier versions name none
             raise InputError(
-                f"the checkpoint's classes are not the scenes': {_difference(stored, here)}; choose scenes with the "
+                f"the checkpoint's classes are not the scenes': {difference(stored, here)}; choose scenes with the "
                 "same classes, or start a new run from it with init.checkpoint"
             )
         # Counted ones are kept, which saves reading every scene; others are the config's, which counts.
@@ -250,7 +251,7 @@ class SegmentationTask:
             theirs, ours = data.source.classes.names, (self.val_scenes or data.source).classes.names
             if theirs != ours:
                 raise InputError(
-                    f"the training scenes' classes are not the validation scenes': {_difference(theirs, ours)}; bind "
+                    f"the training scenes' classes are not the validation scenes': {difference(theirs, ours)}; bind "
                     "the same classes for train/ and val/"
                 )
             self._data = data
@@ -285,10 +286,3 @@ class SegmentationTask:
                 )
             return torch.tensor(list(self.given_weights), dtype=torch.float32)
         return inverse_log_weights(torch.from_numpy(data.label_counts()))
-
-
-def _difference(theirs: Sequence[str], ours: Sequence[str]) -> str:
-    if len(theirs) != len(ours):
-        return f"{len(theirs)}, not {len(ours)}"
-    k = next(k for k, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b)
-    return f"class {k} is {theirs[k]!r}, not {ours[k]!r}"

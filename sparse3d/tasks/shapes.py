@@ -15,8 +15,9 @@ from sparse3d.data.shapes.dataset import LabelledShapes, ShapeBatch, ShapeGrid, 
 from sparse3d.data.shapes.source import Shape, ShapeSource, check_shape
 from sparse3d.errors import InputError
 from sparse3d.models.resunet import SRUNet
+from sparse3d.tasks.class_names import difference
 
-BATCH = 16  # shapes of one forward pass in evaluation; what is left of memory matters, figures do not change with it
+BATCH = 16  # shapes of one forward pass in evaluation: a matter of memory, not of figures
 
 
 class ShapeTask:
@@ -67,7 +68,7 @@ class ShapeTask:
         yield from ()
 
     def text(self) -> Iterator[tuple[str, str]]:
-        """How many shapes of each class there are on both sides, and how many were left out."""
+        """How many shapes there are on both sides, and how many were left out."""
         for side, source in (("train", self.train_data.source), ("val", self.val_shapes)):
             if source is not None:
                 lines = [f"{len(source.names)} shapes of {len(source.classes)} classes"]
@@ -93,7 +94,7 @@ class ShapeTask:
         for kind, here in self.state_dict().items():
             if state[kind] != here:
                 raise InputError(
-                    f"the checkpoint's {kind} are not the shapes': {_difference(state[kind], here)}; choose shapes "
+                    f"the checkpoint's {kind} are not the shapes': {difference(state[kind], here)}; choose shapes "
                     "with the same, or start a new run from it with init.checkpoint"
                 )
 
@@ -114,7 +115,7 @@ class ShapeTask:
             if data.source.classes != other.classes:
                 raise InputError(
                     "the training shapes' classes are not the validation shapes': "
-                    f"{_difference(data.source.classes, other.classes)}"
+                    f"{difference(data.source.classes, other.classes)}"
                 )
             self._data = data
         return self._data
@@ -173,10 +174,3 @@ def _by_shape(scores: np.ndarray, items: Sequence[ShapeItem]) -> list[np.ndarray
         return [scores[k : k + 1] for k in range(len(items))]
     ends = np.cumsum([len(item.cloud.coords) for item in items])[:-1]
     return [part[item.point2voxel] for part, item in zip(np.split(scores, ends), items, strict=True)]
-
-
-def _difference(theirs: Sequence[Any], ours: Sequence[Any]) -> str:
-    if len(theirs) != len(ours):
-        return f"{len(theirs)}, not {len(ours)}"
-    k = next(k for k, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b)
-    return f"number {k} is {theirs[k]!r}, not {ours[k]!r}"

@@ -58,7 +58,9 @@ UPRIGHT = {"plate": "plate", "flat_plate": "plate", "table": "plate", "stick": "
 
 
 @pytest.mark.parametrize("make", [meshes, resampled, arrays, scanned])
-def test_every_format_gives_upright_shapes_of_the_right_class(make: Callable[[Path], ShapeSource], tmp_path: Path) -> None:
+def test_every_format_gives_upright_shapes_of_the_right_class(
+    make: Callable[[Path], ShapeSource], tmp_path: Path
+) -> None:
     source = make(tmp_path)
     assert len(set(source.names)) == len(source.names) >= 6
     assert source.parts == () and source.parts_of == ()

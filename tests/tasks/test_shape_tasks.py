@@ -1,4 +1,4 @@
-"""Classification and part segmentation: they learn, start from a pre-trained encoder, and are measured on own points."""
+"""Classification and part segmentation: they learn, start from a pre-trained encoder, are measured on own points."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_shapes_that_do_not_belong_together_are_refused(arrays: str, parts_root:
     task = part_segmentation(parts_root)
     state = task.state_dict()
     task.load_state_dict(state)
-    with pytest.raises(InputError, match="the checkpoint's classes are not the shapes': number 0 is 'Cup'"):
+    with pytest.raises(InputError, match="the checkpoint's classes are not the shapes': class 0 is 'Cup'"):
         task.load_state_dict({**state, "classes": ["Cup", *state["classes"][1:]]})
 
 

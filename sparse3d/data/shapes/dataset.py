@@ -132,7 +132,7 @@ class LabelledShapes(Dataset):
 
 
 def in_unit_sphere(xyz: np.ndarray) -> np.ndarray:
-    """Points (N, 3) float32 moved and scaled so that their mean is the origin and the farthest is at a distance of 1."""
+    """Points (N, 3) float32 moved and scaled: their mean is the origin, the farthest is at a distance of 1."""
     centered = xyz.astype(np.float64) - xyz.mean(axis=0, dtype=np.float64)
     return (centered / np.linalg.norm(centered, axis=1).max()).astype(np.float32)
 

@@ -57,9 +57,7 @@ class ModelNetShapes(WholeShapes):
             self.up = up or "y"
         else:
             self._classes = tuple(sorted(path.parent.name for path in folder.glob(f"[!.]*/{split}") if path.is_dir()))
-            self.paths = [
-                path for kind in self._classes for path in sorted((folder / kind / split).glob("[!.]*.off"))
-            ]
+            self.paths = [path for kind in self._classes for path in sorted((folder / kind / split).glob("[!.]*.off"))]
             self.up = up or "z"
         if not self.paths:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Labelled shapes from whatever data set they come: one form for ModelNet, ScanObjectNN, ShapeNetPart and objects of scans.
+"""Labelled shapes from whatever data set they come: one form for ModelNet, ShapeNetPart, objects of scans and others.
 
 A new data set is one more class with the methods of :class:`ShapeSource`, named in gin.
 """

@@ -1,0 +1,106 @@
+"""A checkpoint of a task on single shapes is asked for a class or for parts, without its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from shape_files import points_of, write_arrays, write_shapenetpart
+
+import sparse3d
+from sparse3d import config, run
+from sparse3d.errors import InputError
+from sparse3d.prediction.model import Model
+from sparse3d.prediction.predict_scan import predict_scan
+from sparse3d.training.checkpoint import load_checkpoint
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("classifier")
+    data = write_arrays(folder / "shapes.npz", count=20)
+    short = ["train.steps = 40", "train.batch_size = 4", "train.warmup = 0", "train.workers = 0"]
+    small = ["SRUNet.stem_kernel_size = 3", "VOXEL_SIZE = 0.1", "train.device = 'cpu'", "train.tensorboard = False"]
+    run.start(["classification/arrays.gin"], [f"DATA_ROOT = {str(data)!r}", *short, *small], folder / "run")
+    data.unlink()
+    return folder / "run" / "checkpoints" / "last.pt"
+
+
+@pytest.fixture(scope="module")
+def part_segmenter(tmp_path_factory: pytest.TempPathFactory, small_steps: tuple[str, ...]) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("part_segmenter")
+    root = write_shapenetpart(folder / "shapes")
+    lists = ["train/ShapeNetPartShapes.split = 'train'", "train.best_metric = None"]
+    run.start(["parts/shapenetpart.gin"], [f"DATA_ROOT = {str(root)!r}", *lists, *small_steps], folder / "run")
+    return folder / "run" / "checkpoints" / "last.pt", root
+
+
+@pytest.fixture(scope="module")
+def small_steps() -> tuple[str, ...]:
+    return (
+        "train.steps = 2", "train.batch_size = 2", "train.warmup = 0", "train.workers = 0", "train.device = 'cpu'",
+        "train.tensorboard = False", "VOXEL_SIZE = 0.1", "SRUNet.stem_kernel_size = 3",
+    )  # fmt: skip
+
+
+def shuffled(xyz: np.ndarray) -> np.ndarray:
+    return xyz[np.random.default_rng(0).permutation(len(xyz))]
+
+
+def test_a_classifier_knows_new_shapes_in_any_order(classifier: Path) -> None:
+    model = sparse3d.load(classifier, "cpu")
+    assert (model.task, model.classes, model.kinds, model.voxel_size) == ("classification", ("plate", "stick"), (), 0.1)
+    for label, kind in enumerate(model.classes):
+        xyz = points_of(kind, 77)
+        found = model.classify(xyz)
+        assert found.label == label and found.probabilities.shape == (2,)
+        assert found.probabilities.sum() == pytest.approx(1, abs=1e-6)
+        np.testing.assert_array_equal(model.classify(shuffled(xyz)).probabilities, found.probabilities)
+        black = model.classify(xyz, np.zeros_like(xyz))
+        np.testing.assert_array_equal(black.probabilities, found.probabilities)
+
+
+def test_parts_are_those_of_the_tasks_own_evaluation(part_segmenter: tuple[Path, Path]) -> None:
+    checkpoint, root = part_segmenter
+    state = load_checkpoint(checkpoint)
+    config.load_config_text(state["config"], [f"DATA_ROOT = {str(root)!r}"])
+    task = run.build_task()
+    network = task.build_model()
+    network.load_state_dict(state["model"])
+    shape = task.val_shapes.load(0)
+    wanted = task.probabilities(network.eval(), torch.device("cpu"), [shape])[0]
+
+    model = sparse3d.load(checkpoint, "cpu")
+    assert model.kinds == tuple(task.val_shapes.classes) and model.classes == task.val_shapes.parts
+    assert len(model.colors) == 50
+    order = np.random.default_rng(0).permutation(len(shape))
+    found = model.segment_parts(shape.xyz[order], "Table")
+    np.testing.assert_allclose(found.probabilities, wanted[order], atol=1e-5)
+    assert set(found.labels.tolist()) <= {47, 48, 49}
+    assert set(model.segment_parts(shape.xyz, "Cap").labels.tolist()) <= {6, 7}
+    with pytest.raises(InputError, match="kind = 'Spoon' is none of the network's classes: Airplane, Bag"):
+        model.segment_parts(shape.xyz, "Spoon")
+
+
+def test_what_a_network_does_not_answer_names_what_it_does(
+    classifier: Path, part_segmenter: tuple[Path, Path], tmp_path: Path
+) -> None:
+    xyz = points_of("stick", 1)
+    whole, parts = sparse3d.load(classifier, "cpu"), sparse3d.load(part_segmenter[0], "cpu")
+
+    def refused(text: str, model: Model, method: str, *arguments: object) -> None:
+        with pytest.raises(InputError, match=text):
+            getattr(model, method)(xyz, *arguments)
+
+    refused(r"'classification': use classify\(\)", whole, "predict", xyz)
+    refused(r"'parts': use segment_parts\(\)", parts, "predict", xyz)
+    refused(r"'classification': segment_parts\(\) is for 'parts'", whole, "segment_parts", "stick")
+    refused(r"'parts': classify\(\) is for 'classification'", parts, "classify")
+    refused(r"features\(\) is for pre-trained", whole, "features", xyz)
+    with pytest.raises(InputError, match="all its points are in one place"):
+        whole.classify(np.ones((5, 3)))
+    np.savez(tmp_path / "scan.npz", xyz=xyz, rgb=np.zeros_like(xyz))
+    with pytest.raises(InputError, match=r"for single shapes and not for scans.*classify\(points\)"):
+        predict_scan(tmp_path / "scan.npz", classifier, tmp_path / "found")
