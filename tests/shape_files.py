@@ -85,7 +85,7 @@ def write_scanobjectnn(root: Path, count: int = 6) -> Path:
 
 
 def write_shapenetpart(root: Path, count: int = 3) -> Path:
-    """Tables (parts 47, 48) that are plates over sticks, and caps (6, 7); the same shapes in every list."""
+    """Tables (parts 47, 48) that are plates over sticks, and caps (6, 7); all in train, the first in val."""
     names = []
     for folder, first in (("04379243", 47), ("02954340", 6)):
         (root / folder).mkdir(parents=True)
@@ -97,6 +97,6 @@ def write_shapenetpart(root: Path, count: int = 3) -> Path:
             np.savetxt(root / folder / f"shape{k}.txt", np.hstack([xyz, np.zeros_like(xyz), part]), "%.6f")
             names.append(f"shape_data/{folder}/shape{k}")
     (root / "train_test_split").mkdir()
-    for split, listed in (("train", names), ("val", names[:1]), ("test", names)):
+    for split, listed in (("train", names), ("val", names[:1]), ("test", names[1:])):
         (root / "train_test_split" / f"shuffled_{split}_file_list.json").write_text(json.dumps(listed))
     return root

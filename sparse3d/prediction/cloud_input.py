@@ -8,6 +8,7 @@ import numpy as np
 
 from sparse3d.data.clouds import FARTHEST
 from sparse3d.data.scene_sources import WIDEST, LabelledScene, check_scene
+from sparse3d.data.shapes.source import upright
 from sparse3d.errors import InputError
 from sparse3d.types import IGNORE, Boxes
 
@@ -45,6 +46,30 @@ def checked_cloud(points: Any, colors: Any, name: str = "points") -> tuple[np.nd
     xyz, rgb = np.ascontiguousarray(xyz, dtype=np.float32), _unit_colors(rgb, name)
     check_scene(as_scene(name, xyz, rgb), 1)  # warns of millimetres
     return xyz, rgb
+
+
+def checked_shape(points: Any, colors: Any, name: str = "points") -> tuple[np.ndarray, np.ndarray | None]:
+    """A single shape's points (N, 3) float32, moved so that their mean is the origin, and colours (N, 3) or None.
+
+    Its unit is its own: neither its size nor its place is judged.
+
+    Raises:
+        InputError: as :func:`checked_cloud`, but for sizes and places.
+    """
+    xyz, rgb = _array(points, name, "points"), None
+    if not len(xyz):
+        raise InputError(f"{name}: has no points; give at least two")
+    if colors is not None:
+        rgb = _array(colors, name, "colours")
+        if len(rgb) != len(xyz):
+            raise InputError(f"{name}: {len(xyz)} points and {len(rgb)} colours: give each point its colour")
+        if not np.isfinite(rgb).all():
+            raise InputError(f"{name}: some colours are not finite: leave such points out")
+        rgb = _unit_colors(rgb, name)
+    bad = int((~np.isfinite(xyz)).any(axis=1).sum())
+    if bad:
+        raise InputError(f"{name}: {bad} of {len(xyz)} points have coordinates that are not finite: leave them out")
+    return upright(xyz, "z"), rgb
 
 
 def as_scene(name: str, xyz: np.ndarray, rgb: np.ndarray, faces: np.ndarray | None = None) -> LabelledScene:

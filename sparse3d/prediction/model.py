@@ -128,11 +128,13 @@ class Model:
         return SegmentationPrediction(scores.argmax(axis=1), scores)
 
     def classify(self, points: Any, colors: Any = None) -> ClassificationPrediction:
-        """The class of a single shape. The answer does not depend on the order of the points.
+        """The class of a single shape, from as many votes as ``ClassificationTask.votes`` of the run's config says.
+
+        The answer does not depend on the order of the points.
 
         Args:
             points: (N, 3), z up; in metres where the network was trained on shapes of their own size.
-            colors: (N, 3) as for :meth:`predict`, or None where the shape, as those trained on, has none.
+            colors: (N, 3) as for :meth:`predict` where the shapes trained on have colours, else None.
 
         Raises:
             InputError: points or colours that cannot be used, or a network of another task.
@@ -142,7 +144,7 @@ class Model:
             return classify(task, self.network, self.device, source, points, colors)
 
     def segment_parts(self, points: Any, kind: str, colors: Any = None) -> SegmentationPrediction:
-        """A part for every point of a single shape whose kind is known; only parts of this kind are answered.
+        """A part for every point of a single shape whose kind is known; other kinds' parts have a probability of 0.
 
         Args:
             points, colors: as for :meth:`classify`.

@@ -11,7 +11,7 @@ from torch import nn
 
 from sparse3d.data.shapes.source import Shape, check_shape
 from sparse3d.errors import InputError
-from sparse3d.prediction.cloud_input import canonical_order, checked_cloud
+from sparse3d.prediction.cloud_input import canonical_order, checked_shape
 from sparse3d.tasks.parts import PartSegmentationTask, parts_among
 from sparse3d.tasks.shapes import ShapeTask
 
@@ -32,6 +32,8 @@ class ShapesOnly:
         self.classes = tuple(task_state["classes"])
         self.parts = tuple(task_state["parts"])
         self.parts_of = tuple(tuple(parts) for parts in task_state["parts_of"])
+        self.colored = bool(task_state["colored"])
+        self.in_memory = True
 
     def load(self, index: int) -> Shape:
         """There are none."""
@@ -44,10 +46,12 @@ def as_shape(points: Any, colors: Any, source: ShapesOnly, label: int = 0) -> tu
     Raises:
         InputError: points or colours that cannot be used.
     """
-    given = np.zeros_like(np.asarray(points), dtype=np.float32) if colors is None else colors
-    xyz, rgb = checked_cloud(points, given)
-    order = canonical_order(xyz, rgb)
-    shape = Shape("points", xyz[order], None if colors is None else rgb[order], label)
+    xyz, rgb = checked_shape(points, colors)
+    if (rgb is not None) != source.colored:
+        has = "colours: give them, too" if source.colored else "none: leave them out"
+        raise InputError(f"points: the shapes that the network was trained on have {has}")
+    order = canonical_order(xyz, xyz if rgb is None else rgb)
+    shape = Shape("points", xyz[order], None if rgb is None else rgb[order], label)
     check_shape(shape, source)
     row = np.empty(len(order), dtype=np.int64)
     row[order] = np.arange(len(order))
@@ -72,5 +76,8 @@ def segment_parts(
         raise InputError(f"kind = {kind!r} is none of the network's classes: {', '.join(source.classes)}")
     label = source.classes.index(kind)
     shape, row = as_shape(points, colors, source, label)
-    probabilities = task.probabilities(network, device, [shape])[0][row].astype(np.float32)
-    return parts_among(probabilities, source.parts_of[label]), probabilities
+    allowed = np.array(source.parts_of[label])
+    scores = task.probabilities(network, device, [shape])[0][row]
+    among = np.zeros(scores.shape, dtype=np.float32)
+    among[:, allowed] = scores[:, allowed] / scores[:, allowed].sum(axis=1, keepdims=True).clip(1e-30)
+    return parts_among(scores, source.parts_of[label]), among

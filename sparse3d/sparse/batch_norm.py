@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
+from sparse3d.errors import InputError
 from sparse3d.sparse import ordered_batch_norm
 from sparse3d.sparse.native import batch_norm as native_form
 from sparse3d.sparse.precision import sum_type, widest_type
@@ -37,7 +38,8 @@ class SynchronizedBatchNorm1d(nn.BatchNorm1d):
             inplace: without gradients the result may be written into ``x``, which nobody else reads.
 
         Raises:
-            ValueError: training on a single row; a residual of another shape.
+            InputError: training on a single row.
+            ValueError: a residual of another shape.
         """
         if residual is not None and residual.shape != x.shape:
             raise ValueError(f"the residual's shape {tuple(residual.shape)} is not that of x, {tuple(x.shape)}")
@@ -45,6 +47,11 @@ class SynchronizedBatchNorm1d(nn.BatchNorm1d):
         if self._spans_processes():
             return self._synchronized(x, relu, residual, native)
         training = self.training or self.running_mean is None
+        if training and len(x) == 1:
+            raise InputError(
+                "batch normalisation needs more than 1 value a channel to train on, and this batch, a single small "
+                "cloud, has one voxel: raise train.batch_size, or lower the voxel size"
+            )
         momentum = self._count_batch()
         running = (
             (self.running_mean, self.running_var) if not self.training or self.track_running_stats else (None,) * 2
@@ -80,7 +87,9 @@ class SynchronizedBatchNorm1d(nn.BatchNorm1d):
         channels = x.shape[1]
         count = float(packed[0].detach())
         if count < 2:
-            raise ValueError("batch normalisation needs at least two voxels over all processes when training")
+            raise InputError(
+                "batch normalisation needs at least two voxels over all processes when training: raise train.batch_size"
+            )
         mean = packed[1 : 1 + channels] / count
         moments = torch.stack([mean, (packed[1 + channels :] / count - mean**2).clamp_min(0)])
         momentum = self._count_batch()

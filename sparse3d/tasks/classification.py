@@ -60,7 +60,9 @@ class ClassificationTask(ShapeTask):
         checks.require(0 <= dropout < 1, "ClassificationTask.dropout", dropout, "in [0, 1)")
         checks.require(0 <= label_smoothing < 1, "ClassificationTask.label_smoothing", label_smoothing, "in [0, 1)")
         self.hidden, self.dropout, self.label_smoothing = hidden, dropout, label_smoothing
-        self.matrix: ConfusionMatrix | None = None  # of the last evaluation, until the next step
+        # Of the last evaluation, until the next step: the counts, and each shape's probabilities.
+        self.matrix: ConfusionMatrix | None = None
+        self.found: list[np.ndarray] = []
 
     def build_model(self) -> nn.Module:
         """The network with random weights."""
@@ -68,7 +70,7 @@ class ClassificationTask(ShapeTask):
 
     def training_step(self, model: nn.Module, batch: ShapeBatch, step: int) -> StepOutput:
         """The cross-entropy of the batch."""
-        self.matrix = None
+        self.matrix, self.found = None, []
         scores = self.scores_of(model, batch)
         loss = cross_entropy(scores, batch.label, label_smoothing=self.label_smoothing)
         right = (scores.detach().argmax(dim=1) == batch.label).float().mean()
@@ -87,10 +89,12 @@ class ClassificationTask(ShapeTask):
         """``overall_accuracy`` (of all shapes), ``mean_accuracy`` (over the classes that occur), ``accuracy/CLASS``."""
         if self.val_shapes is None:
             return
-        self.matrix = ConfusionMatrix(self.val_shapes.classes)
-        for shape, found in self.predicted(model, device, self.val_shapes):
-            self.matrix.update(shape.name, found.argmax(axis=1), np.array([shape.label]))
-        counted, accuracy = self.matrix.matrix, self.matrix.accuracy()
+        matrix, probabilities = ConfusionMatrix(self.val_shapes.classes), []
+        for shape, found in self.predicted(model, device):
+            matrix.update(shape.name, found.argmax(axis=1), np.array([shape.label]))
+            probabilities.append(found[0])
+        self.matrix, self.found = matrix, probabilities
+        counted, accuracy = matrix.matrix, matrix.accuracy()
         yield "overall_accuracy", float(counted.diagonal().sum() / counted.sum())
         yield "mean_accuracy", float(np.nanmean(accuracy))
         for name, value in zip(self.val_shapes.classes, accuracy.tolist(), strict=True):
@@ -105,6 +109,7 @@ class ClassificationTask(ShapeTask):
         if self.val_shapes is None:
             return
         if self.drawn:
-            yield "val/confused", confused_shapes(self, model, device, self.val_shapes, self.drawn)
+            found = self.found or [probabilities[0] for _, probabilities in self.predicted(model, device)]
+            yield "val/confused", confused_shapes(self, found, self.drawn)
         if self.matrix is not None:
             yield "confusion", confusion_picture(self.matrix.matrix, self.matrix.classes)

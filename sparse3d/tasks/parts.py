@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from sparse3d import checks
 from sparse3d.data.shapes.dataset import LabelledShapes, ShapeBatch, ShapeGrid
 from sparse3d.data.shapes.source import ShapeSource
-from sparse3d.errors import InputError
 from sparse3d.losses.segmentation import cross_entropy
 from sparse3d.metrics.parts import PartIoU
 from sparse3d.models.resunet import SRUNet
@@ -42,6 +41,8 @@ class PartSegmentationTask(ShapeTask):
     """
 
     name = "parts"
+    of_points = True
+    needs_parts = True
 
     def __init__(
         self,
@@ -60,8 +61,6 @@ class PartSegmentationTask(ShapeTask):
     def build_model(self) -> nn.Module:
         """The network with random weights."""
         source = self.class_source
-        if not source.parts:
-            raise InputError(f"PartSegmentationTask: the shapes ({type(source).__name__}) have no parts")
         return PartSegmenter(self.make_backbone, len(source.classes), len(source.parts))
 
     def training_step(self, model: nn.Module, batch: ShapeBatch, step: int) -> StepOutput:
@@ -84,7 +83,7 @@ class PartSegmentationTask(ShapeTask):
             return
         source = self.val_shapes
         measured = PartIoU(source.classes, source.parts_of)
-        for shape, found in self.predicted(model, device, source):
+        for shape, found in self.predicted(model, device):
             if shape.part is not None:
                 measured.update(shape.name, shape.label, parts_among(found, source.parts_of[shape.label]), shape.part)
         yield from measured.compute().items()
@@ -94,7 +93,7 @@ class PartSegmentationTask(ShapeTask):
         from sparse3d.tasks.shape_pictures import parts_of_shapes
 
         if self.val_shapes is not None and self.drawn:
-            yield "val/parts", parts_of_shapes(self, model, device, self.val_shapes, self.drawn)
+            yield "val/parts", parts_of_shapes(self, model, device, self.drawn)
 
 
 def parts_among(probabilities: np.ndarray, allowed: tuple[int, ...]) -> np.ndarray:

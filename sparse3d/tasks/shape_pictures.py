@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sparse3d.data.shapes.dataset import in_unit_sphere
-from sparse3d.data.shapes.source import Shape, ShapeSource
+from sparse3d.data.shapes.source import Shape
 from sparse3d.visualize.class_colors import distinct_colors, palette_colors
 from sparse3d.visualize.layout import caption, side_by_side, stacked
 from sparse3d.visualize.scene_views import around, see_points
@@ -35,34 +35,41 @@ def shape_picture(shape: Shape, colors: np.ndarray | None = None) -> np.ndarray:
     return see_points(xyz, view, 1.3 * point_spacing(xyz), normals, np.ones(len(xyz), dtype=bool)).painted(colors)
 
 
-def confused_shapes(
-    task: ClassificationTask, model: nn.Module, device: torch.device, source: ShapeSource, most: int
-) -> np.ndarray:
-    """Shapes that are taken for others, the surest first: "chair -> sofa .93"; the unsurest right ones where all are
-    right."""
-    found = [(shape.name, shape.label, p[0]) for shape, p in task.predicted(model, device, source)]
-    wrong = [k for k, (_, label, p) in enumerate(found) if p.argmax() != label]
-    chosen = sorted(wrong or range(len(found)), key=lambda k: -found[k][2].max() if wrong else found[k][2].max())[:most]
+def confused_shapes(task: ClassificationTask, found: list[np.ndarray], most: int) -> np.ndarray:
+    """Validation shapes that are taken for others, the surest first: "chair -> sofa 0.93".
+
+    Where all are right, those are shown of which the network is least sure.
+
+    Args:
+        task: whose validation shapes are looked at.
+        found: for each of them its probabilities (C,).
+        most: how many to draw.
+    """
+    assert task.val_shapes is not None
+    classes = task.val_shapes.classes
+    labels = [task.val_shape(k).label for k in range(len(found))]
+    wrong = [k for k, (label, p) in enumerate(zip(labels, found, strict=True)) if p.argmax() != label]
+    sure = {k: float(found[k].max()) for k in range(len(found))}
+    chosen = sorted(wrong, key=lambda k: -sure[k]) if wrong else sorted(sure, key=lambda k: sure[k])
     panels = []
-    for k in chosen:
-        _, label, p = found[k]
-        guess = int(p.argmax())
-        named = source.classes[label] + (f" -> {source.classes[guess]}" if guess != label else "")
-        panels.append(caption(shape_picture(source.load(k)), f"{named} {p[guess]:.2f}"))
+    for k in chosen[:most]:
+        guess = int(found[k].argmax())
+        named = classes[labels[k]] + (f" -> {classes[guess]}" if guess != labels[k] else "")
+        panels.append(caption(shape_picture(task.val_shape(k)), f"{named} {sure[k]:.2f}"))
     return _grid(panels)
 
 
-def parts_of_shapes(
-    task: PartSegmentationTask, model: nn.Module, device: torch.device, source: ShapeSource, most: int
-) -> np.ndarray:
-    """Truth and prediction of shapes spread evenly over the set, in the colours of parts."""
+def parts_of_shapes(task: PartSegmentationTask, model: nn.Module, device: torch.device, most: int) -> np.ndarray:
+    """Truth and prediction of validation shapes spread evenly over the set, in the colours of parts."""
     from sparse3d.tasks.parts import parts_among
 
+    source = task.val_shapes
+    assert source is not None
     count = len(source.names)
     palette = distinct_colors(max(len(parts) for parts in source.parts_of))
     panels = []
     for index in np.unique(np.linspace(0, count - 1, min(most, count)).astype(int)):
-        shape = source.load(int(index))
+        shape = task.val_shape(int(index))
         allowed = source.parts_of[shape.label]
         guess = parts_among(task.probabilities(model, device, [shape])[0], allowed)
         name = source.classes[shape.label]

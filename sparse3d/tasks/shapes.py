@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from sparse3d import checks
+from sparse3d.data.recent import RecentItems
 from sparse3d.data.shapes.dataset import LabelledShapes, ShapeBatch, ShapeGrid, ShapeItem, collate_shapes
-from sparse3d.data.shapes.source import Shape, ShapeSource, check_shape
+from sparse3d.data.shapes.source import Shape, ShapeSource, check_names, check_shape
 from sparse3d.errors import InputError
 from sparse3d.models.resunet import SRUNet
 from sparse3d.tasks.class_names import difference
+from sparse3d.tasks.part_options import PartOptions
 
+CACHE_BYTES = 1_000_000_000  # of validation shapes kept in memory
 BATCH = 16  # shapes of one forward pass in evaluation: a matter of memory, not of figures
 
 
@@ -27,6 +30,8 @@ class ShapeTask:
     """
 
     name = "shapes"
+    of_points = False  # whether scores are of voxels, and so of points; else of whole shapes
+    needs_parts = False
 
     def __init__(
         self,
@@ -44,6 +49,13 @@ class ShapeTask:
         self.grid, self.votes, self.drawn = grid, votes, pictures
         self._data: LabelledShapes | None = None
         self._val: ShapeSource | None = None
+        self._val_shapes: RecentItems[Shape] | None = None
+        self._part_options = PartOptions()
+
+    def idle_options_of_parts(self) -> dict[str, dict[str, str]]:
+        """Options of the shapes without effect beside others, and why."""
+        self.train_data, self.val_shapes  # noqa: B018 - built, and so noted
+        return self._part_options.idle()
 
     def scores_of(self, model: nn.Module, batch: ShapeBatch) -> Tensor:
         """The network's scores of a batch: a row a shape, or a row a voxel."""
@@ -83,6 +95,7 @@ class ShapeTask:
             "classes": list(source.classes),
             "parts": list(source.parts),
             "parts_of": [list(parts) for parts in source.parts_of],
+            "colored": source.colored,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -91,12 +104,14 @@ class ShapeTask:
         Raises:
             InputError: the network was trained on other classes or parts, or on the same in another order.
         """
-        for kind, here in self.state_dict().items():
-            if state[kind] != here:
+        here = self.state_dict()
+        for kind in ("classes", "parts", "parts_of"):
+            if state[kind] != here[kind]:
                 raise InputError(
-                    f"the checkpoint's {kind} are not the shapes': {difference(state[kind], here)}; choose shapes "
-                    "with the same, or start a new run from it with init.checkpoint"
+                    f"the checkpoint's {kind} are not the shapes': {difference(state[kind], here[kind])}; choose "
+                    "shapes with the same, or start a new run from it with init.checkpoint"
                 )
+        _check_colors(bool(state["colored"]), bool(here["colored"]), "the checkpoint's shapes", "the ones at hand")
 
     # Data, opened when first needed -------------------------------------------------------------------------
 
@@ -105,18 +120,20 @@ class ShapeTask:
         """The training shapes, opened at the first call."""
         if self._data is None:
             data = self._make_data()
-            theirs, ours = vars(data.grid), vars(self.grid)
-            if theirs != ours:
+            if vars(data.grid) != vars(self.grid):
                 raise InputError(
-                    f"LabelledShapes.grid has {theirs}, {type(self).__name__}.grid {ours}: training and measuring must "
-                    "agree"
+                    f"LabelledShapes.grid has {vars(data.grid)}, {type(self).__name__}.grid {vars(self.grid)}: "
+                    "training and measuring must agree"
                 )
-            other = self.val_shapes or data.source
-            if data.source.classes != other.classes:
-                raise InputError(
-                    "the training shapes' classes are not the validation shapes': "
-                    f"{difference(data.source.classes, other.classes)}"
-                )
+            source, other = self._opened(data.source), self.val_shapes or data.source
+            for kind in ("classes", "parts", "parts_of"):
+                theirs, ours = getattr(source, kind), getattr(other, kind)
+                if theirs != ours:
+                    raise InputError(
+                        f"the training shapes' {kind} are not the validation shapes': {difference(theirs, ours)}"
+                    )
+            _check_colors(source.colored, other.colored, "the training shapes", "the validation shapes")
+            self._part_options.note(data)
             self._data = data
         return self._data
 
@@ -124,8 +141,27 @@ class ShapeTask:
     def val_shapes(self) -> ShapeSource | None:
         """The validation shapes, opened at the first call."""
         if self._val is None and self._make_val is not None:
-            self._val = self._make_val()
+            self._val = self._opened(self._make_val())
+            self._val_shapes = RecentItems(self._checked_val, 0 if self._val.in_memory else CACHE_BYTES)
         return self._val
+
+    def _opened(self, source: ShapeSource) -> ShapeSource:
+        if source.names:  # a loaded model has none
+            check_names(source.names, type(source).__name__)
+        if self.needs_parts and not source.parts:
+            raise InputError(f"{type(self).__name__}: the shapes ({type(source).__name__}) have no parts")
+        return self._part_options.note(source)
+
+    def _checked_val(self, index: int) -> Shape:
+        assert self._val is not None
+        shape = self._val.load(index)
+        check_shape(shape, self._val)
+        return shape
+
+    def val_shape(self, index: int) -> Shape:
+        """Validation shape ``index``, checked; those read last are kept."""
+        assert self.val_shapes is not None and self._val_shapes is not None
+        return self._val_shapes[index]
 
     @property
     def class_source(self) -> ShapeSource:
@@ -134,14 +170,12 @@ class ShapeTask:
 
     # Whole sets ---------------------------------------------------------------------------------------------
 
-    def predicted(
-        self, model: nn.Module, device: torch.device, source: ShapeSource
-    ) -> Iterator[tuple[Shape, np.ndarray]]:
-        """Every shape of ``source`` with its probabilities (:meth:`probabilities`), in order."""
-        for start in range(0, len(source.names), BATCH):
-            shapes = [source.load(index) for index in range(start, min(start + BATCH, len(source.names)))]
-            for shape in shapes:
-                check_shape(shape, source)
+    def predicted(self, model: nn.Module, device: torch.device) -> Iterator[tuple[Shape, np.ndarray]]:
+        """Every validation shape with its probabilities (:meth:`probabilities`), in order."""
+        assert self.val_shapes is not None
+        count = len(self.val_shapes.names)
+        for start in range(0, count, BATCH):
+            shapes = [self.val_shape(index) for index in range(start, min(start + BATCH, count))]
             yield from zip(shapes, self.probabilities(model, device, shapes), strict=True)
 
     def probabilities(self, model: nn.Module, device: torch.device, shapes: Sequence[Shape]) -> list[np.ndarray]:
@@ -151,11 +185,11 @@ class ShapeTask:
         """
         totals: list[np.ndarray] = []
         for vote in range(self.votes):
-            items = [self.grid.item(turned(shape, 360.0 * vote / self.votes)) for shape in shapes]
+            items = [self.grid.measured(turned(shape, 360.0 * vote / self.votes)) for shape in shapes]
             batch = collate_shapes(items).to(device)
             with torch.no_grad():
                 scores = self.scores_of(model, batch).float().softmax(dim=1).cpu().numpy().astype(np.float64)
-            found = _by_shape(scores, items)
+            found = _by_point(scores, items) if self.of_points else np.split(scores, len(items))
             totals = found if not totals else [total + one for total, one in zip(totals, found, strict=True)]
         return [total / self.votes for total in totals]
 
@@ -169,8 +203,13 @@ def turned(shape: Shape, degrees: float) -> Shape:
     return replace(shape, xyz=(shape.xyz.astype(np.float64) @ turn.T).astype(np.float32))
 
 
-def _by_shape(scores: np.ndarray, items: Sequence[ShapeItem]) -> list[np.ndarray]:
-    if len(scores) == len(items):
-        return [scores[k : k + 1] for k in range(len(items))]
+def _by_point(scores: np.ndarray, items: Sequence[ShapeItem]) -> list[np.ndarray]:
     ends = np.cumsum([len(item.cloud.coords) for item in items])[:-1]
     return [part[item.point2voxel] for part, item in zip(np.split(scores, ends), items, strict=True)]
+
+
+def _check_colors(theirs: bool, ours: bool, whose: str, others: str) -> None:
+    """A network that has seen colours cannot do without, nor the other way round."""
+    if theirs != ours:
+        has = ("have colours", "have none") if theirs else ("have no colours", "have some")
+        raise InputError(f"{whose} {has[0]}, {others} {has[1]}: take shapes of one kind")

@@ -15,6 +15,7 @@ from sparse3d.training.checkpoint import FORMAT, check_checkpoint
 from sparse3d.training.config_text import written
 
 KEYS = ("state_dict", "model_state_dict", "model", "model_state", "net", "weights")  # where others keep the tensors
+_IN_METRES = re.compile(r"^(?:[\w./]+/)?ShapeGrid\.normalize = ['\"]none['\"]", re.MULTILINE)
 _SIZES = re.compile(r"^((?:[\w./]+\.)?voxel_size) = ", re.MULTILINE)
 
 
@@ -63,11 +64,18 @@ def voxel_size_note(given: str, own: str) -> list[str]:
         given: the config of the weights; empty where it is not known, and then nothing is said.
         own: the config of the run that loads them.
     """
+    if _has_own_unit(own) or _has_own_unit(given):
+        return []
     theirs, ours = _voxel_sizes(given), _voxel_sizes(own)
     if not theirs or not ours or theirs & ours:
         return []
     sizes = (", ".join(f"{100 * size:g} cm" for size in sorted(found)) for found in (theirs, ours))
     return ["init: WARNING: trained on voxels of {}, loaded for voxels of {}".format(*sizes)]
+
+
+def _has_own_unit(config_text: str) -> bool:
+    """Whether voxels have no size in metres: those of shapes that are brought to the unit sphere."""
+    return "ShapeGrid." in config_text and not _IN_METRES.search(config_text)
 
 
 def _voxel_sizes(config_text: str) -> set[float]:

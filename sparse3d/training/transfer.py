@@ -171,9 +171,11 @@ def backbone_prefix(tensors: Mapping[str, Any], where: str) -> str:
 
 def load_parts(model: nn.Module, prefix: str, settings: InitSettings, weights: GivenWeights) -> WeightReport:
     """Copies the asked parts of ``init.checkpoint`` into the SR-UNet under ``prefix``; see :class:`InitSettings`."""
+    if settings.parts == "all" and not _has_decoder(model.state_dict(), prefix):
+        raise InputError("init.parts = 'all', but the configured network has no decoder: take init.parts = 'encoder'")
     given = weights.tensors
     theirs = backbone_prefix(given, f"init.checkpoint {settings.checkpoint}")
-    if settings.parts == "all" and not any(LAST_ENCODER_STAGE < stage_of(name, theirs) < HEAD for name in given):
+    if settings.parts == "all" and not _has_decoder(given, theirs):
         raise InputError(
             f"init.parts = 'all', but init.checkpoint {settings.checkpoint} has no decoder: a pre-training has one "
             "where a loss reads it (PretrainTask.kt_readout or mv_readout). Take init.parts = 'encoder'"
@@ -194,6 +196,10 @@ def load_parts(model: nn.Module, prefix: str, settings: InitSettings, weights: G
     report = load_weights(model, renamed, source, settings.min_fraction, wanted=own)
     report.unexpected += ignored
     return report
+
+
+def _has_decoder(tensors: Iterable[str], prefix: str) -> bool:
+    return any(LAST_ENCODER_STAGE < stage_of(name, prefix) < HEAD for name in tensors)
 
 
 def describe(report: WeightReport) -> list[str]:
@@ -241,10 +247,11 @@ def _warning(unfilled: list[str]) -> list[str]:
 def _lr_scales(model: nn.Module, prefix: str, settings: InitSettings, unfilled: Iterable[str]) -> dict[str, float]:
     last, at_random = -1 if settings.checkpoint is None else settings.last_asked, set(unfilled)
     scales = {}
+    head = HEAD if _has_decoder(model.state_dict(), prefix) else LAST_ENCODER_STAGE + 1
     for name, parameter in model.named_parameters():
         stage = stage_of(name, prefix)
         is_loaded = stage <= last and name not in at_random
-        scale = settings.lr_decay ** (HEAD - stage) * (settings.lr_scale if is_loaded else 1.0)
+        scale = settings.lr_decay ** max(0, head - stage) * (settings.lr_scale if is_loaded else 1.0)
         if scale != 1 and parameter.requires_grad:
             scales[name] = scale
     return scales

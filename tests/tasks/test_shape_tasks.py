@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from shape_files import write_arrays, write_scanobjectnn, write_shapenetpart
+from shape_files import points_of, write_arrays, write_scanobjectnn, write_shapenetpart
 from torch import Tensor, nn
 
 from sparse3d.data.augment import RandomShift, RandomYaw
@@ -18,6 +18,7 @@ from sparse3d.data.shapes.arrays import ShapeArrays
 from sparse3d.data.shapes.dataset import LabelledShapes, ShapeGrid, collate_shapes
 from sparse3d.data.shapes.scanobjectnn import ScanObjectNNShapes
 from sparse3d.data.shapes.shapenetpart import ShapeNetPartShapes
+from sparse3d.data.shapes.source import Shape
 from sparse3d.errors import InputError
 from sparse3d.models.resunet import SPECS, ResUNetSpec, SRUNet
 from sparse3d.models.shape_nets import PartSegmenter, ShapeClassifier
@@ -30,7 +31,7 @@ from sparse3d.training.transfer import InitSettings, prepare_transfer
 from sparse3d.types import VoxelBatch
 
 CPU = torch.device("cpu")
-GRID = ShapeGrid(0.1)
+GRID = ShapeGrid(0.1, points=None)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -45,7 +46,7 @@ BACKBONE = partial(SRUNet, spec="tiny-shape", stem_kernel_size=3)
 
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_arrays(tmp_path_factory.mktemp("arrays") / "shapes.npz"))
+    return str(write_arrays(tmp_path_factory.mktemp("arrays") / "shapes.npz", count=20))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def parts_root(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def classification(path: str, **options: Any) -> ClassificationTask:
-    data = partial(LabelledShapes, ShapeArrays(path, "train"), GRID, 300, [RandomYaw(), RandomShift()])
+    data = partial(LabelledShapes, ShapeArrays(path, "train"), GRID, [RandomYaw(), RandomShift()])
     defaults: dict[str, Any] = dict(
         grid=GRID, val=partial(ShapeArrays, path, "val"), backbone=BACKBONE, hidden=16, dropout=0.0
     )
@@ -62,7 +63,7 @@ def classification(path: str, **options: Any) -> ClassificationTask:
 
 
 def part_segmentation(root: str, **options: Any) -> PartSegmentationTask:
-    data = partial(LabelledShapes, ShapeNetPartShapes(root, "train"), GRID, None, [RandomYaw(), RandomShift()])
+    data = partial(LabelledShapes, ShapeNetPartShapes(root, "train"), GRID, [RandomYaw(), RandomShift()])
     val = partial(ShapeNetPartShapes, root, "test")
     return PartSegmentationTask(data, **{**dict(grid=GRID, val=val, backbone=BACKBONE), **options})
 
@@ -122,7 +123,7 @@ def test_accuracies_are_counted_over_all_shapes_in_batches_of_any_size(
 
 def test_the_network_gives_a_shape_the_same_scores_in_any_batch(arrays: str) -> None:
     source, model = ShapeArrays(arrays), ShapeClassifier(BACKBONE, 2, hidden=0).eval()
-    items = [GRID.item(source.load(k)) for k in range(3)]
+    items = [GRID.measured(source.load(k)) for k in range(3)]
     with torch.no_grad():
         together = model(collate_shapes(items).voxels)
         alone = torch.cat([model(collate_shapes([item]).voxels) for item in items])
@@ -134,7 +135,7 @@ def test_the_network_gives_a_shape_the_same_scores_in_any_batch(arrays: str) -> 
 
 def test_the_kind_of_a_shape_reaches_its_voxels_and_no_others(parts_root: str) -> None:
     source = ShapeNetPartShapes(parts_root, "train")
-    batch = collate_shapes([GRID.item(source.load(k)) for k in (0, 1)])
+    batch = collate_shapes([GRID.measured(source.load(k)) for k in (0, 1)])
     model = PartSegmenter(BACKBONE, 16, 50).eval()
     with torch.no_grad():
         first, second = model(batch.voxels, torch.tensor([15, 15])), model(batch.voxels, torch.tensor([15, 2]))
@@ -168,6 +169,10 @@ def test_an_encoder_is_carried_over_without_a_decoder(arrays: str, tmp_path: Pat
     assert {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad} == {
         "norm", "hidden", "classes",
     }  # fmt: skip
+    with pytest.raises(InputError, match="the configured network has no decoder"):
+        prepare_transfer(model, InitSettings(checkpoint=str(tmp_path / "donor.pt"), parts="all"))
+    rates = prepare_transfer(classification(arrays).build_model(), InitSettings(lr_decay=0.5)).lr_scales
+    assert rates["backbone.block4.0.conv1.kernel"] == 0.5, "the stage below the head: there is no decoder between"
     prepare_transfer(
         PartSegmenter(BACKBONE, 2, 3), InitSettings(checkpoint=str(tmp_path / "donor.pt"), parts="all")
     )  # whole networks, where there is a decoder
@@ -175,7 +180,7 @@ def test_an_encoder_is_carried_over_without_a_decoder(arrays: str, tmp_path: Pat
 
 def test_shapes_that_do_not_belong_together_are_refused(arrays: str, parts_root: str, tmp_path: Path) -> None:
     scanned = partial(ScanObjectNNShapes, str(write_scanobjectnn(tmp_path / "scanned")), "test")
-    with pytest.raises(InputError, match="the training shapes' classes are not the validation shapes': 2, not 15"):
+    with pytest.raises(InputError, match="classes are not the validation shapes': 2, not 15 .'plate' is on one side"):
         classification(arrays, val=scanned).train_dataset()
     with pytest.raises(InputError, match="training and measuring must agree"):
         classification(arrays, grid=ShapeGrid(0.2)).train_dataset()
@@ -184,11 +189,17 @@ def test_shapes_that_do_not_belong_together_are_refused(arrays: str, parts_root:
     )
     with pytest.raises(InputError, match="have no parts"):
         whole.build_model()
+    colored = ShapeArrays(arrays)
+    colored.colored = True  # type: ignore[misc]
+    with pytest.raises(InputError, match="the training shapes have no colours, the validation shapes have some"):
+        classification(arrays, val=lambda: colored).train_dataset()
     task = part_segmentation(parts_root)
     state = task.state_dict()
     task.load_state_dict(state)
     with pytest.raises(InputError, match="the checkpoint's classes are not the shapes': class 0 is 'Cup'"):
         task.load_state_dict({**state, "classes": ["Cup", *state["classes"][1:]]})
+    with pytest.raises(InputError, match="the checkpoint's shapes have colours, the ones at hand have none"):
+        task.load_state_dict({**state, "colored": True})
 
 
 def test_sizes_of_both_sides_are_told(tmp_path: Path) -> None:
@@ -200,3 +211,20 @@ def test_sizes_of_both_sides_are_told(tmp_path: Path) -> None:
         "shapes/train": "5 shapes of 16 classes\nleft out: 1",
         "shapes/val": "1 shapes of 16 classes",
     }
+
+
+def test_shapes_of_one_voxel_each_are_told_from_points(parts_root: str) -> None:
+    """As many rows of scores as shapes, and yet they are of voxels."""
+    task = part_segmentation(parts_root, grid=ShapeGrid(100.0, "none", None))
+    shapes = [task.val_shape(k) for k in range(2)] if task.val_shapes is not None else []
+    model = PartSegmenter(BACKBONE, 16, 50).eval()
+    found = task.probabilities(model, CPU, shapes)
+    assert [len(one) for one in found] == [len(shape) for shape in shapes]
+
+
+def test_one_small_shape_as_a_batch_is_refused_in_one_line() -> None:
+    """It has one voxel on the coarsest level, and batch normalisation has nothing to compare it with."""
+    xyz = points_of("stick", 0)
+    item = ShapeGrid(0.1, "none").measured(Shape("small", xyz - xyz.min(axis=0), None, 0))
+    with pytest.raises(InputError, match="more than 1 value a channel.*raise train.batch_size"):
+        ShapeClassifier(BACKBONE, 2)(collate_shapes([item]).voxels)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import gin
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -24,13 +25,13 @@ NORMALS = ("unit_sphere", "none")
 
 @dataclass(frozen=True, eq=False)
 class ShapeItem:
-    """One augmented, voxelized shape of N points and V voxels, still in numpy."""
+    """One augmented, voxelized shape of V voxels, still in numpy."""
 
     name: str
     cloud: VoxelCloud
     label: int
     part: np.ndarray  # (V,) int64, IGNORE for none
-    point2voxel: np.ndarray  # (N,) int64
+    point2voxel: np.ndarray  # (N,) int64, of every point of the shape, also of those that are not among the voxels'
 
 
 @dataclass
@@ -51,36 +52,47 @@ class ShapeGrid:
         voxel_size: in the unit of the normalised shapes: of the sphere's radius, or metres.
         normalize: ``unit_sphere`` moves the points' mean to the origin and the farthest of them to a distance of 1;
             ``none`` keeps the source's size, for objects of scans in metres.
+        points: a shape with more is thinned out to so many: others each time in training, always the same ones in
+            measuring. None keeps all. Networks see how full a voxel's surroundings are: both sides need one density.
 
     Raises:
         InputError: an option out of its range.
     """
 
-    def __init__(self, voxel_size: float = 0.05, normalize: str = "unit_sphere") -> None:
+    def __init__(self, voxel_size: float = 0.05, normalize: str = "unit_sphere", points: int | None = 1024) -> None:
         positive("ShapeGrid.voxel_size", voxel_size)
         require(normalize in NORMALS, "ShapeGrid.normalize", normalize, f"one of {', '.join(NORMALS)}")
-        self.voxel_size, self.normalize = voxel_size, normalize
+        at_least("ShapeGrid.points", points, 1)
+        self.voxel_size, self.normalize, self.points = voxel_size, normalize, points
 
-    def item(
-        self, shape: Shape, augmentations: Sequence[Augmentation] = (), rng: np.random.Generator | None = None
+    def drawn(self, shape: Shape, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> ShapeItem:
+        """A shape for training: thinned and augmented with draws from ``rng``."""
+        return self._item(shape, augmentations, rng, whole=False)
+
+    def measured(self, shape: Shape) -> ShapeItem:
+        """A shape for measuring: the same each time, as long as its points stand in the same order."""
+        return self._item(shape, (), np.random.default_rng(0), whole=True)
+
+    def _item(
+        self, shape: Shape, augmentations: Sequence[Augmentation], rng: np.random.Generator, whole: bool
     ) -> ShapeItem:
-        """A shape normalised, augmented with draws from ``rng``, and voxelized.
-
-        Points without colours are black, as :class:`~sparse3d.data.augment.ColorDrop` leaves them in pre-training.
-        """
+        """``whole``: map every point of the shape to a voxel; else those that are left."""
         xyz = in_unit_sphere(shape.xyz) if self.normalize == "unit_sphere" else shape.xyz
+        # Without colours black, as ColorDrop leaves clouds in pre-training: networks see colours less .5.
         rgb = np.zeros_like(xyz) if shape.rgb is None else shape.rgb
-        moved = xyz
-        if augmentations:
-            if rng is None:
-                raise ValueError("augmenting needs a random generator")
-            moved, rgb = apply_all(augmentations, xyz, rgb, rng)
+        rows = np.arange(len(xyz))
+        if self.points is not None and len(rows) > self.points:
+            rows = np.sort(rng.choice(len(rows), self.points, replace=False, shuffle=False))
+        kept, rgb = xyz[rows], rgb[rows]
+        moved, rgb = apply_all(augmentations, kept, rgb, rng)
         coords, point2voxel = voxelize(moved, self.voxel_size)
         count = len(coords)
-        feats, centers = mean_by_voxel(rgb, point2voxel, count) - 0.5, mean_by_voxel(xyz, point2voxel, count)
+        feats, centers = mean_by_voxel(rgb, point2voxel, count) - 0.5, mean_by_voxel(kept, point2voxel, count)
         part = np.full(count, IGNORE, dtype=np.int64)
         if shape.part is not None:
-            part = majority_label(shape.part, point2voxel, count, IGNORE)
+            part = majority_label(shape.part[rows], point2voxel, count, IGNORE)
+        if whole and len(rows) < len(xyz):
+            point2voxel = point2voxel[cKDTree(kept).query(xyz)[1]]
         cloud = VoxelCloud(coords, feats, centers, np.zeros(count, dtype=bool))
         return ShapeItem(shape.name, cloud, shape.label, part, point2voxel)
 
@@ -92,9 +104,9 @@ class LabelledShapes(Dataset):
     Args:
         source: the shapes.
         grid: how they become voxels.
-        thin_to: a shape with more points is thinned out to so many, drawn at random each time; None keeps all.
         augmentations: of every shape after it is normalised; they move and recolour points, and keep their rows.
-        cache_bytes: of shapes as they are read, kept in memory by each worker.
+        cache_bytes: of shapes as they are read, kept in memory by each worker; of sources that hold theirs in memory
+            none are.
 
     Raises:
         InputError: an option out of its range, or a shape that cannot be used.
@@ -104,26 +116,23 @@ class LabelledShapes(Dataset):
         self,
         source: ShapeSource = gin.REQUIRED,
         grid: ShapeGrid = gin.REQUIRED,
-        thin_to: int | None = None,
         augmentations: Sequence[Augmentation] = (),
         cache_bytes: int = 1_000_000_000,
     ) -> None:
-        at_least("LabelledShapes.thin_to", thin_to, 1)
-        self.source, self.grid, self.thin_to = source, grid, thin_to
-        self.augmentations = list(augmentations)
-        self._shapes: RecentItems[Shape] = RecentItems(self._checked, cache_bytes)
+        at_least("LabelledShapes.cache_bytes", cache_bytes, 0)
+        self.source, self.grid, self.augmentations = source, grid, list(augmentations)
+        self._shapes: RecentItems[Shape] = RecentItems(self._checked, 0 if source.in_memory else cache_bytes)
+
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why."""
+        return {"cache_bytes": "the shapes are in memory as they are"} if self.source.in_memory else {}
 
     def __len__(self) -> int:
         return len(self.source.names)
 
     def __getitem__(self, key: tuple[int, int]) -> ShapeItem:
         index, seed = key
-        rng = np.random.default_rng(seed)
-        shape = self._shapes[index]
-        if self.thin_to is not None and len(shape) > self.thin_to:
-            rows = np.sort(rng.choice(len(shape), self.thin_to, replace=False, shuffle=False))
-            shape = _rows_of(shape, rows)
-        return self.grid.item(shape, self.augmentations, rng)
+        return self.grid.drawn(self._shapes[index], self.augmentations, np.random.default_rng(seed))
 
     def _checked(self, index: int) -> Shape:
         shape = self.source.load(index)
@@ -146,8 +155,3 @@ def collate_shapes(items: Sequence[ShapeItem]) -> ShapeBatch:
         part=torch.from_numpy(np.concatenate([item.part for item in items])),
         names=[item.name for item in items],
     )
-
-
-def _rows_of(shape: Shape, rows: np.ndarray) -> Shape:
-    rgb, part = (None if array is None else array[rows] for array in (shape.rgb, shape.part))
-    return replace(shape, xyz=shape.xyz[rows], rgb=rgb, part=part)

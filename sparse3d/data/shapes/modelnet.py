@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from zlib import crc32
 
@@ -10,11 +9,13 @@ import gin
 import numpy as np
 
 from sparse3d.checks import at_least, require
-from sparse3d.data.shapes.source import UPS, Shape, WholeShapes, with_z_up
+from sparse3d.data.shapes.off import read_off
+from sparse3d.data.shapes.source import UPS, Shape, WholeShapes, check_names, upright
 from sparse3d.data.shapes.text_points import read_rows
 from sparse3d.errors import InputError
 
 SPLITS = ("train", "test")
+VARIANTS = ("modelnet40", "modelnet10")
 
 
 @gin.configurable
@@ -33,7 +34,7 @@ class ModelNetShapes(WholeShapes):
         up: the axis that points up; None takes z for meshes and y for the resampled points, as they are published.
 
     Raises:
-        InputError: neither layout, or a listed shape that is not there.
+        InputError: neither layout, a class without shapes of the split, or a listed shape that is not there.
     """
 
     def __init__(
@@ -45,28 +46,23 @@ class ModelNetShapes(WholeShapes):
         up: str | None = None,
     ) -> None:
         require(split in SPLITS, "ModelNetShapes.split", split, f"one of {', '.join(SPLITS)}")
+        require(variant in VARIANTS, "ModelNetShapes.variant", variant, f"one of {', '.join(VARIANTS)}")
         require(up in (None, *UPS), "ModelNetShapes.up", up, f"one of {', '.join(UPS)}, or None")
         at_least("ModelNetShapes.sampled", sampled, 1)
         folder = Path(root)
         self.sampled = sampled
-        lists = folder / f"{variant}_{split}.txt"
-        if lists.is_file():
-            self._classes = tuple(_lines(folder / f"{variant}_shape_names.txt"))
-            names = _lines(lists)
-            self.paths = [folder / name.rpartition("_")[0] / f"{name}.txt" for name in names]
-            self.up = up or "y"
-        else:
-            self._classes = tuple(sorted(path.parent.name for path in folder.glob(f"[!.]*/{split}") if path.is_dir()))
-            self.paths = [path for kind in self._classes for path in sorted((folder / kind / split).glob("[!.]*.off"))]
-            self.up = up or "z"
-        if not self.paths:
-            raise InputError(
-                f"{folder}: holds neither {lists.name} nor <class>/{split}/*.off: name the folder that ModelNet's "
-                "classes lie in"
-            )
-        for path in self.paths:
-            if self._class_name(path) not in self._classes:
-                raise InputError(f"{lists}: {path.stem} is of none of the {len(self._classes)} classes")
+        self.from_meshes = not (folder / f"{variant}_{split}.txt").is_file()
+        self.up = up or ("z" if self.from_meshes else "y")
+        self._shapes = _meshes(folder, split, variant) if self.from_meshes else _listed(folder, split, variant)
+        self._classes = tuple(dict.fromkeys(kind for kind, _ in self._shapes))
+        self._names = [f"{kind}/{path.stem}" for kind, path in self._shapes]
+        check_names(self._names, str(folder))
+
+    def idle_options(self) -> dict[str, str]:
+        """Options without effect beside the others, and why."""
+        if self.from_meshes:
+            return {"variant": "the root holds meshes, which have no lists"}
+        return {"sampled": "the root holds points, which are taken as they are"}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,19 +70,49 @@ class ModelNetShapes(WholeShapes):
 
     @property
     def names(self) -> list[str]:
-        return [path.stem for path in self.paths]
+        return self._names
 
     def load(self, index: int) -> Shape:
-        path = self.paths[index]
-        if path.suffix == ".off":
+        kind, path = self._shapes[index]
+        if self.from_meshes:
             xyz = sample_mesh(path, self.sampled, crc32(path.stem.encode()))
         else:
-            xyz = read_rows(path, columns=(6,), delimiter=",")[:, :3]
-        label = self._classes.index(self._class_name(path))
-        return Shape(path.stem, with_z_up(xyz.astype(np.float32), self.up), None, label)
+            xyz = read_rows(path, columns=6, delimiter=",")[:, :3]
+        return Shape(self._names[index], upright(xyz, self.up), None, self._classes.index(kind), file=str(path))
 
-    def _class_name(self, path: Path) -> str:
-        return path.parent.parent.name if path.suffix == ".off" else path.parent.name
+
+def _meshes(folder: Path, split: str, variant: str) -> list[tuple[str, Path]]:
+    """(class, file) of a split of the original layout, by class and name."""
+    kinds = sorted({path.parent.name for other in SPLITS for path in folder.glob(f"[!.]*/{other}") if path.is_dir()})
+    if not kinds:
+        raise InputError(
+            f"{folder}: holds neither {variant}_{split}.txt nor <class>/{split}/*.off: name the folder that ModelNet's "
+            "classes lie in"
+        )
+    found = []
+    for kind in kinds:
+        files = sorted(p for p in (folder / kind / split).glob("[!.]*") if p.suffix.lower() == ".off")
+        if not files:
+            raise InputError(
+                f"{folder / kind / split}: holds no .off file: fetch it, or remove the class from {folder}"
+            )
+        found += [(kind, path) for path in files]
+    return found
+
+
+def _listed(folder: Path, split: str, variant: str) -> list[tuple[str, Path]]:
+    """(class, file) of a split of the resampled layout, by class, then in the list's order."""
+    path = folder / f"{variant}_{split}.txt"
+    kinds, names = _lines(folder / f"{variant}_shape_names.txt"), _lines(path)
+    found = [(name.rpartition("_")[0], folder / name.rpartition("_")[0] / f"{name}.txt") for name in names]
+    for kind, file in found:
+        if kind not in kinds:
+            raise InputError(f"{path}: {file.stem} is of none of the {len(kinds)} classes of {variant}_shape_names.txt")
+    if missing := [file for _, file in found if not file.is_file()]:
+        raise InputError(f"{path}: {len(missing)} of {len(found)} shapes are not there; first: {missing[0]}")
+    if empty := [kind for kind in kinds if kind not in {kind for kind, _ in found}]:
+        raise InputError(f"{path}: names no shape of class {empty[0]!r}")
+    return sorted(found, key=lambda entry: kinds.index(entry[0]))
 
 
 def sample_mesh(path: Path, count: int, seed: int) -> np.ndarray:
@@ -96,20 +122,13 @@ def sample_mesh(path: Path, count: int, seed: int) -> np.ndarray:
         InputError: the file cannot be read, or has no surface.
     """
     from trimesh import Trimesh
-    from trimesh.exchange.off import load_off
     from trimesh.sample import sample_surface
 
-    try:
-        # Some of the original's headers run into the counts ("OFF490 518 0"), which the format does not allow.
-        head, body = (text := path.read_text())[:3], text[3:].lstrip()
-        if head != "OFF":
-            raise ValueError(f"it begins with {head!r} in place of OFF")
-        mesh = Trimesh(**load_off(io.StringIO(f"OFF\n{body}")), process=False)
-        if not 0 < mesh.area < np.inf:
-            raise ValueError("it has no surface")
-        return np.asarray(sample_surface(mesh, count, seed=seed)[0])
-    except (OSError, ValueError, IndexError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as a mesh ({error}): fetch it again, or remove it") from error
+    vertices, triangles = read_off(path)
+    mesh = Trimesh(vertices, triangles, process=False)
+    if not (len(triangles) and 0 < mesh.area < np.inf):
+        raise InputError(f"{path}: cannot be read as a mesh (it has no surface): fetch it again, or remove it")
+    return np.asarray(sample_surface(mesh, count, seed=seed)[0])
 
 
 def _lines(path: Path) -> list[str]:

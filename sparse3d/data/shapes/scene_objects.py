@@ -32,6 +32,9 @@ class SceneObjects(WholeShapes):
         InputError: an unknown class, a scene that cannot be used, or no object at all.
     """
 
+    colored = True
+    in_memory = True
+
     def __init__(
         self,
         source: SceneSource = gin.REQUIRED,
@@ -45,6 +48,8 @@ class SceneObjects(WholeShapes):
         self._classes = known if classes is None else tuple(classes)
         if unknown := [name for name in self._classes if name not in known]:
             raise InputError(f"SceneObjects.classes: {unknown[0]!r} is none of {', '.join(known)}")
+        if len(set(self._classes)) < len(self._classes):
+            raise InputError(f"SceneObjects.classes = {self._classes}: names a class twice")
         self.least_points, self.most_points = least_points, most_points
         self.left_out: Counter[str] = Counter()
         self._new_label = {known.index(name): label for label, name in enumerate(self._classes)}

@@ -1,4 +1,4 @@
-"""ShapeNetPart: 16 categories, 50 parts (shapenetcore_partanno_segmentation_benchmark_v0, with or without normals)."""
+"""ShapeNetPart: 16 categories, 50 parts (shapenetcore_partanno_segmentation_benchmark_v0_normal)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import gin
-import numpy as np
 
 from sparse3d.checks import require
-from sparse3d.data.shapes.source import UPS, Shape, with_z_up
+from sparse3d.data.shapes.source import UPS, Shape, upright, whole_numbers
 from sparse3d.data.shapes.text_points import read_rows
 from sparse3d.errors import InputError
 
@@ -43,6 +42,9 @@ class ShapeNetPartShapes:
         InputError: no lists, an unknown category, or a listed shape that is not there.
     """
 
+    colored = False
+    in_memory = False
+
     def __init__(
         self,
         root: str = gin.REQUIRED,
@@ -54,11 +56,19 @@ class ShapeNetPartShapes:
         require(split in SPLITS, "ShapeNetPartShapes.split", split, f"one of {', '.join(SPLITS)}")
         require(up in UPS, "ShapeNetPartShapes.up", up, f"one of {', '.join(UPS)}")
         chosen = list(CATEGORIES) if categories is None else list(categories)
-        known = bool(chosen) and set(chosen) <= set(CATEGORIES)
-        require(known, "ShapeNetPartShapes.categories", categories, f"names among {', '.join(CATEGORIES)}")
+        among = bool(chosen) and set(chosen) <= set(CATEGORIES)
+        require(among, "ShapeNetPartShapes.categories", categories, f"names among {', '.join(CATEGORIES)}")
         self.root, self.up = Path(root), up
         folders = {CATEGORIES[name][0]: name for name in chosen}
         listed = [entry for part in _lists_of(split) for entry in _listed(self.root, part) if entry[0] in folders]
+        known = {folder for folder, _, _ in CATEGORIES.values()}
+        if unknown := [
+            entry for part in _lists_of(split) for entry in _listed(self.root, part) if entry[0] not in known
+        ]:
+            raise InputError(
+                f"{self.root}: the lists of split {split!r} name {'/'.join(unknown[0])}, which is of none of the 16 "
+                f"categories' folders ({len(unknown)} such entries): remove them"
+            )
         if repeated := len(listed) - len(set(listed)):
             _log.warning("%s: %d entries of split %r name a shape again, which is taken once", root, repeated, split)
             listed = list(dict.fromkeys(listed))
@@ -73,6 +83,7 @@ class ShapeNetPartShapes:
         if not there:
             raise InputError(f"{self.root}: no shape of split {split!r} is there")
         self._entries = there
+        self._names = ["/".join(entry) for entry in there]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -89,14 +100,15 @@ class ShapeNetPartShapes:
 
     @property
     def names(self) -> list[str]:
-        return ["/".join(entry) for entry in self._entries]
+        return self._names
 
     def load(self, index: int) -> Shape:
-        folder, name = entry = self._entries[index]
-        rows = read_rows(self._path(entry), columns=(7, 4))  # x y z (nx ny nz) part
+        folder, _ = entry = self._entries[index]
+        path = self._path(entry)
+        rows = read_rows(path, columns=7)  # x y z nx ny nz part
         label = [folder for folder, _, _ in CATEGORIES.values()].index(folder)
-        xyz = with_z_up(rows[:, :3].astype(np.float32), self.up)
-        return Shape(f"{folder}/{name}", xyz, None, label, rows[:, -1].astype(np.int64))
+        part = whole_numbers(rows[:, 6], len(self.parts), str(path))
+        return Shape(self._names[index], upright(rows[:, :3], self.up), None, label, part, str(path))
 
     def _path(self, entry: tuple[str, str]) -> Path:
         return self.root / entry[0] / f"{entry[1]}.txt"

@@ -6,7 +6,7 @@ A new data set is one more class with the methods of :class:`ShapeSource`, named
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class Shape:
     rgb: np.ndarray | None  # (N, 3) float32 in [0, 1]; None where the source has no colours
     label: int  # index of the source's classes
     part: np.ndarray | None = None  # (N,) int64, index of the source's parts, IGNORE for none
+    file: str = ""  # for messages
 
     def __len__(self) -> int:
         return len(self.xyz)
@@ -54,6 +55,16 @@ class ShapeSource(Protocol):
         ...
 
     @property
+    def colored(self) -> bool:
+        """Whether all shapes have colours; else none has."""
+        ...
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether :meth:`load` is cheap, so that nothing need be kept of what it gave."""
+        ...
+
+    @property
     def names(self) -> list[str]:
         """The shapes' names, all different."""
         ...
@@ -64,7 +75,10 @@ class ShapeSource(Protocol):
 
 
 class WholeShapes:
-    """What sources of shapes without parts have in common."""
+    """What most sources have in common: shapes without parts and colours, read from files."""
+
+    colored = False
+    in_memory = False
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -83,17 +97,17 @@ def check_shape(shape: Shape, source: ShapeSource) -> None:
     Raises:
         InputError: no points, numbers that are not finite, points in one place, or a class or part out of range.
     """
-    where = f"shape {shape.name}"
+    where = f"{shape.file}: shape {shape.name}" if shape.file else f"shape {shape.name}"
     if not len(shape):
         raise InputError(f"{where}: has no points; leave it out of the split")
     for what, values in (("coordinates", shape.xyz), ("colours", shape.rgb)):
         bad = 0 if values is None else int((~np.isfinite(values)).any(axis=1).sum())
         if bad:
-            raise InputError(f"{where}: {bad} of {len(shape)} points have {what} that are not finite")
+            raise InputError(f"{where}: {bad} of {len(shape)} points have {what} that are not finite; leave them out")
     if not np.ptp(shape.xyz, axis=0).max() > 0:
         raise InputError(f"{where}: all its points are in one place; leave it out of the split")
     if not 0 <= shape.label < len(source.classes):
-        raise InputError(f"{where}: class {shape.label} is none of the {len(source.classes)}")
+        raise InputError(f"{where}: class {shape.label} is none of the {len(source.classes)} (from 0 on)")
     if shape.part is not None:
         wrong = ~np.isin(shape.part, (*source.parts_of[shape.label], IGNORE))
         if wrong.any():
@@ -103,6 +117,40 @@ def check_shape(shape: Shape, source: ShapeSource) -> None:
             )
 
 
-def with_z_up(vectors: np.ndarray, up: str) -> np.ndarray:
-    """Vectors (N, 3) of a frame whose axis ``up`` points upwards, turned (not mirrored) so that z does."""
-    return np.ascontiguousarray(np.roll(vectors, {"x": 2, "y": 1, "z": 0}[up], axis=1))  # cyclic: the hand stays
+def upright(xyz: np.ndarray, up: str) -> np.ndarray:
+    """Points (N, 3) float32 with z up and their mean at the origin, of ones whose axis ``up`` points upwards.
+
+    They are turned, not mirrored; and moved before they lose digits, as single precision has few far from the origin.
+    """
+    with np.errstate(invalid="ignore"):  # of numbers that are not finite, which are refused later
+        centered = xyz.astype(np.float64) - xyz.mean(axis=0, dtype=np.float64)
+    # Cyclic: the hand stays.
+    return np.ascontiguousarray(np.roll(centered, {"x": 2, "y": 1, "z": 0}[up], axis=1), dtype=np.float32)
+
+
+def whole_numbers(values: Any, count: int, where: str) -> np.ndarray:
+    """Labels of any type of number as int64, of the same shape.
+
+    Raises:
+        InputError: ``where`` holds something that is no whole number from 0 to ``count`` - 1.
+    """
+    found = np.asarray(values)
+    if found.dtype.kind not in "iuf":
+        raise InputError(f"{where}: labels of type {found.dtype} are no numbers; give whole ones from 0 to {count - 1}")
+    wrong = ~((found == np.floor(found)) & (found >= 0) & (found < count))
+    if wrong.any():
+        raise InputError(
+            f"{where}: a label is {found[wrong][0]}, number {int(np.flatnonzero(wrong)[0])} of {found.size}; whole "
+            f"numbers from 0 to {count - 1} are needed"
+        )
+    return found.astype(np.int64)
+
+
+def check_names(names: list[str], where: str) -> None:
+    """Raises InputError where two shapes have one name, or there is none at all."""
+    if not names:
+        raise InputError(f"{where}: holds no shape")
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InputError(f"{where}: two shapes have the name {twice}; each needs one of its own")
