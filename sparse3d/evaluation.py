@@ -107,7 +107,7 @@ def evaluate_task(
         else:
             raise InputError(f"--submission: the task {task.name!r} has no benchmark's form to write")
     if not figures and submission is None:
-        raise InputError(f"checkpoint {checkpoint}: its config names no labelled scenes to measure on")
+        raise InputError(f"checkpoint {checkpoint}: its config names no labelled scenes or shapes to measure on")
     return {"task": task.name, **figures}
 
 

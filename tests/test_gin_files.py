@@ -157,3 +157,19 @@ def test_it_trains(leaf: str, request: pytest.FixtureRequest, tmp_path: Path) ->
     assert all(math.isfinite(value) for line in measured for value in line.values() if isinstance(value, float))
     state = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)
     assert state["step"] == 2
+
+
+@pytest.mark.parametrize("leaf", ["pretrain/rooms.gin", "segmentation/rooms.gin", "classification/rooms.gin"])
+def test_spawned_workers_make_the_same_batches(leaf: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """They get data and collate function pickled; gin's classes of one scope cannot be, and a task holds such."""
+    root = request.getfixturevalue("prepared" if "pretrain" in leaf else "labelled")
+    small = [f"{name} = {value}" for name, value in SMALL.items() if f"\n{name} = " in text_of(leaf)]
+    quiet = [f"{name} = 0" for name in ("train.eval_every", "train.picture_every")]
+    losses = {}
+    for workers in ("train.workers = 0", "train.workers = 1"):
+        more = [workers, "train.worker_start = 'spawn'"] if workers[-1] == "1" else [workers]
+        out = tmp_path / workers[-1]
+        run.start([leaf], [f"DATA_ROOT = {str(root)!r}", *small, *quiet, *more, "train.best_metric = None"], out)
+        losses[workers] = [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    first, second = losses.values()
+    assert first == second and len(first) == 2

@@ -102,7 +102,8 @@ class DetectionTask:
         self._train_source = data.source
         return data
 
-    def collate(self, items: list[Any]) -> SceneBatch:
+    @staticmethod
+    def collate(items: list[Any]) -> SceneBatch:
         """Items of :class:`DetectionScenes` as one batch."""
         return collate_scenes(items)
 

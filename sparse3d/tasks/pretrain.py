@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import gin
@@ -212,9 +213,10 @@ class PretrainTask:
         self._data = data
         return data
 
-    def collate(self, items: list[Any]) -> ViewBatch:
-        """Items of :class:`ViewSets` as one batch."""
-        return collate_views(items, self.map_stride)
+    @property
+    def collate(self) -> Callable[[list[Any]], ViewBatch]:
+        """Makes items of :class:`ViewSets` one batch. It knows nothing else of the task: spawned workers get a copy."""
+        return partial(collate_views, map_stride=self.map_stride)
 
     def to(self, device: torch.device) -> PretrainTask:
         """Moves the teacher."""

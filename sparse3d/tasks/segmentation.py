@@ -99,7 +99,8 @@ class SegmentationTask:
             self.weights = self._class_weights(data).to(self.device)
         return data
 
-    def collate(self, items: list[Any]) -> SceneBatch:
+    @staticmethod
+    def collate(items: list[Any]) -> SceneBatch:
         """Pieces as one batch."""
         return collate_scenes(items)
 

@@ -67,7 +67,8 @@ class ShapeTask:
         """The training shapes."""
         return self.train_data
 
-    def collate(self, items: list[Any]) -> ShapeBatch:
+    @staticmethod
+    def collate(items: list[Any]) -> ShapeBatch:
         """Shapes as one batch."""
         return collate_shapes(items)
 

@@ -82,8 +82,8 @@ def _start_worker(_worker: int) -> None:
 def start_method(requested: str) -> str:
     """The method of multiprocessing; ``auto`` forks where the system can. InputError where it is not known here.
 
-    Forking hands the task's bound ``collate`` and the data set to workers without pickling: a spawned worker would
-    receive the frozen teacher with the task, and pay the import of torch again.
+    Forking hands the task's ``collate`` and the data set to workers without pickling, and spares them the import of
+    torch.
     The known danger, OpenMP threads that do not exist in the child, is kept away by one thread a worker.
     """
     methods = multiprocessing.get_all_start_methods()

@@ -39,7 +39,10 @@ class Task(Protocol):
         ...
 
     def collate(self, items: list[Any]) -> Any:
-        """One batch with ``.to(device, non_blocking)``; ``.names``, if there, is printed if its loss is not finite."""
+        """One batch with ``.to(device, non_blocking)``; ``.names``, if there, is printed if its loss is not finite.
+
+        ``task.collate`` is sent to data workers: a static method, or a function that holds what it needs and no more.
+        """
         ...
 
     def training_step(self, model: nn.Module, batch: Any, step: int) -> StepOutput:
