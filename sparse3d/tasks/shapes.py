@@ -91,28 +91,17 @@ class ShapeTask:
 
     def state_dict(self) -> dict[str, Any]:
         """What the network's outputs stand for."""
-        source = self.class_source
-        return {
-            "classes": list(source.classes),
-            "parts": list(source.parts),
-            "parts_of": [list(parts) for parts in source.parts_of],
-            "colored": source.colored,
-        }
+        return _meaning(self.class_source)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes back what :meth:`state_dict` gave.
 
         Raises:
-            InputError: the network was trained on other classes or parts, or on the same in another order.
+            InputError: the network was trained on other classes or parts, on the same in another order, or on shapes
+                that had colours where these have none, or the other way round.
         """
-        here = self.state_dict()
-        for kind in ("classes", "parts", "parts_of"):
-            if state[kind] != here[kind]:
-                raise InputError(
-                    f"the checkpoint's {kind} are not the shapes': {difference(state[kind], here[kind])}; choose "
-                    "shapes with the same, or start a new run from it with init.checkpoint"
-                )
-        _check_colors(bool(state["colored"]), bool(here["colored"]), "the checkpoint's shapes", "the ones at hand")
+        remedy = "choose shapes with the same, or start a new run from it with init.checkpoint"
+        _check_same(state, self.state_dict(), "the checkpoint's", "the shapes at hand", remedy)
 
     # Data, opened when first needed -------------------------------------------------------------------------
 
@@ -127,13 +116,8 @@ class ShapeTask:
                     "training and measuring must agree"
                 )
             source, other = self._opened(data.source), self.val_shapes or data.source
-            for kind in ("classes", "parts", "parts_of"):
-                theirs, ours = getattr(source, kind), getattr(other, kind)
-                if theirs != ours:
-                    raise InputError(
-                        f"the training shapes' {kind} are not the validation shapes': {difference(theirs, ours)}"
-                    )
-            _check_colors(source.colored, other.colored, "the training shapes", "the validation shapes")
+            remedy = "bind shapes of one kind for train/ and val/"
+            _check_same(_meaning(source), _meaning(other), "the training shapes'", "the validation shapes", remedy)
             self._part_options.note(data)
             self._data = data
         return self._data
@@ -209,8 +193,22 @@ def _by_point(scores: np.ndarray, items: Sequence[ShapeItem]) -> list[np.ndarray
     return [part[item.point2voxel] for part, item in zip(np.split(scores, ends), items, strict=True)]
 
 
-def _check_colors(theirs: bool, ours: bool, whose: str, others: str) -> None:
-    """A network that has seen colours cannot do without, nor the other way round."""
-    if theirs != ours:
-        has = ("have colours", "have none") if theirs else ("have no colours", "have some")
-        raise InputError(f"{whose} {has[0]}, {others} {has[1]}: take shapes of one kind")
+def _meaning(source: ShapeSource) -> dict[str, Any]:
+    """What a network must know of shapes to be asked about them."""
+    return {
+        "classes": list(source.classes),
+        "parts": list(source.parts),
+        "parts_of": [list(parts) for parts in source.parts_of],
+        "colored": source.colored,
+    }
+
+
+def _check_same(theirs: dict[str, Any], ours: dict[str, Any], whose: str, others: str, remedy: str) -> None:
+    for kind in ("classes", "parts", "parts_of"):
+        if theirs[kind] != ours[kind]:
+            raise InputError(
+                f"{whose} {kind} are not those of {others}: {difference(theirs[kind], ours[kind])}; {remedy}"
+            )
+    if theirs["colored"] != ours["colored"]:
+        has = ("with", "without") if theirs["colored"] else ("without", "with")
+        raise InputError(f"{whose} points are {has[0]} colours, those of {others} {has[1]}; {remedy}")

@@ -440,3 +440,12 @@ def test_real_shapes_are_read(shared_data: Path) -> None:
     shapes = ShapeArrays(str(shared_data / "modelnet10_train.npz"), "val")
     assert len(shapes.classes) == 10 and len(shapes.names) == 796
     check_shape(shapes.load(0), shapes)
+
+
+def test_a_list_that_names_a_folder_of_no_category_is_refused(tmp_path: Path) -> None:
+    root = write_shapenetpart(tmp_path / "parts")
+    path = root / "train_test_split" / "shuffled_val_file_list.json"
+    path.write_text(json.dumps(["shape_data/00000001/x", *json.loads(path.read_text())]))
+    with pytest.raises(InputError, match=r"00000001/x, which is in none of the 16 categories' folders \(1 such"):
+        ShapeNetPartShapes(str(root), "trainval")
+    assert ShapeNetPartShapes(str(root), "train").names

@@ -180,7 +180,9 @@ def test_an_encoder_is_carried_over_without_a_decoder(arrays: str, tmp_path: Pat
 
 def test_shapes_that_do_not_belong_together_are_refused(arrays: str, parts_root: str, tmp_path: Path) -> None:
     scanned = partial(ScanObjectNNShapes, str(write_scanobjectnn(tmp_path / "scanned")), "test")
-    with pytest.raises(InputError, match="classes are not the validation shapes': 2, not 15 .'plate' is on one side"):
+    with pytest.raises(
+        InputError, match="the training shapes' classes are not those of .*: 2, not 15 .'plate' is on one"
+    ):
         classification(arrays, val=scanned).train_dataset()
     with pytest.raises(InputError, match="training and measuring must agree"):
         classification(arrays, grid=ShapeGrid(0.2)).train_dataset()
@@ -191,14 +193,18 @@ def test_shapes_that_do_not_belong_together_are_refused(arrays: str, parts_root:
         whole.build_model()
     colored = ShapeArrays(arrays)
     colored.colored = True  # type: ignore[misc]
-    with pytest.raises(InputError, match="the training shapes have no colours, the validation shapes have some"):
+    with pytest.raises(InputError, match="the training shapes' points are without colours, those of .* with;"):
         classification(arrays, val=lambda: colored).train_dataset()
     task = part_segmentation(parts_root)
     state = task.state_dict()
     task.load_state_dict(state)
-    with pytest.raises(InputError, match="the checkpoint's classes are not the shapes': class 0 is 'Cup'"):
+    with pytest.raises(
+        InputError, match="the checkpoint's classes are not those of the shapes at hand: class 0 is 'Cup'"
+    ):
         task.load_state_dict({**state, "classes": ["Cup", *state["classes"][1:]]})
-    with pytest.raises(InputError, match="the checkpoint's shapes have colours, the ones at hand have none"):
+    with pytest.raises(
+        InputError, match="the checkpoint's points are with colours, those of the shapes at hand without"
+    ):
         task.load_state_dict({**state, "colored": True})
 
 

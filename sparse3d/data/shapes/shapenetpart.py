@@ -60,18 +60,7 @@ class ShapeNetPartShapes:
         require(among, "ShapeNetPartShapes.categories", categories, f"names among {', '.join(CATEGORIES)}")
         self.root, self.up = Path(root), up
         folders = {CATEGORIES[name][0]: name for name in chosen}
-        listed = [entry for part in _lists_of(split) for entry in _listed(self.root, part) if entry[0] in folders]
-        known = {folder for folder, _, _ in CATEGORIES.values()}
-        if unknown := [
-            entry for part in _lists_of(split) for entry in _listed(self.root, part) if entry[0] not in known
-        ]:
-            raise InputError(
-                f"{self.root}: the lists of split {split!r} name {'/'.join(unknown[0])}, which is of none of the 16 "
-                f"categories' folders ({len(unknown)} such entries): remove them"
-            )
-        if repeated := len(listed) - len(set(listed)):
-            _log.warning("%s: %d entries of split %r name a shape again, which is taken once", root, repeated, split)
-            listed = list(dict.fromkeys(listed))
+        listed = [entry for entry in _entries(self.root, split) if entry[0] in folders]
         there = [entry for entry in listed if self._path(entry).is_file()]
         self.left_out = len(listed) - len(there)
         if self.left_out and not missing:
@@ -114,8 +103,21 @@ class ShapeNetPartShapes:
         return self.root / entry[0] / f"{entry[1]}.txt"
 
 
-def _lists_of(split: str) -> tuple[str, ...]:
-    return ("train", "val") if split == "trainval" else (split,)
+def _entries(root: Path, split: str) -> list[tuple[str, str]]:
+    """(folder, name) of the split's shapes, each once.
+
+    Raises InputError where a list cannot be read, or names a shape of no category.
+    """
+    listed = [e for part in (("train", "val") if split == "trainval" else (split,)) for e in _listed(root, part)]
+    known = {folder for folder, _, _ in CATEGORIES.values()}
+    if unknown := [entry for entry in listed if entry[0] not in known]:
+        raise InputError(
+            f"{root}: the lists of split {split!r} name {'/'.join(unknown[0])}, which is in none of the 16 categories' "
+            f"folders ({len(unknown)} such entries): remove them"
+        )
+    if repeated := len(listed) - len(set(listed)):
+        _log.warning("%s: %d entries of split %r name a shape again, which is taken once", root, repeated, split)
+    return list(dict.fromkeys(listed))
 
 
 def _listed(root: Path, split: str) -> list[tuple[str, str]]:
