@@ -68,8 +68,8 @@ def load_task(
         seed_everything(TrainSettings().seed)
         task = run.build_task()
         model = task.build_model()
+    task.load_state_dict(state["task"])  # first: it names other classes, where the network would have another size
     load_same_network(model, state["model"], checkpoint)
-    task.load_state_dict(state["task"])
     task.to(where)
     return task, model.to(where).eval()
 

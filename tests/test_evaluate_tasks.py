@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gin
+import numpy as np
 import pytest
 from prepared_rooms import write_prepared
 from shape_files import write_arrays, write_shapenetpart
@@ -110,3 +111,13 @@ def test_tasks_on_single_shapes_are_measured_as_their_runs_were(
         evaluate(last, split="nowhere")
     with pytest.raises(InputError, match="has no benchmark's form to write"):
         evaluate(last, submission=str(tmp_path / "upload"))
+
+
+def test_data_of_other_classes_are_named_and_not_taken_for_another_network(tmp_path: Path) -> None:
+    root = write_arrays(tmp_path / "shapes.npz")
+    run.start(["classification/arrays.gin"], [f"DATA_ROOT = {str(root)!r}", *SMALL], tmp_path / "run")
+    gin.clear_config()
+    with np.load(root) as stored:
+        np.savez(tmp_path / "more.npz", **{**dict(stored), "classes": np.array(["plate", "stick", "ball"])})
+    with pytest.raises(InputError, match="classes are not those of the shapes at hand: 2, not 3 .'ball' is on one"):
+        evaluate(tmp_path / "run" / "checkpoints" / "last.pt", data=str(tmp_path / "more.npz"))
