@@ -25,18 +25,7 @@ def checked_cloud(points: Any, colors: Any, name: str = "points") -> tuple[np.nd
         InputError: another shape, no points, numbers that are not finite, colours out of their range, or points so far
             from the origin that single precision gives out.
     """
-    xyz, rgb = _array(points, name, "points"), _array(colors, name, "colours")
-    if not len(xyz):
-        raise InputError(f"{name}: has no points; give at least one")
-    if len(xyz) != len(rgb):
-        raise InputError(f"{name}: {len(xyz)} points and {len(rgb)} colours: give each point its colour")
-    for what, values in (("coordinates", xyz), ("colours", rgb)):
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-        if len(bad):
-            raise InputError(
-                f"{name}: {len(bad)} of {len(xyz)} points have {what} that are not finite, the first is row {bad[0]} "
-                f"({', '.join(str(v) for v in values[bad[0]])}): leave such points out"
-            )
+    xyz, rgb = _arrays(points, colors, name)
     extent, away = float(np.ptp(xyz, axis=0).max()), float(np.abs(xyz).max())
     if away > FARTHEST and extent <= WIDEST:
         raise InputError(
@@ -56,20 +45,11 @@ def checked_shape(points: Any, colors: Any, name: str = "points") -> tuple[np.nd
     Raises:
         InputError: as :func:`checked_cloud`, but for sizes and places.
     """
-    xyz, rgb = _array(points, name, "points"), None
-    if not len(xyz):
-        raise InputError(f"{name}: has no points; give at least two")
-    if colors is not None:
-        rgb = _array(colors, name, "colours")
-        if len(rgb) != len(xyz):
-            raise InputError(f"{name}: {len(xyz)} points and {len(rgb)} colours: give each point its colour")
-        if not np.isfinite(rgb).all():
-            raise InputError(f"{name}: some colours are not finite: leave such points out")
-        rgb = _unit_colors(rgb, name)
-    bad = int((~np.isfinite(xyz)).any(axis=1).sum())
-    if bad:
-        raise InputError(f"{name}: {bad} of {len(xyz)} points have coordinates that are not finite: leave them out")
-    return upright(xyz, "z"), rgb
+    if colors is None:
+        xyz, _ = _arrays(points, points, name)  # stand for the colours that are not there
+        return upright(xyz, "z"), None
+    xyz, rgb = _arrays(points, colors, name)
+    return upright(xyz, "z"), _unit_colors(rgb, name)
 
 
 def as_scene(name: str, xyz: np.ndarray, rgb: np.ndarray, faces: np.ndarray | None = None) -> LabelledScene:
@@ -81,6 +61,23 @@ def as_scene(name: str, xyz: np.ndarray, rgb: np.ndarray, faces: np.ndarray | No
 def canonical_order(xyz: np.ndarray, rgb: np.ndarray) -> np.ndarray:
     """Rows (N,) int64 in an order that depends on the points alone: sums of floats depend on theirs."""
     return np.lexsort((*rgb.T, *xyz.T))
+
+
+def _arrays(points: Any, colors: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays (N, 3) of finite numbers, N at least 1."""
+    xyz, rgb = _array(points, name, "points"), _array(colors, name, "colours")
+    if not len(xyz):
+        raise InputError(f"{name}: has no points; give at least one")
+    if len(xyz) != len(rgb):
+        raise InputError(f"{name}: {len(xyz)} points and {len(rgb)} colours: give each point its colour")
+    for what, values in (("coordinates", xyz), ("colours", rgb)):
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(bad):
+            raise InputError(
+                f"{name}: {len(bad)} of {len(xyz)} points have {what} that are not finite, the first is row {bad[0]} "
+                f"({', '.join(str(v) for v in values[bad[0]])}): leave such points out"
+            )
+    return xyz, rgb
 
 
 def _array(values: Any, name: str, what: str) -> np.ndarray:

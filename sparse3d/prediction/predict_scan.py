@@ -51,18 +51,7 @@ def predict_scan(
         raise InputError(f"--min-score {min_score}: must lie in [0, 1]")
     cloud = read_scan(scan)
     model = load(checkpoint, device)
-    if not model.classes:
-        raise InputError(
-            f"checkpoint {checkpoint} is of a pre-training, which has no classes: train a segmentation or a detection "
-            "from it (init.checkpoint)"
-        )
-    if model.task in INSTEAD:
-        raise InputError(
-            f"checkpoint {checkpoint} is of task {model.task!r}, for single shapes and not for scans: in Python, "
-            f"sparse3d.load(...).{INSTEAD[model.task]}(points) asks it"
-        )
-    if min_score is not None and model.task != "detection":
-        raise InputError(f"--min-score is for boxes; checkpoint {checkpoint} labels points, so leave it out")
+    _check_fits(model, min_score)
     answer = model.predict(cloud.xyz, cloud.rgb, tta)
     files: dict[str, str] = {}
 
@@ -83,6 +72,22 @@ def predict_scan(
         "files": files,
         "found": found,
     }
+
+
+def _check_fits(model: Model, min_score: float | None) -> None:
+    """Raises InputError for a network that finds nothing in scans, or an option that it has no use for."""
+    if not model.classes:
+        raise InputError(
+            f"checkpoint {model.checkpoint} is of a pre-training, which has no classes: train a segmentation or a "
+            "detection from it (init.checkpoint)"
+        )
+    if model.task in INSTEAD:
+        raise InputError(
+            f"checkpoint {model.checkpoint} is of task {model.task!r}, for single shapes and not for scans: in Python, "
+            f"sparse3d.load(...).{INSTEAD[model.task]}(points) asks it"
+        )
+    if min_score is not None and model.task != "detection":
+        raise InputError(f"--min-score is for boxes; checkpoint {model.checkpoint} labels points, so leave it out")
 
 
 def _beside(stem: Path, ending: str) -> Path:

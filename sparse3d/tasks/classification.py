@@ -60,9 +60,9 @@ class ClassificationTask(ShapeTask):
         checks.require(0 <= dropout < 1, "ClassificationTask.dropout", dropout, "in [0, 1)")
         checks.require(0 <= label_smoothing < 1, "ClassificationTask.label_smoothing", label_smoothing, "in [0, 1)")
         self.hidden, self.dropout, self.label_smoothing = hidden, dropout, label_smoothing
-        # Of the last evaluation, until the next step: the counts, and each shape's probabilities.
+        # Of the last evaluation, until the next step: the counts, and each shape's class and probabilities.
         self.matrix: ConfusionMatrix | None = None
-        self.found: list[np.ndarray] = []
+        self.found: list[tuple[int, np.ndarray]] = []
 
     def build_model(self) -> nn.Module:
         """The network with random weights."""
@@ -89,11 +89,11 @@ class ClassificationTask(ShapeTask):
         """``overall_accuracy`` (of all shapes), ``mean_accuracy`` (over the classes that occur), ``accuracy/CLASS``."""
         if self.val_shapes is None:
             return
-        matrix, probabilities = ConfusionMatrix(self.val_shapes.classes), []
+        matrix, everything = ConfusionMatrix(self.val_shapes.classes), []
         for shape, found in self.predicted(model, device):
             matrix.update(shape.name, found.argmax(axis=1), np.array([shape.label]))
-            probabilities.append(found[0])
-        self.matrix, self.found = matrix, probabilities
+            everything.append((shape.label, found[0]))
+        self.matrix, self.found = matrix, everything
         counted, accuracy = matrix.matrix, matrix.accuracy()
         yield "overall_accuracy", float(counted.diagonal().sum() / counted.sum())
         yield "mean_accuracy", float(np.nanmean(accuracy))
@@ -109,7 +109,7 @@ class ClassificationTask(ShapeTask):
         if self.val_shapes is None:
             return
         if self.drawn:
-            found = self.found or [probabilities[0] for _, probabilities in self.predicted(model, device)]
+            found = self.found or [(shape.label, p[0]) for shape, p in self.predicted(model, device)]
             yield "val/confused", confused_shapes(self, found, self.drawn)
         if self.matrix is not None:
             yield "confusion", confusion_picture(self.matrix.matrix, self.matrix.classes)

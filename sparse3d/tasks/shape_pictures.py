@@ -35,26 +35,25 @@ def shape_picture(shape: Shape, colors: np.ndarray | None = None) -> np.ndarray:
     return see_points(xyz, view, 1.3 * point_spacing(xyz), normals, np.ones(len(xyz), dtype=bool)).painted(colors)
 
 
-def confused_shapes(task: ClassificationTask, found: list[np.ndarray], most: int) -> np.ndarray:
+def confused_shapes(task: ClassificationTask, found: list[tuple[int, np.ndarray]], most: int) -> np.ndarray:
     """Validation shapes that are taken for others, the surest first: "chair -> sofa 0.93".
 
     Where all are right, those are shown of which the network is least sure.
 
     Args:
         task: whose validation shapes are looked at.
-        found: for each of them its probabilities (C,).
+        found: for each of them its class and its probabilities (C,).
         most: how many to draw.
     """
     assert task.val_shapes is not None
     classes = task.val_shapes.classes
-    labels = [task.val_shape(k).label for k in range(len(found))]
-    wrong = [k for k, (label, p) in enumerate(zip(labels, found, strict=True)) if p.argmax() != label]
-    sure = {k: float(found[k].max()) for k in range(len(found))}
-    chosen = sorted(wrong, key=lambda k: -sure[k]) if wrong else sorted(sure, key=lambda k: sure[k])
+    wrong = [k for k, (label, p) in enumerate(found) if p.argmax() != label]
+    sure = [float(p.max()) for _, p in found]
+    chosen = sorted(wrong, key=lambda k: -sure[k]) if wrong else sorted(range(len(found)), key=lambda k: sure[k])
     panels = []
     for k in chosen[:most]:
-        guess = int(found[k].argmax())
-        named = classes[labels[k]] + (f" -> {classes[guess]}" if guess != labels[k] else "")
+        label, guess = found[k][0], int(found[k][1].argmax())
+        named = classes[label] + (f" -> {classes[guess]}" if guess != label else "")
         panels.append(caption(shape_picture(task.val_shape(k)), f"{named} {sure[k]:.2f}"))
     return _grid(panels)
 

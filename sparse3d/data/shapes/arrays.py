@@ -55,14 +55,6 @@ class ShapeArrays(WholeShapes):
         """Options without effect beside the others, and why."""
         return {"val_every": "ShapeArrays.split is 'all'"} if self.split == "all" else {}
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self._classes
-
-    @property
-    def names(self) -> list[str]:
-        return self._names
-
     def load(self, index: int) -> Shape:
         xyz = upright(self._points[index], self.up)
         return Shape(self._names[index], xyz, None, int(self._labels[index]), file=self.path)

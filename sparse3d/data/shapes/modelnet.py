@@ -9,6 +9,7 @@ import gin
 import numpy as np
 
 from sparse3d.checks import at_least, require
+from sparse3d.data.scannet.split_lists import read_split
 from sparse3d.data.shapes.off import read_off
 from sparse3d.data.shapes.source import UPS, Shape, WholeShapes, check_names, upright
 from sparse3d.data.shapes.text_points import read_rows
@@ -64,14 +65,6 @@ class ModelNetShapes(WholeShapes):
             return {"variant": "the root holds meshes, which have no lists"}
         return {"sampled": "the root holds points, which are taken as they are"}
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self._classes
-
-    @property
-    def names(self) -> list[str]:
-        return self._names
-
     def load(self, index: int) -> Shape:
         kind, path = self._shapes[index]
         if self.from_meshes:
@@ -103,7 +96,7 @@ def _meshes(folder: Path, split: str, variant: str) -> list[tuple[str, Path]]:
 def _listed(folder: Path, split: str, variant: str) -> list[tuple[str, Path]]:
     """(class, file) of a split of the resampled layout, by class, then in the list's order."""
     path = folder / f"{variant}_{split}.txt"
-    kinds, names = _lines(folder / f"{variant}_shape_names.txt"), _lines(path)
+    kinds, names = read_split(folder / f"{variant}_shape_names.txt"), read_split(path)
     found = [(name.rpartition("_")[0], folder / name.rpartition("_")[0] / f"{name}.txt") for name in names]
     for kind, file in found:
         if kind not in kinds:
@@ -129,10 +122,3 @@ def sample_mesh(path: Path, count: int, seed: int) -> np.ndarray:
     if not (len(triangles) and 0 < mesh.area < np.inf):
         raise InputError(f"{path}: cannot be read as a mesh (it has no surface): fetch it again, or remove it")
     return np.asarray(sample_surface(mesh, count, seed=seed)[0])
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error

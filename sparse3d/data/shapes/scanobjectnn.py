@@ -43,6 +43,7 @@ class ScanObjectNNShapes(WholeShapes):
     """
 
     in_memory = True
+    _classes = CLASSES
 
     def __init__(
         self, root: str = gin.REQUIRED, split: str = "train", variant: str = "PB_T50_RS", up: str = "y"
@@ -55,14 +56,6 @@ class ScanObjectNNShapes(WholeShapes):
         self._points, self._labels = read_h5(self.path)
         self._names = [f"{split}_{k:05d}" for k in range(len(self._labels))]
         check_names(self._names, str(self.path))
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return CLASSES
-
-    @property
-    def names(self) -> list[str]:
-        return self._names
 
     def load(self, index: int) -> Shape:
         xyz = upright(self._points[index], self.up)

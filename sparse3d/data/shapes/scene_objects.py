@@ -60,14 +60,7 @@ class SceneObjects(WholeShapes):
             self._objects += self._objects_of(scene)
         if not self._objects:
             raise InputError(f"SceneObjects: the {len(source.names)} scenes hold no object of the classes")
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self._classes
-
-    @property
-    def names(self) -> list[str]:
-        return [shape.name for shape in self._objects]
+        self._names = [shape.name for shape in self._objects]
 
     def load(self, index: int) -> Shape:
         shape = self._objects[index]

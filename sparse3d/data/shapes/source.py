@@ -5,6 +5,7 @@ A new data set is one more class with the methods of :class:`ShapeSource`, named
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,10 +76,25 @@ class ShapeSource(Protocol):
 
 
 class WholeShapes:
-    """What most sources have in common: shapes without parts and colours, read from files."""
+    """What most sources have in common: shapes without parts and colours, read from files.
+
+    A subclass sets ``_classes`` and ``_names``.
+    """
 
     colored = False
     in_memory = False
+    _classes: tuple[str, ...]
+    _names: list[str]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of ``label``."""
+        return self._classes
+
+    @property
+    def names(self) -> list[str]:
+        """The shapes' names, all different."""
+        return self._names
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -150,7 +166,6 @@ def check_names(names: list[str], where: str) -> None:
     """Raises InputError where two shapes have one name, or there is none at all."""
     if not names:
         raise InputError(f"{where}: holds no shape")
-    if len(set(names)) < len(names):
-        seen: set[str] = set()
-        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise InputError(f"{where}: two shapes have the name {twice}; each needs one of its own")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{where}: {count} shapes have the name {name}; each needs one of its own")
