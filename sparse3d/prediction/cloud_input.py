@@ -37,19 +37,22 @@ def checked_cloud(points: Any, colors: Any, name: str = "points") -> tuple[np.nd
     return xyz, rgb
 
 
-def checked_shape(points: Any, colors: Any, name: str = "points") -> tuple[np.ndarray, np.ndarray | None]:
-    """A single shape's points (N, 3) float32, moved so that their mean is the origin, and colours (N, 3) or None.
+def checked_shape(
+    points: Any, colors: Any, name: str = "points", up: str = "z"
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """A single shape's points (N, 3) float32, z up, their mean at the origin, and colours (N, 3) or None.
 
-    Its unit is its own: neither its size nor its place is judged.
+    Its unit is its own: neither its size nor its place is judged. ``up`` is the axis that points upwards in what is
+    given.
 
     Raises:
         InputError: as :func:`checked_cloud`, but for sizes and places.
     """
     if colors is None:
         xyz, _ = _arrays(points, points, name)  # stand for the colours that are not there
-        return upright(xyz, "z"), None
+        return upright(xyz, up), None
     xyz, rgb = _arrays(points, colors, name)
-    return upright(xyz, "z"), _unit_colors(rgb, name)
+    return upright(xyz, up), _unit_colors(rgb, name)
 
 
 def as_scene(name: str, xyz: np.ndarray, rgb: np.ndarray, faces: np.ndarray | None = None) -> LabelledScene:

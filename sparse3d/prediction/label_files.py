@@ -41,10 +41,46 @@ def write_label_ply(path: Path, scan: Scan, labels: np.ndarray, colors: np.ndarr
     _whole(path, lambda file: file.write(head + content))
 
 
+def beside(stem: Path, ending: str) -> Path:
+    """The path of ``stem``, whose own name may hold dots, with ``ending``."""
+    return stem.with_name(stem.name + ending)
+
+
+def write_labels(
+    stem: Path,
+    ending: str,
+    scan: Scan,
+    labels: np.ndarray,
+    names: Sequence[str],
+    colors: np.ndarray,
+    what: str,
+    wrote: Callable[[str, Path], None],
+) -> np.ndarray:
+    """Writes ``STEMENDING.ply``, ``.txt`` and ``_classes.tsv``; returns how many points have each class, (C,).
+
+    Args:
+        stem: folder and name.
+        ending: such as ``_labels``.
+        scan: N points.
+        labels: (N,) int64, indices of ``names``.
+        names: of the C classes.
+        colors: (C, 3) uint8 of the classes.
+        what: a label is, such as "class".
+        wrote: called with what each file is, and its path.
+    """
+    counts = np.bincount(labels, minlength=len(names))
+    write_label_ply(beside(stem, f"{ending}.ply"), scan, labels, colors)
+    wrote(f"points coloured by {what}", beside(stem, f"{ending}.ply"))
+    write_label_text(beside(stem, f"{ending}.txt"), labels)
+    wrote(f"{what} of each point", beside(stem, f"{ending}.txt"))
+    write_class_table(beside(stem, f"{ending}_classes.tsv"), names, colors, counts, "points")
+    wrote("meaning of the classes", beside(stem, f"{ending}_classes.tsv"))
+    return counts
+
+
 def write_label_text(path: Path, labels: np.ndarray) -> None:
     """A line a point, in the points' order: the index of its class."""
-    text = "\n".join(map(str, labels.tolist())) + "\n"
-    _whole(path, lambda file: file.write(text.encode("ascii")))
+    write_text(path, "\n".join(map(str, labels.tolist())) + "\n")
 
 
 def write_class_table(path: Path, names: Sequence[str], colors: np.ndarray, counts: np.ndarray, unit: str) -> None:
@@ -52,7 +88,12 @@ def write_class_table(path: Path, names: Sequence[str], colors: np.ndarray, coun
     lines = [f"index\tname\tred\tgreen\tblue\t{unit}"]
     for k, (name, color, count) in enumerate(zip(names, colors.tolist(), counts.tolist(), strict=True)):
         lines.append("\t".join([str(k), name, *map(str, color), str(count)]))
-    _whole(path, lambda file: file.write(("\n".join(lines) + "\n").encode()))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file of ``text``."""
+    _whole(path, lambda file: file.write(text.encode()))
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:

@@ -39,8 +39,8 @@ from sparse3d.training.distribution import choose_device
 from sparse3d.types import Boxes
 from sparse3d.visualize.class_colors import distinct_colors
 
-SHAPE_TASKS = (ClassificationTask, PartSegmentationTask)
-TASKS = (SegmentationTask.name, DetectionTask.name, PretrainTask.name, *(task.name for task in SHAPE_TASKS))
+SHAPE_TASKS = {task.name: task for task in (ClassificationTask, PartSegmentationTask)}
+TASKS = (SegmentationTask.name, DetectionTask.name, PretrainTask.name, *SHAPE_TASKS)
 # What answers for each task that predict() is not for.
 INSTEAD = {"pretrain": "features", "classification": "classify", "parts": "segment_parts"}
 
@@ -61,6 +61,7 @@ class Model:
         classes: names, a label is a place among them (of parts: of all kinds of shapes); empty for a pre-training.
         kinds: names of the kinds of shapes whose parts the network knows; empty for other tasks.
         colors: (C, 3) uint8 of the classes: the data set's own, or distinct ones.
+        colored: whether points need colours; False for shapes without.
         voxel_size: metres; of shapes that are brought to the unit sphere, of its radius.
         step: optimiser steps that the network was trained for.
         products: of its convolutions, as in training; see :func:`sparse3d.sparse.configure`.
@@ -77,6 +78,7 @@ class Model:
         self.classes: tuple[str, ...] = ()
         self.kinds: tuple[str, ...] = ()
         self.colors = np.zeros((0, 3), dtype=np.uint8)
+        self.colored = True
         self.voxel_size = 0.0
         self.products: str = bound("sparse.products", "float32")
         self._scenes: ScenePredictor | None = None
@@ -207,13 +209,12 @@ class Model:
 
     def _build_shape_network(self, state: dict[str, Any]) -> nn.Module:
         source = ShapesOnly(state["task"])
-        owner = next(task for task in SHAPE_TASKS if task.name == self.task)
         with gin.unlock_config():
-            gin.bind_parameter(f"{owner.__name__}.val", lambda: source)
+            gin.bind_parameter(f"{SHAPE_TASKS[self.task].__name__}.val", lambda: source)
         task = run.build_task()
         self._name(list_of(source.parts or source.classes))
         self.kinds = source.classes if source.parts else ()
-        self._shapes, self.voxel_size = (task, source), task.grid.voxel_size
+        self._shapes, self.voxel_size, self.colored = (task, source), task.grid.voxel_size, source.colored
         return self._filled(task.build_model(), state["model"])
 
     def _filled(self, network: nn.Module, tensors: dict[str, torch.Tensor]) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What ``tools/predict.py`` does: a scan and a checkpoint in, files out."""
+"""What a network finds in a scan, as files: labels or boxes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from sparse3d.data.box_files import write_boxes_json, write_boxes_ply
 from sparse3d.errors import InputError
-from sparse3d.prediction.label_files import write_class_table, write_label_ply, write_label_text, write_picture
-from sparse3d.prediction.model import INSTEAD, Model, SegmentationPrediction, load
+from sparse3d.prediction.label_files import beside, write_class_table, write_labels, write_picture
+from sparse3d.prediction.model import Model, SegmentationPrediction
 from sparse3d.prediction.scan_input import Scan, read_scan
 from sparse3d.prediction.scan_pictures import boxes_picture, labels_picture
 from sparse3d.types import Boxes
@@ -22,21 +22,19 @@ MIN_SCORE = 0.2  # of a box, where nothing else is asked for
 
 def predict_scan(
     scan: str | Path,
-    checkpoint: str | Path,
+    model: Model,
     out: str | Path,
     min_score: float | None = None,
-    device: str = "auto",
     tta: bool = False,
     on_file: Told = lambda what, path: None,
 ) -> dict[str, Any]:
-    """Writes what the checkpoint's network finds in a scan.
+    """Writes what a network finds in a scan.
 
     Args:
         scan: see :func:`~sparse3d.prediction.scan_input.read_scan`.
-        checkpoint: of a segmentation or a detection.
+        model: of a segmentation or a detection.
         out: the folder; files in it that bear the scan's name are replaced.
         min_score: detection: boxes with less are left out; None: those with less than .2.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         tta: segmentation: average over eight turned and mirrored views.
         on_file: called with what each file is, and its path.
 
@@ -45,13 +43,12 @@ def predict_scan(
         to the room's axes), ``files`` by what they are, and ``found``: points or boxes by class, those that occur.
 
     Raises:
-        InputError: a scan, checkpoint or option that cannot be used.
+        InputError: a scan, model or option that cannot be used.
     """
     if min_score is not None and not 0 <= min_score <= 1:
         raise InputError(f"--min-score {min_score}: must lie in [0, 1]")
-    cloud = read_scan(scan)
-    model = load(checkpoint, device)
     _check_fits(model, min_score)
+    cloud = read_scan(scan)
     answer = model.predict(cloud.xyz, cloud.rgb, tta)
     files: dict[str, str] = {}
 
@@ -65,7 +62,7 @@ def predict_scan(
     return {
         "task": model.task,
         "scan": str(scan),
-        "checkpoint": str(checkpoint),
+        "checkpoint": model.checkpoint,
         "step": model.step,
         "points": len(cloud),
         "aligned": cloud.aligned,
@@ -81,31 +78,16 @@ def _check_fits(model: Model, min_score: float | None) -> None:
             f"checkpoint {model.checkpoint} is of a pre-training, which has no classes: train a segmentation or a "
             "detection from it (init.checkpoint)"
         )
-    if model.task in INSTEAD:
-        raise InputError(
-            f"checkpoint {model.checkpoint} is of task {model.task!r}, for single shapes and not for scans: in Python, "
-            f"sparse3d.load(...).{INSTEAD[model.task]}(points) asks it"
-        )
     if min_score is not None and model.task != "detection":
         raise InputError(f"--min-score is for boxes; checkpoint {model.checkpoint} labels points, so leave it out")
-
-
-def _beside(stem: Path, ending: str) -> Path:
-    return stem.with_name(stem.name + ending)  # a scan's own name may hold dots
 
 
 def _write_labels(stem: Path, scan: Scan, model: Model, answer: Any, min_score: float, wrote: Told) -> np.ndarray:
     assert isinstance(answer, SegmentationPrediction)
     labels, colors = answer.labels, model.colors
-    counts = np.bincount(labels, minlength=len(model.classes))
-    write_label_ply(_beside(stem, "_labels.ply"), scan, labels, colors)
-    wrote("points coloured by class", _beside(stem, "_labels.ply"))
-    write_label_text(_beside(stem, "_labels.txt"), labels)
-    wrote("class of each point", _beside(stem, "_labels.txt"))
-    write_class_table(_beside(stem, "_labels_classes.tsv"), model.classes, colors, counts, "points")
-    wrote("meaning of the classes", _beside(stem, "_labels_classes.tsv"))
-    write_picture(_beside(stem, "_labels.png"), labels_picture(scan, labels, model.classes, colors))
-    wrote("picture", _beside(stem, "_labels.png"))
+    counts = write_labels(stem, "_labels", scan, labels, model.classes, colors, "class", wrote)
+    write_picture(beside(stem, "_labels.png"), labels_picture(scan, labels, model.classes, colors))
+    wrote("picture", beside(stem, "_labels.png"))
     return counts
 
 
@@ -113,12 +95,12 @@ def _write_boxes(stem: Path, scan: Scan, model: Model, answer: Any, min_score: f
     assert isinstance(answer, Boxes) and answer.score is not None
     boxes, colors = answer.select(answer.score >= min_score), model.colors
     counts = np.bincount(boxes.label, minlength=len(model.classes))
-    write_boxes_ply(_beside(stem, "_boxes.ply"), boxes, colors[boxes.label])
-    wrote("boxes as bars", _beside(stem, "_boxes.ply"))
-    write_boxes_json(_beside(stem, "_boxes.json"), boxes, model.classes, scan.name, model.checkpoint)
-    wrote("boxes as numbers", _beside(stem, "_boxes.json"))
-    write_class_table(_beside(stem, "_boxes_classes.tsv"), model.classes, colors, counts, "boxes")
-    wrote("meaning of the classes", _beside(stem, "_boxes_classes.tsv"))
-    write_picture(_beside(stem, "_boxes.png"), boxes_picture(scan, boxes, model.classes, colors))
-    wrote("picture", _beside(stem, "_boxes.png"))
+    write_boxes_ply(beside(stem, "_boxes.ply"), boxes, colors[boxes.label])
+    wrote("boxes as bars", beside(stem, "_boxes.ply"))
+    write_boxes_json(beside(stem, "_boxes.json"), boxes, model.classes, scan.name, model.checkpoint)
+    wrote("boxes as numbers", beside(stem, "_boxes.json"))
+    write_class_table(beside(stem, "_boxes_classes.tsv"), model.classes, colors, counts, "boxes")
+    wrote("meaning of the classes", beside(stem, "_boxes_classes.tsv"))
+    write_picture(beside(stem, "_boxes.png"), boxes_picture(scan, boxes, model.classes, colors))
+    wrote("picture", beside(stem, "_boxes.png"))
     return counts

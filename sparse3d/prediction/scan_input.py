@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,22 +84,32 @@ def _read_ply(path: Path) -> Scan:
 
 
 def _read_arrays(path: Path) -> Scan:
+    found = read_npz(path, NAMES)
+    faces = found.get("faces")
+    if faces is not None:
+        faces = _checked_faces(path, faces, len(found["points"]))
+    return Scan(path.stem, found["points"], found["colours"], faces)
+
+
+def read_npz(path: Path, needed: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+    """All arrays of an ``.npz``, and under each key of ``needed`` the first of those names that is there.
+
+    Raises:
+        InputError: the file cannot be read, or has none of the names of something needed.
+    """
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read as arrays ({error})") from error
-    found = {}
-    for what, names in NAMES.items():
+    found = dict(arrays)
+    for what, names in needed.items():
         there = [name for name in names if name in arrays]
         if not there:
             known = ", ".join(sorted(arrays)) or "nothing"
             raise InputError(f"{path}: has no array {' or '.join(names)} for the {what}; it holds {known}")
         found[what] = np.atleast_1d(arrays[there[0]])
-    faces = arrays.get("faces")
-    if faces is not None:
-        faces = _checked_faces(path, faces, len(found["points"]))
-    return Scan(path.stem, found["points"], found["colours"], faces)
+    return found
 
 
 def _checked_faces(path: Path, faces: np.ndarray, points: int) -> np.ndarray:

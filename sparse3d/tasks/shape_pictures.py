@@ -24,13 +24,22 @@ A_ROW = 4
 GREY = 150
 
 
-def shape_picture(shape: Shape, colors: np.ndarray | None = None) -> np.ndarray:
-    """A shape from one corner, (H, W, 3) uint8, in ``colors`` (N, 3) uint8, else its own, else grey."""
+def shape_picture(
+    shape: Shape, colors: np.ndarray | None = None, turn: float = -125.0, size: tuple[int, int] = SIZE
+) -> np.ndarray:
+    """A shape from one corner, (H, W, 3) uint8, in ``colors`` (N, 3) uint8, else its own, else grey.
+
+    Args:
+        shape: N points.
+        colors: (N, 3) uint8.
+        turn: degrees about the up axis.
+        size: height and width in pixels.
+    """
     xyz = in_unit_sphere(shape.xyz)
     if colors is None:
         own = np.full((len(xyz), 3), GREY / 255) if shape.rgb is None else shape.rgb
         colors = np.round(own * 255).astype(np.uint8)
-    view = around(xyz.min(axis=0), xyz.max(axis=0), turns=(-125.0,), size=SIZE)[0]
+    view = around(xyz.min(axis=0), xyz.max(axis=0), turns=(turn,), size=size)[0]
     normals = point_normals(xyz, xyz.mean(axis=0) + (0, 0, 10))
     return see_points(xyz, view, 1.3 * point_spacing(xyz), normals, np.ones(len(xyz), dtype=bool)).painted(colors)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import gin
 import pytest
 from prepared_rooms import write_prepared
+from shape_files import write_arrays, write_shapenetpart
 
 from sparse3d import run
 
@@ -84,3 +85,34 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, room_folder: Path) -> P
         "EfficientNetLite0Teacher.pretrained = False",
     ]
     return moved_checkpoint(tmp_path_factory, "pretrained", "pretrain/frames.gin", room_folder, more)
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of single shapes without colours, trained until it tells plates from sticks; its data are gone."""
+    folder = tmp_path_factory.mktemp("classifier")
+    data = write_arrays(folder / "shapes.npz", count=20)
+    longer = ["train.steps = 40", "train.batch_size = 4"]
+    run.start(["classification/arrays.gin"], [f"DATA_ROOT = {str(data)!r}", *SMALL, *longer], folder / "run")
+    gin.clear_config()
+    data.unlink()
+    return folder / "run" / "checkpoints" / "last.pt"
+
+
+@pytest.fixture(scope="session")
+def object_classifier(tmp_path_factory: pytest.TempPathFactory, rooms: Path) -> Path:
+    """Of the objects of rooms, which have colours."""
+    return moved_checkpoint(
+        tmp_path_factory, "objects", "classification/rooms.gin", rooms, ["train.best_metric = None"]
+    )
+
+
+@pytest.fixture(scope="session")
+def part_segmenter(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A checkpoint, and the ShapeNetPart of sorts that it was trained on."""
+    folder = tmp_path_factory.mktemp("part_segmenter")
+    root = write_shapenetpart(folder / "shapes")
+    lists = ["train/ShapeNetPartShapes.split = 'train'", "train.best_metric = None"]
+    run.start(["parts/shapenetpart.gin"], [f"DATA_ROOT = {str(root)!r}", *lists, *SMALL], folder / "run")
+    gin.clear_config()
+    return folder / "run" / "checkpoints" / "last.pt", root

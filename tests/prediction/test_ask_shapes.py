@@ -7,42 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from shape_files import points_of, write_arrays, write_shapenetpart
+from shape_files import points_of
 
 import sparse3d
 from sparse3d import config, run
 from sparse3d.errors import InputError
 from sparse3d.prediction.model import Model
-from sparse3d.prediction.predict_scan import predict_scan
 from sparse3d.training.checkpoint import load_checkpoint
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("classifier")
-    data = write_arrays(folder / "shapes.npz", count=20)
-    short = ["train.steps = 40", "train.batch_size = 4", "train.warmup = 0", "train.workers = 0"]
-    small = ["SRUNet.stem_kernel_size = 3", "VOXEL_SIZE = 0.1", "train.device = 'cpu'", "train.tensorboard = False"]
-    run.start(["classification/arrays.gin"], [f"DATA_ROOT = {str(data)!r}", *short, *small], folder / "run")
-    data.unlink()
-    return folder / "run" / "checkpoints" / "last.pt"
-
-
-@pytest.fixture(scope="module")
-def part_segmenter(tmp_path_factory: pytest.TempPathFactory, small_steps: tuple[str, ...]) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("part_segmenter")
-    root = write_shapenetpart(folder / "shapes")
-    lists = ["train/ShapeNetPartShapes.split = 'train'", "train.best_metric = None"]
-    run.start(["parts/shapenetpart.gin"], [f"DATA_ROOT = {str(root)!r}", *lists, *small_steps], folder / "run")
-    return folder / "run" / "checkpoints" / "last.pt", root
-
-
-@pytest.fixture(scope="module")
-def small_steps() -> tuple[str, ...]:
-    return (
-        "train.steps = 2", "train.batch_size = 2", "train.warmup = 0", "train.workers = 0", "train.device = 'cpu'",
-        "train.tensorboard = False", "VOXEL_SIZE = 0.1", "SRUNet.stem_kernel_size = 3",
-    )  # fmt: skip
 
 
 def shuffled(xyz: np.ndarray) -> np.ndarray:
@@ -89,9 +60,7 @@ def test_parts_are_those_of_the_tasks_own_evaluation(part_segmenter: tuple[Path,
         model.segment_parts(shape.xyz, "Spoon")
 
 
-def test_what_a_network_does_not_answer_names_what_it_does(
-    classifier: Path, part_segmenter: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_what_a_network_does_not_answer_names_what_it_does(classifier: Path, part_segmenter: tuple[Path, Path]) -> None:
     xyz = points_of("stick", 1)
     whole, parts = sparse3d.load(classifier, "cpu"), sparse3d.load(part_segmenter[0], "cpu")
 
@@ -106,6 +75,3 @@ def test_what_a_network_does_not_answer_names_what_it_does(
     refused(r"features\(\) is for pre-trained", whole, "features", xyz)
     with pytest.raises(InputError, match="all its points are in one place"):
         whole.classify(np.ones((5, 3)))
-    np.savez(tmp_path / "scan.npz", xyz=xyz, rgb=np.zeros_like(xyz))
-    with pytest.raises(InputError, match=r"for single shapes and not for scans.*classify\(points\)"):
-        predict_scan(tmp_path / "scan.npz", classifier, tmp_path / "found")

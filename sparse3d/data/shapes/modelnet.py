@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zlib import crc32
 
 import gin
-import numpy as np
 
 from sparse3d.checks import at_least, require
 from sparse3d.data.scannet.split_lists import read_split
 from sparse3d.data.shapes.off import read_off
 from sparse3d.data.shapes.source import UPS, Shape, WholeShapes, check_names, upright
+from sparse3d.data.shapes.surface import SAMPLED, sample_surface
 from sparse3d.data.shapes.text_points import read_rows
 from sparse3d.errors import InputError
 
@@ -43,7 +42,7 @@ class ModelNetShapes(WholeShapes):
         root: str = gin.REQUIRED,
         split: str = "train",
         variant: str = "modelnet40",
-        sampled: int = 4096,
+        sampled: int = SAMPLED,
         up: str | None = None,
     ) -> None:
         require(split in SPLITS, "ModelNetShapes.split", split, f"one of {', '.join(SPLITS)}")
@@ -68,7 +67,7 @@ class ModelNetShapes(WholeShapes):
     def load(self, index: int) -> Shape:
         kind, path = self._shapes[index]
         if self.from_meshes:
-            xyz = sample_mesh(path, self.sampled, crc32(path.stem.encode()))
+            xyz = sample_surface(*read_off(path), self.sampled, path)
         else:
             xyz = read_rows(path, columns=6, delimiter=",")[:, :3]
         return Shape(self._names[index], upright(xyz, self.up), None, self._classes.index(kind), file=str(path))
@@ -106,19 +105,3 @@ def _listed(folder: Path, split: str, variant: str) -> list[tuple[str, Path]]:
     if empty := [kind for kind in kinds if kind not in {kind for kind, _ in found}]:
         raise InputError(f"{path}: names no shape of class {empty[0]!r}")
     return sorted(found, key=lambda entry: kinds.index(entry[0]))
-
-
-def sample_mesh(path: Path, count: int, seed: int) -> np.ndarray:
-    """Points (count, 3) float64 drawn evenly from the surface of an OFF file.
-
-    Raises:
-        InputError: the file cannot be read, or has no surface.
-    """
-    from trimesh import Trimesh
-    from trimesh.sample import sample_surface
-
-    vertices, triangles = read_off(path)
-    mesh = Trimesh(vertices, triangles, process=False)
-    if not (len(triangles) and 0 < mesh.area < np.inf):
-        raise InputError(f"{path}: cannot be read as a mesh (it has no surface): fetch it again, or remove it")
-    return np.asarray(sample_surface(mesh, count, seed=seed)[0])
