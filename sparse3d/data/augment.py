@@ -17,10 +17,13 @@ Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.
 
 
 def apply_all(
-    augmentations: Sequence[Augmentation], xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator
+    augmentations: Sequence[Augmentation], xyz: np.ndarray, rgb: np.ndarray, rng: np.random.Generator | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The augmentations in order."""
+    """The augmentations in order; without any ``rng`` may be None."""
+    if augmentations and rng is None:
+        raise ValueError("augmenting needs a random generator")
     for augment in augmentations:
+        assert rng is not None
         xyz, rgb = augment(xyz, rgb, rng)
     return xyz, rgb
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from sparse3d.data.augment import Augmentation, apply_all
 from sparse3d.data.masking import draw_mask
-from sparse3d.data.voxelize import mean_by_voxel, voxelize
+from sparse3d.data.voxel_clouds import VoxelCloud, voxel_cloud
 from sparse3d.errors import InputError
 from sparse3d.geometry import transform_points, unproject_depth
-from sparse3d.types import Frame, PointCloud, VoxelBatch
+from sparse3d.types import Frame, PointCloud
 
 FARTHEST = 1000.0  # metres
 
@@ -26,16 +25,6 @@ class FramePoints:
     pixels: np.ndarray  # (N, 2) int64 (row, col)
     height: int
     width: int
-
-
-@dataclass(frozen=True)
-class VoxelCloud:
-    """One voxelized cloud, still in numpy; the fields of :class:`~sparse3d.types.VoxelBatch` without a batch index."""
-
-    coords: np.ndarray  # (V, 3) int32
-    feats: np.ndarray  # (V, 3) float32, mean colour - 0.5
-    xyz: np.ndarray  # (V, 3) float32
-    masked: np.ndarray  # (V,) bool
 
 
 @dataclass(frozen=True)
@@ -93,20 +82,13 @@ def voxelize_frames(
         The cloud, and pixel2voxel (F, H, W) int64 with -1 where a pixel has no voxel.
     """
     world = np.concatenate([f.cloud.xyz for f in frames])
-    xyz, rgb = world, np.concatenate([f.cloud.rgb for f in frames])
-    if augmentations:
-        if rng is None:
-            raise ValueError("augmenting needs a random generator")
-        xyz, rgb = apply_all(augmentations, xyz, rgb, rng)
-    coords, point2voxel = voxelize(xyz, voxel_size)
-    count = len(coords)
-    masked = np.zeros(count, dtype=bool)
+    xyz, rgb = apply_all(augmentations, world, np.concatenate([f.cloud.rgb for f in frames]), rng)
+    cloud, point2voxel = voxel_cloud(xyz, rgb, voxel_size, world)
     if masking is not None and masking.ratio > 0:
         if rng is None:
             raise ValueError("masking needs a random generator")
-        masked = draw_mask(coords, masking.ratio, max(1, round(masking.block / voxel_size)), rng)
-    feats, centers = mean_by_voxel(rgb, point2voxel, count) - 0.5, mean_by_voxel(world, point2voxel, count)
-    cloud = VoxelCloud(coords, feats, centers, masked)
+        block = max(1, round(masking.block / voxel_size))
+        cloud = replace(cloud, masked=draw_mask(cloud.coords, masking.ratio, block, rng))
     if masking is not None and masking.remove:
         cloud, point2voxel = _without_masked(cloud, point2voxel)
     return cloud, _pixel_map(frames, point2voxel)
@@ -115,7 +97,7 @@ def voxelize_frames(
 def _without_masked(cloud: VoxelCloud, point2voxel: np.ndarray) -> tuple[VoxelCloud, np.ndarray]:
     kept = ~cloud.masked
     if not kept.any():  # a cloud needs a voxel: the least that is left is the whole
-        return VoxelCloud(cloud.coords, cloud.feats, cloud.xyz, np.zeros_like(cloud.masked)), point2voxel
+        return replace(cloud, masked=np.zeros_like(cloud.masked)), point2voxel
     old2new = np.where(kept, np.cumsum(kept) - 1, -1)
     left = VoxelCloud(cloud.coords[kept], cloud.feats[kept], cloud.xyz[kept], cloud.masked[kept])
     return left, old2new[point2voxel]
@@ -132,18 +114,3 @@ def _pixel_map(frames: Sequence[FramePoints], point2voxel: np.ndarray) -> np.nda
 def _places(pixels: np.ndarray, width: int) -> np.ndarray:
     """Where ``pixels`` (N, 2) (row, col) lie in an image, row by row: numpy finds one number faster than two."""
     return pixels[:, 0] * width + pixels[:, 1]
-
-
-def batch_clouds(clouds: Sequence[VoxelCloud]) -> tuple[VoxelBatch, np.ndarray]:
-    """Clouds as one batch, cloud b with batch index b; beside it the row at which each cloud starts, (B,) int64."""
-    sizes = [len(c.coords) for c in clouds]
-    index = np.repeat(np.arange(len(clouds), dtype=np.int32), sizes)
-    coords = np.concatenate([index[:, None], np.concatenate([c.coords for c in clouds])], axis=1)
-    batch = VoxelBatch(
-        coords=torch.from_numpy(coords),
-        feats=torch.from_numpy(np.concatenate([c.feats for c in clouds])),
-        xyz=torch.from_numpy(np.concatenate([c.xyz for c in clouds])),
-        batch_size=len(clouds),
-        masked=torch.from_numpy(np.concatenate([c.masked for c in clouds])),
-    )
-    return batch, np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)

@@ -10,13 +10,13 @@ from torch.utils.data import Dataset
 
 from sparse3d.checks import in_range
 from sparse3d.data.augment import Augmentation, apply_all
-from sparse3d.data.clouds import VoxelCloud
 from sparse3d.data.labelled_scenes import SceneItem
 from sparse3d.data.s3dis_scenes import S3DIS13
 from sparse3d.data.scannet.classes import CLASS_LISTS
 from sparse3d.data.scene_sources import LabelledScene, SceneCache, SceneSource
 from sparse3d.data.sunrgbd_scenes import SUNRGBD10
-from sparse3d.data.voxelize import mean_by_voxel, voxelize
+from sparse3d.data.voxel_clouds import voxel_cloud
+from sparse3d.data.voxelize import mean_by_voxel
 from sparse3d.errors import InputError
 from sparse3d.geometry.boxes import count_points_in_boxes
 from sparse3d.types import IGNORE, Boxes
@@ -88,8 +88,6 @@ def detection_item(
     """
     xyz, rgb, corners = scene.xyz, scene.rgb, scene.boxes.corners()
     if augmentations:
-        if rng is None:
-            raise ValueError("augmenting needs a random generator")
         # The corners ride along as further points, in the colour of one that is there.
         extra = corners.reshape(-1, 3)
         colors = np.concatenate([rgb, np.repeat(rgb[:1], len(extra), axis=0)])
@@ -97,14 +95,8 @@ def detection_item(
         xyz, rgb, corners = all_xyz[: len(scene)], all_rgb[: len(scene)], all_xyz[len(scene) :].reshape(corners.shape)
     boxes, instance = moved_boxes(scene.boxes, corners, xyz, scene.instance, min_box_points)
     rows = thinned_rows(xyz, rgb, points, rng)
-    coords, point2voxel = voxelize(xyz[rows], voxel_size)
-    count = len(coords)
-    cloud = VoxelCloud(
-        coords=coords,
-        feats=mean_by_voxel(rgb[rows], point2voxel, count) - 0.5,
-        xyz=mean_by_voxel(scene.xyz[rows], point2voxel, count),
-        masked=np.zeros(count, dtype=bool),
-    )
+    cloud, point2voxel = voxel_cloud(xyz[rows], rgb[rows], voxel_size, scene.xyz[rows])
+    count = len(cloud.coords)
     return SceneItem(
         name=scene.name,
         cloud=cloud,

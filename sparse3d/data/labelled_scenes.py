@@ -13,10 +13,10 @@ from torch.utils.data import Dataset
 
 from sparse3d.checks import at_least
 from sparse3d.data.augment import Augmentation, apply_all
-from sparse3d.data.clouds import VoxelCloud, batch_clouds
 from sparse3d.data.crops import CENTERS, SHAPES, crop_center, crop_rows
 from sparse3d.data.scene_sources import LabelledScene, SceneCache, SceneSource
-from sparse3d.data.voxelize import majority_label, mean_by_voxel, voxelize
+from sparse3d.data.voxel_clouds import VoxelCloud, batch_clouds, voxel_cloud
+from sparse3d.data.voxelize import majority_label, mean_by_voxel
 from sparse3d.errors import InputError
 from sparse3d.types import IGNORE, Boxes, TensorBundle, VoxelBatch
 
@@ -158,17 +158,12 @@ def make_item(
     rng: np.random.Generator | None = None,
 ) -> SceneItem:
     """A scene augmented and voxelized, its classes by the majority of a voxel's points; without instances and boxes."""
-    xyz, rgb = scene.xyz, scene.rgb
-    if augmentations:
-        if rng is None:
-            raise ValueError("augmenting needs a random generator")
-        xyz, rgb = apply_all(augmentations, xyz, rgb, rng)
-    coords, point2voxel = voxelize(xyz, voxel_size)
-    count = len(coords)
-    feats, world = mean_by_voxel(rgb, point2voxel, count) - 0.5, mean_by_voxel(scene.xyz, point2voxel, count)
+    xyz, rgb = apply_all(augmentations, scene.xyz, scene.rgb, rng)
+    cloud, point2voxel = voxel_cloud(xyz, rgb, voxel_size, scene.xyz)
+    count = len(cloud.coords)
     return SceneItem(
         name=scene.name,
-        cloud=VoxelCloud(coords, feats, world, np.zeros(count, dtype=bool)),
+        cloud=cloud,
         moved=mean_by_voxel(xyz, point2voxel, count),
         semantic=majority_label(scene.semantic, point2voxel, count, IGNORE),
         instance=np.full(count, -1, dtype=np.int64),

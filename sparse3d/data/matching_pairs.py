@@ -9,8 +9,9 @@ import numpy as np
 
 from sparse3d.checks import at_least, positive
 from sparse3d.data.augment import RandomYaw
-from sparse3d.data.clouds import VoxelCloud, frame_points, voxelize_frames
+from sparse3d.data.clouds import frame_points, voxelize_frames
 from sparse3d.data.view_sets import FrameFolder, match_frames, scene_pairs, warn_of_pairless
+from sparse3d.data.voxel_clouds import VoxelCloud
 from sparse3d.errors import InputError
 from sparse3d.geometry import transform_points
 from sparse3d.geometry.projection import unproject_pixels

@@ -17,12 +17,13 @@ from torch.utils.data import Dataset
 
 from sparse3d.checks import not_negative, positive
 from sparse3d.data.augment import Augmentation
-from sparse3d.data.clouds import FramePoints, Masking, VoxelCloud, batch_clouds, frame_points, voxelize_frames
+from sparse3d.data.clouds import FramePoints, Masking, frame_points, voxelize_frames
 from sparse3d.data.map_cells import map_cells
 from sparse3d.data.overlaps import frame_overlaps
 from sparse3d.data.prepared import prepared_scenes
 from sparse3d.data.readers import FrameSource, open_frames, open_scenes
 from sparse3d.data.readers.manifest import assumed_cameras, left_out, some_of
+from sparse3d.data.voxel_clouds import VoxelCloud, batch_clouds
 from sparse3d.errors import InputError
 from sparse3d.geometry import match_pixels, select_pairs, usable_pixels
 from sparse3d.types import Frame, MapCells, Matches, ViewBatch, VoxelBatch

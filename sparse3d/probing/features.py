@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparse3d.data.voxel_clouds import VoxelScene
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
-from sparse3d.tasks.segmentation_prediction import VoxelScene
 
 KINDS = ("encoder", "decoder")
 

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from sparse3d.checks import at_least
 from sparse3d.data.scene_sources import LabelledScene, SceneSource, check_scene
+from sparse3d.data.voxel_clouds import VoxelScene, voxelize_scene
 from sparse3d.errors import InputError
 from sparse3d.metrics.segmentation import ConfusionMatrix
 from sparse3d.models.resunet import SRUNet
 from sparse3d.probing.features import KINDS, LevelFeatures, scene_features
 from sparse3d.probing.linear import LinearClassifier, fit_linear
 from sparse3d.probing.neighbours import NeighbourClassifier
-from sparse3d.tasks.segmentation_prediction import VoxelScene, voxelize_scene
 from sparse3d.types import IGNORE
 
 METHODS = ("linear", "knn")

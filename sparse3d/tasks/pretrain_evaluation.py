@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sparse3d.data.clouds import VoxelCloud, batch_clouds
 from sparse3d.data.map_cells import map_cells
 from sparse3d.data.matching_pairs import PROTOCOLS, MatchingPair, MatchingPairs
+from sparse3d.data.voxel_clouds import VoxelCloud, batch_clouds
 from sparse3d.metrics.matching import MatchingRecall, matching_recall, unit_rows
 from sparse3d.models.pretrain_net import PretrainNet
 from sparse3d.types import VoxelBatch

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparse3d.data.clouds import batch_clouds
 from sparse3d.data.map_cells import map_cells
 from sparse3d.data.matching_pairs import MatchingPair, MatchingPairs
 from sparse3d.data.view_sets import match_frames
+from sparse3d.data.voxel_clouds import batch_clouds
 from sparse3d.geometry import invert_rigid, project_points, transform_points
 from sparse3d.geometry.projection import unproject_pixels
 from sparse3d.metrics.matching import unit_rows

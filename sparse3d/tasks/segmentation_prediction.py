@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import gin
 import numpy as np
 import torch
 from torch import nn
 
-from sparse3d.data.voxelize import mean_by_voxel, voxelize
+from sparse3d.data.voxel_clouds import VoxelScene, voxelize_scene
 from sparse3d.errors import InputError
 from sparse3d.types import VoxelBatch
 
 QUARTERS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # cosine and sine of the turns of test-time augmentation
-
-
-@dataclass(frozen=True, eq=False)
-class VoxelScene:
-    """A scene's voxels at the evaluation's fixed phase: the grid begins at the world's origin."""
-
-    coords: np.ndarray  # (V, 3) int32
-    feats: np.ndarray  # (V, 3) float32
-    point2voxel: np.ndarray  # (N,) int64
-
-
-def voxelize_scene(xyz: np.ndarray, rgb: np.ndarray, voxel_size: float) -> VoxelScene:
-    """Voxels of points (N, 3), the same to the last bit in whatever order the points are given.
-
-    Sums of floats depend on their order, so the points are first brought into one.
-    """
-    order = np.lexsort((*rgb.T, *xyz.T))
-    coords, sorted2voxel = voxelize(xyz[order], voxel_size)
-    feats = mean_by_voxel(rgb[order], sorted2voxel, len(coords)) - 0.5
-    point2voxel = np.empty_like(sorted2voxel)
-    point2voxel[order] = sorted2voxel
-    return VoxelScene(coords, feats, point2voxel)
 
 
 @gin.configurable

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sparse3d.data.clouds import VoxelCloud, batch_clouds
 from sparse3d.data.masking import draw_mask
+from sparse3d.data.voxel_clouds import VoxelCloud, batch_clouds
 from sparse3d.data.voxelize import majority_label, mean_by_voxel, voxelize
 from sparse3d.errors import InputError
 from sparse3d.sparse.coordinates import COORD_LIMIT, check_range

@@ -16,6 +16,7 @@ from prepared_rooms import write_prepared
 from sparse3d import config
 from sparse3d.data.scannet.classes import ClassList
 from sparse3d.data.scene_sources import LabelledScene
+from sparse3d.data.voxel_clouds import voxelize_scene
 from sparse3d.errors import InputError
 from sparse3d.models.resunet import SPECS, ResUNetSpec, SRUNet
 from sparse3d.probing.command import run_probe
@@ -23,7 +24,6 @@ from sparse3d.probing.features import scene_features
 from sparse3d.probing.linear import fit_linear
 from sparse3d.probing.neighbours import NeighbourClassifier
 from sparse3d.probing.probe import FeatureProbe
-from sparse3d.tasks.segmentation_prediction import voxelize_scene
 from sparse3d.types import IGNORE, Boxes
 
 CPU = torch.device("cpu")

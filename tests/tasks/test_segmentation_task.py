@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from sparse3d.data.augment import RandomShift, RandomYaw
 from sparse3d.data.labelled_scenes import LabelledScenes
 from sparse3d.data.scene_sources import LabelledScene, PreparedSplit
+from sparse3d.data.voxel_clouds import voxelize_scene
 from sparse3d.errors import InputError
 from sparse3d.models.resunet import SPECS, ResUNetSpec, SRUNet
 from sparse3d.tasks.segmentation import SegmentationTask
-from sparse3d.tasks.segmentation_prediction import ScenePredictor, turned_views, voxelize_scene
+from sparse3d.tasks.segmentation_prediction import ScenePredictor, turned_views
 from sparse3d.training.loop import train
 from sparse3d.training.settings import TrainSettings
 from sparse3d.training.transfer import InitSettings

@@ -14,10 +14,10 @@ from torch.utils.data import Dataset
 
 from sparse3d.checks import at_least, positive, require
 from sparse3d.data.augment import Augmentation, apply_all
-from sparse3d.data.clouds import VoxelCloud, batch_clouds
 from sparse3d.data.recent import RecentItems
 from sparse3d.data.shapes.source import Shape, ShapeSource, check_shape
-from sparse3d.data.voxelize import majority_label, mean_by_voxel, voxelize
+from sparse3d.data.voxel_clouds import VoxelCloud, batch_clouds, voxel_cloud
+from sparse3d.data.voxelize import majority_label
 from sparse3d.types import IGNORE, TensorBundle, VoxelBatch
 
 NORMALS = ("unit_sphere", "none")
@@ -85,15 +85,13 @@ class ShapeGrid:
             rows = np.sort(rng.choice(len(rows), self.points, replace=False, shuffle=False))
         kept, rgb = xyz[rows], rgb[rows]
         moved, rgb = apply_all(augmentations, kept, rgb, rng)
-        coords, point2voxel = voxelize(moved, self.voxel_size)
-        count = len(coords)
-        feats, centers = mean_by_voxel(rgb, point2voxel, count) - 0.5, mean_by_voxel(kept, point2voxel, count)
+        cloud, point2voxel = voxel_cloud(moved, rgb, self.voxel_size, kept)
+        count = len(cloud.coords)
         part = np.full(count, IGNORE, dtype=np.int64)
         if shape.part is not None:
             part = majority_label(shape.part[rows], point2voxel, count, IGNORE)
         if whole and len(rows) < len(xyz):
             point2voxel = point2voxel[cKDTree(kept).query(xyz)[1]]
-        cloud = VoxelCloud(coords, feats, centers, np.zeros(count, dtype=bool))
         return ShapeItem(shape.name, cloud, shape.label, part, point2voxel)
 
 
