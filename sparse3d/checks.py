@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sparse3d.errors import InputError
 
@@ -12,6 +12,18 @@ def require(holds: bool, option: str, value: object, wanted: str) -> None:
     """Raises InputError unless ``holds``: ``ViewSets.views = 1: must be at least 2``."""
     if not holds:
         raise InputError(f"{option} = {value!r}: must be {wanted}")
+
+
+def one_of(option: str, value: object, known: Iterable[object]) -> None:
+    """Raises InputError unless the value is among the ``known`` ones, which it names."""
+    known = list(known)
+    if value not in known:
+        raise InputError(f"{option} = {value!r} is unknown: choose one of {', '.join(map(str, known))}")
+
+
+def fraction(option: str, value: float, of: str) -> None:
+    """Raises InputError unless the value is above 0 and at most 1: a share of the scenes, say."""
+    require(0 < value <= 1, option, value, f"in (0, 1], as a share of the {of}")
 
 
 def in_range(option: str, value: float, low: float, high: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sparse3d.checks import at_least, in_range, not_negative, positive
+from sparse3d.checks import at_least, fraction, in_range, not_negative, one_of, positive
 from sparse3d.data.augment import ColorDrop, ColorJitter, RandomFlip, RandomScale, RandomShift, RandomTilt, RandomYaw
 from sparse3d.data.augment_scenes import AutoContrast, ColorNoise, ElasticDistortion
 from sparse3d.data.detection_scenes import RandomMirrorX
@@ -160,3 +160,12 @@ def test_the_ends_of_a_range_belong_to_it_where_they_make_sense() -> None:
             check(math.nan)
     with pytest.raises(InputError, match="x = 0.0: must be positive and finite, in metres"):
         positive("x", 0.0, "metres")
+
+
+def test_a_choice_that_is_none_names_those_that_are() -> None:
+    one_of("x", "b", "abc"), one_of("x", None, (None, "y")), fraction("x", 1.0, "rooms")
+    with pytest.raises(InputError, match="x = 'd' is unknown: choose one of a, b, c"):
+        one_of("x", "d", {"a": 1, "b": 2, "c": 3})
+    for value in (0.0, 1.5, math.nan):
+        with pytest.raises(InputError, match=rf"x = {value}: must be in \(0, 1\], as a share of the rooms"):
+            fraction("x", value, "rooms")

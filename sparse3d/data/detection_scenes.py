@@ -8,7 +8,7 @@ import gin
 import numpy as np
 from torch.utils.data import Dataset
 
-from sparse3d.checks import in_range
+from sparse3d.checks import at_least, in_range, positive
 from sparse3d.data.augment import Augmentation, apply_all
 from sparse3d.data.labelled_scenes import SceneItem
 from sparse3d.data.s3dis_scenes import S3DIS13
@@ -55,11 +55,9 @@ class DetectionScenes(Dataset):
         min_box_points: int = 20,
         cache_bytes: int = 1_000_000_000,
     ) -> None:
-        if voxel_size <= 0:
-            raise InputError(f"DetectionScenes.voxel_size = {voxel_size}: must be positive, in metres")
-        for option, value in (("points", points), ("repeat", repeat)):
-            if value is not None and value < 1:
-                raise InputError(f"DetectionScenes.{option} = {value}: must be at least 1")
+        positive("DetectionScenes.voxel_size", voxel_size, "metres")
+        at_least("DetectionScenes.points", points, 1)
+        at_least("DetectionScenes.repeat", repeat, 1)
         self.source, self.voxel_size, self.points = source, voxel_size, points
         self.augmentations, self.repeat, self.min_box_points = list(augmentations), repeat, min_box_points
         self._scenes = SceneCache(source, cache_bytes)

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sparse3d.checks import at_least
+from sparse3d.checks import at_least, one_of, positive
 from sparse3d.data.augment import Augmentation, apply_all
 from sparse3d.data.crops import CENTERS, SHAPES, crop_center, crop_rows
 from sparse3d.data.scene_sources import LabelledScene, SceneCache, SceneSource
 from sparse3d.data.voxel_clouds import VoxelCloud, batch_clouds, voxel_cloud
 from sparse3d.data.voxelize import majority_label, mean_by_voxel
-from sparse3d.errors import InputError
 from sparse3d.types import IGNORE, Boxes, TensorBundle, VoxelBatch
 
 NO_BOXES = Boxes(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
@@ -86,16 +85,12 @@ class LabelledScenes(Dataset):
         repeat: int = 1,
         cache_bytes: int = 1_000_000_000,
     ) -> None:
-        if voxel_size <= 0:
-            raise InputError(f"LabelledScenes.voxel_size = {voxel_size}: must be positive, in metres")
-        choices = (("crop_shape", crop_shape, SHAPES), ("crop_centers", crop_centers, CENTERS))
-        for option, chosen, known in choices:
-            if chosen not in known:
-                raise InputError(f"LabelledScenes.{option} = {chosen!r} is unknown: choose one of {', '.join(known)}")
+        positive("LabelledScenes.voxel_size", voxel_size, "metres")
+        one_of("LabelledScenes.crop_shape", crop_shape, SHAPES)
+        one_of("LabelledScenes.crop_centers", crop_centers, CENTERS)
         numbers = (("crop_points", crop_points), ("thin_to", thin_to), ("points", points), ("repeat", repeat))
         for option, value in numbers:
-            if value is not None and value < 1:
-                raise InputError(f"LabelledScenes.{option} = {value}: must be at least 1")
+            at_least(f"LabelledScenes.{option}", value, 1)
         at_least("LabelledScenes.points_seed", points_seed, 0)
         self.source, self.voxel_size = source, voxel_size
         self.crop_points, self.crop_shape, self.crop_centers = crop_points, crop_shape, crop_centers

@@ -66,11 +66,9 @@ class MatchingPairs:
         max_depth: float = 5.0,
         seed: int = 0,
     ) -> None:
-        if voxel_size <= 0 or max_pairs < 1 or matches < 1:
-            raise InputError(
-                f"MatchingPairs: voxel_size = {voxel_size}, max_pairs = {max_pairs} and matches = {matches} must be "
-                "positive"
-            )
+        positive("MatchingPairs.voxel_size", voxel_size, "metres")
+        at_least("MatchingPairs.max_pairs", max_pairs, 1)
+        at_least("MatchingPairs.matches", matches, 1)
         positive("MatchingPairs.max_depth", max_depth, "metres")
         at_least("MatchingPairs.seed", seed, 0)
         self.voxel_size, self.matches, self.max_depth, self.seed = voxel_size, matches, max_depth, seed

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from sparse3d.checks import one_of
 from sparse3d.data.overlaps import stored_overlaps
 from sparse3d.data.readers import FrameSource, open_frames
 from sparse3d.data.scannet.classes import CLASS_LISTS
@@ -123,8 +124,7 @@ class PreparedScene:
         ``aligned`` turns it to the room's axes (the frame of the boxes); a scene without alignment stays as it is.
         Raises InputError for an unknown list of classes, and where the scene has no mesh.
         """
-        if classes not in CLASS_LISTS:
-            raise InputError(f"classes = {classes!r} is unknown: choose one of {', '.join(CLASS_LISTS)}")
+        one_of("classes", classes, CLASS_LISTS)
         stored = self._arrays()
         xyz, normals = stored["xyz"], stored.get("normals")
         matrix = self.axis_alignment

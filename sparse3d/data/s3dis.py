@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sparse3d.checks import one_of
 from sparse3d.errors import InputError
 from sparse3d.whole_files import write_whole
 
@@ -75,8 +76,7 @@ def s3dis_split(split: str, test_area: int = TEST_AREA) -> tuple[int, ...]:
         "val": (test_area,),
         "all": AREAS,
     }
-    if split not in areas:
-        raise InputError(f"split = {split!r} is unknown: choose one of {', '.join(areas)}")
+    one_of("split", split, areas)
     return areas[split]
 
 

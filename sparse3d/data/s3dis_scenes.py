@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import gin
 import numpy as np
 
-from sparse3d.checks import at_least
+from sparse3d.checks import at_least, fraction
 from sparse3d.data.s3dis import CLASSES, COLORS, read_s3dis_room, s3dis_rooms, s3dis_split, unknown_kinds
 from sparse3d.data.scannet.classes import ClassList
 from sparse3d.data.scannet.split_lists import limited_scenes
@@ -49,8 +49,7 @@ class S3disAreas:
         share_seed: int = 0,
         cache: bool = True,
     ) -> None:
-        if not 0 < share <= 1:
-            raise InputError(f"S3disAreas.share = {share}: must lie in (0, 1], as a share of the rooms")
+        fraction("S3disAreas.share", share, "rooms")
         at_least("S3disAreas.share_seed", share_seed, 0)
         if rooms is not None and not len(rooms):
             raise InputError("S3disAreas.rooms is empty: name at least one, or None for all")

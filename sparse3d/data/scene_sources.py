@@ -12,7 +12,7 @@ from typing import Protocol
 import gin
 import numpy as np
 
-from sparse3d.checks import at_least
+from sparse3d.checks import at_least, fraction, one_of
 from sparse3d.data.limited_labels import keep_labelled_points
 from sparse3d.data.prepared import PreparedScene, limited_scenes, prepared_scenes
 from sparse3d.data.recent import RecentItems
@@ -97,10 +97,8 @@ class PreparedSplit:
         share_seed: int = 0,
         labelled: bool = True,
     ) -> None:
-        if classes not in CLASS_LISTS or classes == "scannet18":
-            raise InputError(f"PreparedSplit.classes = {classes!r} is unknown: choose scannet20 or scannet200")
-        if not 0 < share <= 1:
-            raise InputError(f"PreparedSplit.share = {share}: must lie in (0, 1], as a share of the scenes")
+        one_of("PreparedSplit.classes", classes, [name for name in CLASS_LISTS if name != "scannet18"])
+        fraction("PreparedSplit.share", share, "scenes")
         at_least("PreparedSplit.share_seed", share_seed, 0)
         scenes = prepared_scenes(root, split)
         kept = set(limited_scenes([scene.name for scene in scenes], share, share_seed))

@@ -25,6 +25,7 @@ from PIL import Image
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from sparse3d.checks import one_of
 from sparse3d.errors import InputError
 from sparse3d.types import Boxes, Camera
 
@@ -114,8 +115,7 @@ def read_sunrgbd_frame(root: str | Path, name: str, labels: str = "v2") -> SunRg
     Raises:
         InputError: a missing or damaged file, or a label line that is not as described above.
     """
-    if labels not in LABELS:
-        raise InputError(f"labels = {labels!r} is unknown: choose one of {', '.join(LABELS)}")
+    one_of("labels", labels, LABELS)
     root = Path(root)
     points = _read_cloud(root / "depth" / f"{name}.mat")
     objects = read_labels(root / LABELS[labels] / f"{name}.txt")

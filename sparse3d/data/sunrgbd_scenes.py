@@ -5,7 +5,7 @@ from __future__ import annotations
 import gin
 import numpy as np
 
-from sparse3d.checks import at_least
+from sparse3d.checks import at_least, fraction, one_of
 from sparse3d.data.scannet.classes import ClassList
 from sparse3d.data.scannet.split_lists import limited_scenes
 from sparse3d.data.scene_sources import LabelledScene
@@ -47,10 +47,8 @@ class SunRgbdFrames:
         share: float = 1.0,
         share_seed: int = 0,
     ) -> None:
-        if labels not in LABELS:
-            raise InputError(f"SunRgbdFrames.labels = {labels!r} is unknown: choose one of {', '.join(LABELS)}")
-        if not 0 < share <= 1:
-            raise InputError(f"SunRgbdFrames.share = {share}: must lie in (0, 1], as a share of the frames")
+        one_of("SunRgbdFrames.labels", labels, LABELS)
+        fraction("SunRgbdFrames.share", share, "frames")
         at_least("SunRgbdFrames.share_seed", share_seed, 0)
         folder = sunrgbd_root(root)
         if folder is None:

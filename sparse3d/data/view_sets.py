@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from sparse3d.checks import not_negative, positive
+from sparse3d.checks import at_least, not_negative, one_of, positive, require
 from sparse3d.data.augment import Augmentation
 from sparse3d.data.clouds import FramePoints, Masking, frame_points, voxelize_frames
 from sparse3d.data.map_cells import map_cells
@@ -188,18 +188,12 @@ class ViewSets(Dataset):
         max_matches: int = 2048,
         cache_frames: int = 400,
     ) -> None:
-        if cloud not in CLOUDS:
-            raise InputError(f"ViewSets.cloud = {cloud!r} is unknown: choose one of {', '.join(CLOUDS)}")
-        if views < 2:
-            raise InputError(f"ViewSets.views = {views}: a view set needs at least two views")
-        if voxel_size <= 0:
-            raise InputError(f"ViewSets.voxel_size = {voxel_size}: must be positive, in metres")
-        if not 0 <= mask_ratio < 1:
-            raise InputError(f"ViewSets.mask_ratio = {mask_ratio}: must lie in [0, 1), as a share of the voxels")
-        if max_matches < 1 or cache_frames < 0:
-            raise InputError(
-                f"ViewSets: max_matches = {max_matches} must be at least 1, cache_frames = {cache_frames} at least 0"
-            )
+        one_of("ViewSets.cloud", cloud, CLOUDS)
+        at_least("ViewSets.views", views, 2)
+        positive("ViewSets.voxel_size", voxel_size, "metres")
+        require(0 <= mask_ratio < 1, "ViewSets.mask_ratio", mask_ratio, "in [0, 1), as a share of the voxels")
+        at_least("ViewSets.max_matches", max_matches, 1)
+        at_least("ViewSets.cache_frames", cache_frames, 0)
         positive("ViewSets.max_depth", max_depth, "metres")
         not_negative("ViewSets.mask_block", mask_block, "metres")
         self.voxel_size, self.num_views, self.cloud = voxel_size, views, cloud

@@ -6,7 +6,7 @@ import gin
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparse3d.errors import InputError
+from sparse3d.checks import at_least
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
 
@@ -34,8 +34,7 @@ class Readout(nn.Module):
         super().__init__()
         if kind not in READOUTS:
             raise ValueError(f"readout {kind!r} is none of {', '.join(READOUTS)}")
-        if channels < 1:
-            raise InputError(f"Readout.channels = {channels}: must be at least 1")
+        at_least("Readout.channels", channels, 1)
         self.kind = kind
         widths = () if kind == "decoder" else backbone.encoder_channels
         self.out_channels = channels if kind == "encoder" else backbone.out_channels

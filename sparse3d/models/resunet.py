@@ -13,8 +13,7 @@ import gin
 import torch
 from torch import nn
 
-from sparse3d.checks import at_least, in_range
-from sparse3d.errors import InputError
+from sparse3d.checks import at_least, in_range, one_of
 from sparse3d.sparse import BatchNorm, Convolution, ConvolutionTranspose, SparseTensor, conv_norm
 from sparse3d.sparse.conv_norm import is_watched
 from sparse3d.sparse.kernel_map import KernelRegion
@@ -113,8 +112,7 @@ class SRUNet(nn.Module):
         bn_momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        if spec not in SPECS:
-            raise InputError(f"SRUNet.spec = {spec!r} is unknown: choose one of {', '.join(SPECS)}")
+        one_of("SRUNet.spec", spec, SPECS)
         at_least("SRUNet.in_channels", in_channels, 1)
         at_least("SRUNet.stem_kernel_size", stem_kernel_size, 1)
         at_least("SRUNet.out_channels", out_channels, 1)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparse3d.checks import at_least
+from sparse3d.checks import at_least, not_negative, positive
 from sparse3d.data.scene_sources import LabelledScene, SceneSource, check_scene
 from sparse3d.data.voxel_clouds import VoxelScene, voxelize_scene
 from sparse3d.errors import InputError
@@ -83,12 +83,11 @@ class FeatureProbe:
                 raise InputError(f"FeatureProbe.{option} = {tuple(values)}: choose of {', '.join(known)}, each once")
         counts = {"points": points, "most_points": most_points, "knn_points": knn_points, "iterations": iterations}
         for option, count in (counts | {"k": k}).items():
-            if count < 1:
-                raise InputError(f"FeatureProbe.{option} = {count}: must be at least 1")
+            at_least(f"FeatureProbe.{option}", count, 1)
         at_least("FeatureProbe.seed", seed, 0)
         at_least("FeatureProbe.network_seed", network_seed, 0)
-        if voxel_size <= 0 or l2 < 0:
-            raise InputError(f"FeatureProbe: voxel_size = {voxel_size} must be positive, l2 = {l2} at least 0")
+        positive("FeatureProbe.voxel_size", voxel_size, "metres")
+        not_negative("FeatureProbe.l2", l2)
         self._make_train, self._make_val, self._make_backbone = train, val, backbone
         self.voxel_size, self.features, self.methods = voxel_size, tuple(features), tuple(methods)
         self.points, self.most_points, self.knn_points = points, most_points, knn_points

@@ -11,6 +11,7 @@ import gin
 import torch
 from torch import Tensor
 
+from sparse3d.checks import one_of
 from sparse3d.errors import InputError
 from sparse3d.sparse import minkowski_import, native
 from sparse3d.sparse.coordinates import Triple
@@ -46,8 +47,7 @@ def configure(backend: str = "auto", products: str = "float32") -> str:
     global _configured, _products
     if backend == "auto":
         backend = os.environ.get("SPARSE3D_BACKEND") or "auto"
-    if backend not in BACKENDS:
-        raise InputError(f"sparse.backend = {backend!r} is unknown: choose one of {', '.join(BACKENDS)}")
+    one_of("sparse.backend", backend, BACKENDS)
     _check_products(products)
     _check_installed(backend)
     _configured, _products = backend, products
@@ -78,8 +78,7 @@ def multiplying(products: str) -> Iterator[None]:
 
 
 def _check_products(products: str) -> None:
-    if products not in PRODUCTS:
-        raise InputError(f"sparse.products = {products!r} is unknown: choose one of {', '.join(PRODUCTS)}")
+    one_of("sparse.products", products, PRODUCTS)
 
 
 def resolve(device: torch.device, backend: str | None = None) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import gin
 
-from sparse3d.checks import at_least, require
+from sparse3d.checks import at_least, one_of, positive, require
 from sparse3d.errors import InputError
 from sparse3d.probing.features import KINDS as FEATURES
 from sparse3d.probing.probe import METHODS  # its module makes FeatureProbe known to gin, too
@@ -76,13 +76,10 @@ class StudyRow:
         if color is not None and not re.fullmatch("#[0-9A-Fa-f]{6}", color):
             raise InputError(f"{self.name}/StudyRow.color = {color!r}: must be like '#0072B2'")
         self.title = title or self.name
-        if parts not in PARTS:
-            raise InputError(f"{self.name}/StudyRow.parts = {parts!r}: must be one of {', '.join(PARTS)}")
-        if step_factor <= 0:
-            raise InputError(f"{self.name}/StudyRow.step_factor = {step_factor}: must be positive")
-        for option, value in (("label_sets", label_sets), ("seeds", seeds)):
-            if value is not None and value < 1:
-                raise InputError(f"{self.name}/StudyRow.{option} = {value}: must be at least 1")
+        one_of(f"{self.name}/StudyRow.parts", parts, PARTS)
+        positive(f"{self.name}/StudyRow.step_factor", step_factor)
+        at_least(f"{self.name}/StudyRow.label_sets", label_sets, 1)
+        at_least(f"{self.name}/StudyRow.seeds", seeds, 1)
         if bindings and not files:
             raise InputError(f"{self.name}/StudyRow.bindings are of a pre-training, but its files are none")
         self.files, self.network, self.finetune = tuple(files), tuple(network), tuple(finetune)
@@ -146,11 +143,9 @@ class StudyFinetune(_Labelled):
     ) -> None:
         super().__init__(_named("StudyFinetune", name), shares, label_sets)
         self.steps = (steps,) * len(self.shares) if isinstance(steps, int) else tuple(steps)
-        if len(self.steps) != len(self.shares) or min(self.steps) < 1 or evaluations < 1:
-            raise InputError(
-                f"{self.name}/StudyFinetune: steps = {steps!r} (one number, or one a share) and evaluations = "
-                f"{evaluations} must be at least 1"
-            )
+        right = len(self.steps) == len(self.shares) and min(self.steps) >= 1
+        require(right, f"{self.name}/StudyFinetune.steps", steps, "at least 1: one number, or one a share")
+        at_least(f"{self.name}/StudyFinetune.evaluations", evaluations, 1)
         self.files, self.bindings, self.evaluations, self.figure = tuple(files), tuple(bindings), evaluations, figure
         self.title = title or self.name
         self.seconds_per_step, self.overhead = seconds_per_step, overhead
@@ -269,11 +264,9 @@ class Study:
         for what, names in (("rows", [r.name for r in self.rows]), ("tasks", [t.name for t in self.tasks])):
             if not names or len(set(names)) < len(names):
                 raise InputError(f"Study.{what}: {', '.join(names) or 'none'}: different names are needed")
-        if pairing not in PAIRINGS or seeds < 1 or resamples < 1:
-            raise InputError(
-                f"Study: pairing = {pairing!r} must be one of {', '.join(PAIRINGS)}, seeds = {seeds} and resamples = "
-                f"{resamples} at least 1"
-            )
+        one_of("Study.pairing", pairing, PAIRINGS)
+        at_least("Study.seeds", seeds, 1)
+        at_least("Study.resamples", resamples, 1)
         self.data, self.pretrain_data = data, pretrain_data or data
         self.seeds, self.pairing, self.baselines = seeds, pairing, tuple(baselines)
         self.costs, self.keep_checkpoints, self.resamples, self.title = costs, keep_checkpoints, resamples, title

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.profiler import record_function
 
-from sparse3d.checks import at_least
+from sparse3d.checks import at_least, positive, require
 from sparse3d.data.detection_scenes import DetectionScenes, box_class_names, class_mean_sizes
 from sparse3d.data.labelled_scenes import SceneBatch, collate_scenes
 from sparse3d.data.scene_sources import PreparedSplit, SceneSource
@@ -62,11 +62,10 @@ class DetectionTask:
         val_pictures: int = 2,
     ) -> None:
         self.classes = box_class_names(classes)
-        if min_points < 0 or not 0 <= nms_iou < 1 or val_pictures < 0:
-            raise InputError(
-                f"DetectionTask: min_points = {min_points} and val_pictures = {val_pictures} must be at least 0, "
-                f"nms_iou = {nms_iou} in [0, 1)"
-            )
+        positive("DetectionTask.voxel_size", voxel_size, "metres")
+        at_least("DetectionTask.min_points", min_points, 0)
+        at_least("DetectionTask.val_pictures", val_pictures, 0)
+        require(0 <= nms_iou < 1, "DetectionTask.nms_iou", nms_iou, "in [0, 1)")
         at_least("DetectionTask.points", points, 1)
         self._make_data, self._make_head, self._make_val, self._make_backbone = data, head, val, backbone
         self.criterion = criterion()

@@ -98,13 +98,10 @@ class PretrainTask:
         teacher_cache: str | None = None,
         cache_items: int = 1024,
     ) -> None:
-        if consistency not in FORMS:
-            raise InputError(f"PretrainTask.consistency = {consistency!r} is unknown: choose one of {', '.join(FORMS)}")
-        if kt_kind not in KINDS:
-            raise InputError(f"PretrainTask.kt_kind = {kt_kind!r} is unknown: choose one of {', '.join(KINDS)}")
-        for option, kind in (("kt_readout", kt_readout), ("mv_readout", mv_readout)):
-            if kind not in READOUTS:
-                raise InputError(f"PretrainTask.{option} = {kind!r} is unknown: choose one of {', '.join(READOUTS)}")
+        checks.one_of("PretrainTask.consistency", consistency, FORMS)
+        checks.one_of("PretrainTask.kt_kind", kt_kind, KINDS)
+        checks.one_of("PretrainTask.kt_readout", kt_readout, READOUTS)
+        checks.one_of("PretrainTask.mv_readout", mv_readout, READOUTS)
         weights = {"kt_weight": kt_weight, "mv_weight": mv_weight, "coordinate_weight": coordinate_weight}
         for option, weight in weights.items():
             checks.not_negative(f"PretrainTask.{option}", weight)

@@ -65,9 +65,7 @@ class SegmentationTask:
         tta: bool = False,
         pictures: int = 2,
     ) -> None:
-        if class_weights not in CLASS_WEIGHTS:
-            known = ", ".join(CLASS_WEIGHTS)
-            raise InputError(f"SegmentationTask.class_weights = {class_weights!r} is unknown: choose one of {known}")
+        checks.one_of("SegmentationTask.class_weights", class_weights, CLASS_WEIGHTS)
         if (given_weights is None) == (class_weights == "given"):
             raise InputError("SegmentationTask.given_weights belong to class_weights = 'given', and only to it")
         checks.require(0 <= label_smoothing < 1, "SegmentationTask.label_smoothing", label_smoothing, "in [0, 1)")

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from sparse3d.checks import at_least, positive
 from sparse3d.data.voxel_clouds import VoxelScene, voxelize_scene
-from sparse3d.errors import InputError
 from sparse3d.types import VoxelBatch
 
 QUARTERS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # cosine and sine of the turns of test-time augmentation
@@ -30,12 +30,9 @@ class ScenePredictor:
     """
 
     def __init__(self, voxel_size: float = 0.05, most_voxels: int = 400_000, margin: float = 2.0) -> None:
-        if voxel_size <= 0 or margin <= 0:
-            raise InputError(
-                f"ScenePredictor: voxel_size = {voxel_size}, margin = {margin}: must be positive, in metres"
-            )
-        if most_voxels < 1:
-            raise InputError(f"ScenePredictor.most_voxels = {most_voxels}: must be at least 1")
+        positive("ScenePredictor.voxel_size", voxel_size, "metres")
+        positive("ScenePredictor.margin", margin, "metres")
+        at_least("ScenePredictor.most_voxels", most_voxels, 1)
         self.voxel_size, self.most_voxels, self.margin = voxel_size, most_voxels, margin
 
     def voxels(self, xyz: np.ndarray, rgb: np.ndarray) -> VoxelScene:

@@ -374,8 +374,8 @@ def wrong_options() -> Sequence[tuple[dict[str, object], str]]:
         ({"views": 1}, "ViewSets.views"),
         ({"voxel_size": 0.0}, "ViewSets.voxel_size"),
         ({"mask_ratio": 1.5}, "ViewSets.mask_ratio"),
-        ({"max_matches": 0}, "max_matches = 0 must be"),
-        ({"cache_frames": -1}, "cache_frames = -1 at least 0"),
+        ({"max_matches": 0}, "max_matches = 0: must be"),
+        ({"cache_frames": -1}, "cache_frames = -1: must be at least 0"),
         ({"overlap": (0.999, 1.0)}, "widen ViewSets.overlap"),
     ]
 

@@ -10,7 +10,7 @@ from tokenize import TokenError
 import gin
 import numpy as np
 
-from sparse3d.checks import at_least, require
+from sparse3d.checks import at_least, one_of
 from sparse3d.data.shapes.source import UPS, Shape, WholeShapes, check_names, upright, whole_numbers
 from sparse3d.errors import InputError
 
@@ -38,9 +38,9 @@ class ShapeArrays(WholeShapes):
     in_memory = True
 
     def __init__(self, path: str = gin.REQUIRED, split: str = "all", val_every: int = 5, up: str = "z") -> None:
-        require(split in SPLITS, "ShapeArrays.split", split, f"one of {', '.join(SPLITS)}")
+        one_of("ShapeArrays.split", split, SPLITS)
         at_least("ShapeArrays.val_every", val_every, 2)
-        require(up in UPS, "ShapeArrays.up", up, f"one of {', '.join(UPS)}")
+        one_of("ShapeArrays.up", up, UPS)
         points, labels, classes, names = _read(Path(path))
         rank = np.zeros(len(labels), dtype=np.int64)  # of each shape within its class
         for label in range(len(classes)):

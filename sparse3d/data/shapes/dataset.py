@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sparse3d.checks import at_least, positive, require
+from sparse3d.checks import at_least, one_of, positive
 from sparse3d.data.augment import Augmentation, apply_all
 from sparse3d.data.recent import RecentItems
 from sparse3d.data.shapes.source import Shape, ShapeSource, check_shape
@@ -61,7 +61,7 @@ class ShapeGrid:
 
     def __init__(self, voxel_size: float = 0.05, normalize: str = "unit_sphere", points: int | None = 1024) -> None:
         positive("ShapeGrid.voxel_size", voxel_size)
-        require(normalize in NORMALS, "ShapeGrid.normalize", normalize, f"one of {', '.join(NORMALS)}")
+        one_of("ShapeGrid.normalize", normalize, NORMALS)
         at_least("ShapeGrid.points", points, 1)
         self.voxel_size, self.normalize, self.points = voxel_size, normalize, points
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gin
 
-from sparse3d.checks import at_least, require
+from sparse3d.checks import at_least, one_of
 from sparse3d.data.scannet.split_lists import read_split
 from sparse3d.data.shapes.off import read_off
 from sparse3d.data.shapes.source import UPS, Shape, WholeShapes, check_names, upright
@@ -45,9 +45,9 @@ class ModelNetShapes(WholeShapes):
         sampled: int = SAMPLED,
         up: str | None = None,
     ) -> None:
-        require(split in SPLITS, "ModelNetShapes.split", split, f"one of {', '.join(SPLITS)}")
-        require(variant in VARIANTS, "ModelNetShapes.variant", variant, f"one of {', '.join(VARIANTS)}")
-        require(up in (None, *UPS), "ModelNetShapes.up", up, f"one of {', '.join(UPS)}, or None")
+        one_of("ModelNetShapes.split", split, SPLITS)
+        one_of("ModelNetShapes.variant", variant, VARIANTS)
+        one_of("ModelNetShapes.up", up, (None, *UPS))
         at_least("ModelNetShapes.sampled", sampled, 1)
         folder = Path(root)
         self.sampled = sampled

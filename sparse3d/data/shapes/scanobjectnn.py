@@ -7,7 +7,7 @@ from pathlib import Path
 import gin
 import numpy as np
 
-from sparse3d.checks import require
+from sparse3d.checks import one_of
 from sparse3d.data.shapes.source import UPS, Shape, WholeShapes, check_names, upright, whole_numbers
 from sparse3d.errors import InputError
 
@@ -48,9 +48,9 @@ class ScanObjectNNShapes(WholeShapes):
     def __init__(
         self, root: str = gin.REQUIRED, split: str = "train", variant: str = "PB_T50_RS", up: str = "y"
     ) -> None:
-        require(split in SPLITS, "ScanObjectNNShapes.split", split, f"one of {', '.join(SPLITS)}")
-        require(variant in FILES, "ScanObjectNNShapes.variant", variant, f"one of {', '.join(FILES)}")
-        require(up in UPS, "ScanObjectNNShapes.up", up, f"one of {', '.join(UPS)}")
+        one_of("ScanObjectNNShapes.split", split, SPLITS)
+        one_of("ScanObjectNNShapes.variant", variant, FILES)
+        one_of("ScanObjectNNShapes.up", up, UPS)
         folder, stem = FILES[variant]
         self.path, self.up = Path(root) / folder / f"{SPLITS[split]}_{stem}.h5", up
         self._points, self._labels = read_h5(self.path)

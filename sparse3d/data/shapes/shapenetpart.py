@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gin
 
-from sparse3d.checks import require
+from sparse3d.checks import one_of, require
 from sparse3d.data.shapes.source import UPS, Shape, upright, whole_numbers
 from sparse3d.data.shapes.text_points import read_rows
 from sparse3d.errors import InputError
@@ -53,8 +53,8 @@ class ShapeNetPartShapes:
         missing: bool = False,
         up: str = "y",
     ) -> None:
-        require(split in SPLITS, "ShapeNetPartShapes.split", split, f"one of {', '.join(SPLITS)}")
-        require(up in UPS, "ShapeNetPartShapes.up", up, f"one of {', '.join(UPS)}")
+        one_of("ShapeNetPartShapes.split", split, SPLITS)
+        one_of("ShapeNetPartShapes.up", up, UPS)
         chosen = list(CATEGORIES) if categories is None else list(categories)
         among = bool(chosen) and set(chosen) <= set(CATEGORIES)
         require(among, "ShapeNetPartShapes.categories", categories, f"names among {', '.join(CATEGORIES)}")

@@ -13,8 +13,7 @@ import gin
 import torch
 from torch import Tensor, nn
 
-from sparse3d.checks import at_least, in_range
-from sparse3d.errors import InputError
+from sparse3d.checks import at_least, in_range, positive, require
 from sparse3d.models.detection.box_coding import sizes_and_yaw
 from sparse3d.models.detection.candidates import boxes_by_item
 from sparse3d.models.detection.decoder_levels import (
@@ -80,11 +79,10 @@ class SparseHead(nn.Module):
     ) -> None:
         super().__init__()
         self.strides = check_strides(strides, "SparseHead.strides")
-        if voxel_size <= 0 or not 0 < prior < 1 or most_voxels < 8 or most_boxes < 1:
-            raise InputError(
-                f"SparseHead: voxel_size = {voxel_size} (positive), prior = {prior} (in (0, 1)), most_voxels = "
-                f"{most_voxels} (8 or more), most_boxes = {most_boxes} (1 or more)"
-            )
+        positive("SparseHead.voxel_size", voxel_size, "metres")
+        require(0 < prior < 1, "SparseHead.prior", prior, "in (0, 1)")
+        at_least("SparseHead.most_voxels", most_voxels, 8)
+        at_least("SparseHead.most_boxes", most_boxes, 1)
         in_range("SparseHead.score", score, 0, 1)
         at_least("SparseHead.hidden", hidden, 1)
         in_range("SparseHead.bn_momentum", bn_momentum, 0, 1)

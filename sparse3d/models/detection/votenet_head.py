@@ -13,8 +13,7 @@ import gin
 import torch
 from torch import Tensor, nn
 
-from sparse3d.checks import at_least, in_range
-from sparse3d.errors import InputError
+from sparse3d.checks import at_least, in_range, positive
 from sparse3d.models.detection.candidates import boxes_by_item
 from sparse3d.models.detection.decoder_levels import (
     check_strides,
@@ -104,11 +103,10 @@ class VoteNetHead(nn.Module):
         most_boxes: int = 2000,
     ) -> None:
         super().__init__()
-        if min(seeds, proposals, group, heading_bins, most_boxes) < 1 or radius <= 0:
-            raise InputError(
-                f"VoteNetHead: seeds = {seeds}, proposals = {proposals}, group = {group}, heading_bins = "
-                f"{heading_bins}, most_boxes = {most_boxes}: at least 1 each; radius = {radius}: positive"
-            )
+        counts = {"seeds": seeds, "proposals": proposals, "group": group, "most_boxes": most_boxes}
+        for option, count in (counts | {"heading_bins": heading_bins}).items():
+            at_least(f"VoteNetHead.{option}", count, 1)
+        positive("VoteNetHead.radius", radius, "metres")
         in_range("VoteNetHead.score", score, 0, 1)
         at_least("VoteNetHead.hidden", hidden, 1)
         in_range("VoteNetHead.bn_momentum", bn_momentum, 0, 1)
