@@ -22,10 +22,10 @@ from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.runner import Job, prepare
 from sparse3d.rooms.make_rooms import RoomsOptions, make_rooms, scene_name
 from sparse3d.rooms.recording import RecordingOptions
-from sparse3d.training.run_folder import CHECKPOINTS, LAST, write_text
+from sparse3d.training.run_folder import CHECKPOINTS, LAST
 from sparse3d.training.run_log import METRICS
 from sparse3d.training.settings import TrainSettings
-from sparse3d.whole_files import held
+from sparse3d.whole_files import held, write_durable_text
 
 OWN = ("rooms", "prepared", "run")  # folders of a demo
 CONFIG = ["pretrain/demo.gin"]
@@ -117,7 +117,7 @@ def _run(options: DemoOptions) -> DemoResult:
     lap("evaluate")
     steps, losses = _losses(folder / METRICS)
     result = DemoResult(steps, losses, figures, seconds, folder)
-    write_text(options.out / MARK, json.dumps(result.as_json(), indent=2) + "\n")
+    write_durable_text(options.out / MARK, json.dumps(result.as_json(), indent=2) + "\n")
     return result
 
 
@@ -164,7 +164,7 @@ def _claim(out: Path) -> None:
     """Takes an earlier demo away, and leaves the mark."""
     for name in OWN:  # what a demo makes, and nothing that the user may have put beside it
         shutil.rmtree(out / name, ignore_errors=True)
-    write_text(out / MARK, "{}\n")
+    write_durable_text(out / MARK, "{}\n")
 
 
 def _make_rooms(options: DemoOptions, folder: Path) -> None:

@@ -48,6 +48,31 @@ def write_whole_text(path: Path, text: str) -> None:
     write_whole(path, lambda file: file.write(as_bytes(text)))
 
 
+def write_durable(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """As :func:`write_whole`, and on the disk when it returns; for what hours of work hang on. Raises OSError."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+
+
+def write_durable_text(path: Path, text: str) -> None:
+    """The same with ``text`` in UTF-8."""
+    write_durable(path, lambda file: file.write(as_bytes(text)))
+
+
+def _sync_folder(folder: Path) -> None:
+    # A rename is on the disk only once its folder is; not every system lets a folder be opened.
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def as_bytes(text: str) -> bytes:
     """``text`` in UTF-8; a byte of a file's name that is no text is written as an escape, as in ``\\udce9``."""
     return text.encode("utf-8", "backslashreplace")

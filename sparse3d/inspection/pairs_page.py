@@ -16,12 +16,11 @@ from sparse3d.data.readers import REASONS, open_scenes
 from sparse3d.data.view_sets import match_frames
 from sparse3d.errors import InputError
 from sparse3d.inspection.pairs import InspectedScene, PairOptions, SceneFigures, inspect_scene
-from sparse3d.training.checkpoint import write_file
 from sparse3d.visualize.charts import histogram_picture
 from sparse3d.visualize.maps import overlap_matrix_picture
 from sparse3d.visualize.matches import draw_matches
 from sparse3d.visualize.page import Section, Table, page
-from sparse3d.whole_files import as_bytes
+from sparse3d.whole_files import write_whole_text
 
 PAGE, REPORT = "report.html", "report.json"
 LISTED = 40  # dropped frames and pairs written out on the page
@@ -68,11 +67,8 @@ def inspect_folder(folder: str | Path, out: str | Path, options: PairOptions, **
         "scenes": [asdict(s) for s in scenes],
     }
     text = page(f"Frame pairs of {folder}", _introduction(options), _summary(scenes), sections)
-    try:
-        write_file(out / PAGE, lambda file: file.write(as_bytes(text)))
-        write_file(out / REPORT, lambda file: file.write((json.dumps(report, indent=1) + "\n").encode()))
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from error
+    write_whole_text(out / PAGE, text)
+    write_whole_text(out / REPORT, json.dumps(report, indent=1) + "\n")
     return report
 
 

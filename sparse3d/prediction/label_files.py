@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from sparse3d.errors import InputError
 from sparse3d.prediction.scan_input import Scan
-from sparse3d.training.checkpoint import write_file
+from sparse3d.whole_files import write_whole, write_whole_text
 
 
 def write_label_ply(path: Path, scan: Scan, labels: np.ndarray, colors: np.ndarray) -> None:
@@ -38,7 +36,7 @@ def write_label_ply(path: Path, scan: Scan, labels: np.ndarray, colors: np.ndarr
         header += [f"element face {len(face)}", "property list uchar int vertex_indices"]
         content += face.tobytes()
     head = ("\n".join([*header, "end_header"]) + "\n").encode("ascii")
-    _whole(path, lambda file: file.write(head + content))
+    write_whole(path, lambda file: file.write(head + content))
 
 
 def beside(stem: Path, ending: str) -> Path:
@@ -80,7 +78,7 @@ def write_labels(
 
 def write_label_text(path: Path, labels: np.ndarray) -> None:
     """A line a point, in the points' order: the index of its class."""
-    write_text(path, "\n".join(map(str, labels.tolist())) + "\n")
+    write_whole_text(path, "\n".join(map(str, labels.tolist())) + "\n")
 
 
 def write_class_table(path: Path, names: Sequence[str], colors: np.ndarray, counts: np.ndarray, unit: str) -> None:
@@ -88,22 +86,9 @@ def write_class_table(path: Path, names: Sequence[str], colors: np.ndarray, coun
     lines = [f"index\tname\tred\tgreen\tblue\t{unit}"]
     for k, (name, color, count) in enumerate(zip(names, colors.tolist(), counts.tolist(), strict=True)):
         lines.append("\t".join([str(k), name, *map(str, color), str(count)]))
-    write_text(path, "\n".join(lines) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """A file of ``text``."""
-    _whole(path, lambda file: file.write(text.encode()))
+    write_whole_text(path, "\n".join(lines) + "\n")
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:
     """A PNG of ``image`` (H, W, 3) uint8."""
-    _whole(path, lambda file: Image.fromarray(image).save(file, format="PNG"))
-
-
-def _whole(path: Path, write: Callable[[Any], Any]) -> None:
-    try:
-        write_file(path, write)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{path}: cannot be written ({reason}): free space, or name another folder") from error
+    write_whole(path, lambda file: Image.fromarray(image).save(file, format="PNG"))

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from sparse3d.data.shapes.source import UPS, Shape
 from sparse3d.errors import InputError
-from sparse3d.prediction.label_files import beside, write_labels, write_picture, write_text
+from sparse3d.prediction.label_files import beside, write_labels, write_picture
 from sparse3d.prediction.model import Model
 from sparse3d.prediction.predict_scan import Told
 from sparse3d.prediction.scan_input import Scan
@@ -19,6 +19,7 @@ from sparse3d.prediction.shape_input import read_shape
 from sparse3d.tasks.shape_pictures import shape_picture
 from sparse3d.visualize.class_colors import legend
 from sparse3d.visualize.layout import BACKGROUND, INK, font, side_by_side, stacked, text_size
+from sparse3d.whole_files import write_whole_text
 
 SIZE = (320, 360)  # of a view, pixels
 TURNS = (-125.0, 55.0)  # degrees: corners that lie opposite
@@ -81,7 +82,7 @@ def _class(out: Path, cloud: Scan, model: Model, wrote: Told) -> dict[str, float
     found = {model.classes[k]: float(answer.probabilities[k]) for k in order}
     path = beside(out / cloud.name, "_class.json")
     content = {"shape": cloud.name, "checkpoint": model.checkpoint, "class": next(iter(found)), "probabilities": found}
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_whole_text(path, json.dumps(content, indent=1) + "\n")
     wrote("class and its probability", path)
     picture = stacked([_views(cloud, model), _bars(found, 2 * SIZE[1])])
     write_picture(beside(out / cloud.name, "_class.png"), picture)

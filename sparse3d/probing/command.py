@@ -12,8 +12,9 @@ from sparse3d.errors import InputError
 from sparse3d.probing.probe import FeatureProbe, Progress
 from sparse3d.sparse import configure
 from sparse3d.training.distribution import choose_device
-from sparse3d.training.run_folder import CHECKPOINTS, write_text
+from sparse3d.training.run_folder import CHECKPOINTS
 from sparse3d.training.transfer import InitSettings, demand_loaded, is_encoder, prepare_transfer
+from sparse3d.whole_files import write_durable_text
 
 
 def run_probe(
@@ -57,8 +58,8 @@ def run_probe(
         config.check_all_used(config.PROBE_ROOTS)
         figures = probe.measure(backbone, where, progress)
     if out is not None:
-        write_text(Path(out), json.dumps(figures, indent=1) + "\n")
-        write_text(Path(out).parent / "config.gin", text)
+        write_durable_text(Path(out), json.dumps(figures, indent=1) + "\n")
+        write_durable_text(Path(out).parent / "config.gin", text)
     return figures, transfer.lines
 
 

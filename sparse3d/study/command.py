@@ -21,7 +21,7 @@ from sparse3d.study.report import FIGURES, TABLE, write_report, write_tables
 from sparse3d.study.runner import ProcessRunner, Runner
 from sparse3d.study.schedule import Estimate, Outcome, Scheduler, clock_text
 from sparse3d.study.store import Store
-from sparse3d.training.run_folder import write_text
+from sparse3d.whole_files import write_durable_text
 
 MARK = "study.gin"  # the study's config; a folder that has it is a study's
 
@@ -172,5 +172,5 @@ def _begun(out: Path, text: str) -> Iterator[int]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(f"--out {out}: another study, or a job that one left behind, is at work there") from error
-        write_text(out / MARK, text)
+        write_durable_text(out / MARK, text)
         yield file.fileno()

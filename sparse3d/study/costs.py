@@ -26,9 +26,9 @@ from sparse3d.sparse.convolution import ConvolutionBase
 from sparse3d.sparse.manager import Connection
 from sparse3d.tasks.pretrain import PretrainTask
 from sparse3d.training.random_state import seed_everything
-from sparse3d.training.run_folder import write_text
 from sparse3d.training.settings import TrainSettings
 from sparse3d.types import ViewBatch
+from sparse3d.whole_files import write_durable_text
 
 
 def convolution_flops(module: ConvolutionBase, x: SparseTensor, out: SparseTensor) -> int:
@@ -169,8 +169,8 @@ def _main() -> None:
     parser.add_argument("--out", required=True, type=Path)
     options = parser.parse_args()
     found = count_costs(options.config, options.bindings)
-    write_text(options.out, json.dumps(found, indent=1) + "\n")
-    write_text(options.out.parent / "config.gin", config.config_text())
+    write_durable_text(options.out, json.dumps(found, indent=1) + "\n")
+    write_durable_text(options.out.parent / "config.gin", config.config_text())
 
 
 if __name__ == "__main__":

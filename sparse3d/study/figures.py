@@ -15,7 +15,7 @@ import numpy as np
 from sparse3d.study.options import Study
 from sparse3d.study.results import Place, Scores
 from sparse3d.study.statistics import Estimate, Pair, bootstrap, samples
-from sparse3d.training.checkpoint import write_file
+from sparse3d.whole_files import write_durable
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; grey is the baseline's.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C2E", "#000000", "#8A8AE0", "#B0C030")
@@ -154,7 +154,7 @@ def _finish(figure: Any, axes: Any, title: str, label: str) -> Any:
 def _save(path: Path, figure: Any) -> Path:
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})  # the same bytes from the same results
-    write_file(path, lambda file: file.write(out.getvalue()))
+    write_durable(path, lambda file: file.write(out.getvalue()))
     return path
 
 

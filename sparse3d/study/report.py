@@ -13,7 +13,7 @@ from sparse3d.study.results import Scores, as_lines, collect
 from sparse3d.study.schedule import clock_text
 from sparse3d.study.store import Store
 from sparse3d.study.tables import csv_text, task_tables
-from sparse3d.training.run_folder import write_text
+from sparse3d.whole_files import write_durable_text
 
 TABLE, FIGURES = "table.md", "figures"  # in a study's folder
 
@@ -22,14 +22,14 @@ def write_tables(study: Study, plan: Plan, store: Store) -> Scores:
     """``results.jsonl``, ``jobs.jsonl``, ``table.md`` and ``table.csv``, each written whole."""
     records = collect(plan, store)
     scores = Scores(study, records)
-    write_text(store.out / "results.jsonl", as_lines(records))
-    write_text(store.out / LINES, jobs_text(plan, store))
-    write_text(store.out / "table.csv", csv_text(scores))
+    write_durable_text(store.out / "results.jsonl", as_lines(records))
+    write_durable_text(store.out / LINES, jobs_text(plan, store))
+    write_durable_text(store.out / "table.csv", csv_text(scores))
     parts = [f"# {study.title}", _state(plan, store, records)]
     parts += [task_tables(study, scores)] if records else []
     costs = cost_table(study, plan, store)
     parts += ["### Cost", costs] if costs else []
-    write_text(store.out / TABLE, "\n\n".join(parts) + "\n")
+    write_durable_text(store.out / TABLE, "\n\n".join(parts) + "\n")
     return scores
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import sparse3d
 from sparse3d.cpu_model import cpu_model
 from sparse3d.study.jobs import JOBS, OUTPUT, RUN, Job, checkpoint_of, shown_command
-from sparse3d.training.run_folder import write_text
+from sparse3d.whole_files import write_durable_text
 
 ABOUT, DONE, LOG, ATTEMPTS, FAILED = "job.json", "done.json", "log.txt", "attempts.jsonl", "failed.txt"
 
@@ -63,7 +63,7 @@ class Store:
         if folder.exists():
             shutil.rmtree(folder)  # a half-trained checkpoint must not pass for the finished one
         folder.mkdir(parents=True)
-        write_text(folder / DONE, json.dumps(record, indent=1) + "\n")
+        write_durable_text(folder / DONE, json.dumps(record, indent=1) + "\n")
 
     def begin(self, job: Job) -> list[str]:
         """Makes the job's folder fit for another attempt; returns the command, which resumes where it can."""
@@ -79,7 +79,7 @@ class Store:
             (folder / left).unlink(missing_ok=True)
         command = job.command(self.out, resume)
         about = {"kind": job.kind, "key": job.key, "title": job.title, "command": shown_command(command)}
-        write_text(folder / ABOUT, json.dumps(about | {"commit": commit()}, indent=1) + "\n")
+        write_durable_text(folder / ABOUT, json.dumps(about | {"commit": commit()}, indent=1) + "\n")
         with (folder / LOG).open("a", encoding="utf-8") as log:
             log.write(f"$ {shown_command(command)}\n")
         return command
@@ -92,7 +92,7 @@ class Store:
 
     def fail(self, job: Job, why: str) -> None:
         """Notes that the last attempt failed, for reports to come; the next attempt forgets it."""
-        write_text(job.folder(self.out) / FAILED, f"{why}\n")
+        write_durable_text(job.folder(self.out) / FAILED, f"{why}\n")
 
     def failures(self, jobs: Iterable[Job]) -> dict[str, str]:
         """Why the last attempt failed, by the job's key; of those where it did."""
@@ -132,7 +132,7 @@ class Store:
         }
         for section, name in wanted:
             figure_of(record, section, name)
-        write_text(folder / DONE, json.dumps(record, indent=1) + "\n")
+        write_durable_text(folder / DONE, json.dumps(record, indent=1) + "\n")
         if job.kind == "finetune" and not self.keep_checkpoints:
             shutil.rmtree(folder / RUN / "checkpoints", ignore_errors=True)
         return record

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from sparse3d.errors import InputError
-from sparse3d.whole_files import SUFFIX, replacing
+from sparse3d.whole_files import SUFFIX, replacing, write_durable
 
 FORMAT = "sparse3d-checkpoint"
 VERSION = 1
@@ -28,30 +28,10 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
 
 
-def write_file(path: Path, write: Any) -> None:
-    """Writes through ``write(file)`` to a temporary name, syncs, renames: readers see the old file or the new one."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    # A rename is on the disk only once its folder is; not every system lets a folder be opened.
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Writes ``state`` with the format's mark and the versions; atomic."""
     marked = {"format": FORMAT, "version": VERSION, "versions": versions(), **state}
-    write_file(path, lambda file: torch.save(marked, file))
+    write_durable(path, lambda file: torch.save(marked, file))
 
 
 def duplicate(source: Path, target: Path) -> None:

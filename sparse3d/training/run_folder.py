@@ -11,8 +11,8 @@ from pathlib import Path
 import gin
 
 from sparse3d.errors import InputError
-from sparse3d.training.checkpoint import remove_leftovers, versions, write_file
-from sparse3d.whole_files import as_bytes
+from sparse3d.training.checkpoint import remove_leftovers, versions
+from sparse3d.whole_files import write_durable_text
 
 CHECKPOINTS = "checkpoints"
 LAST = "last.pt"
@@ -50,33 +50,28 @@ def prepare_folder(out: Path) -> None:
         remove_leftovers(folder)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all."""
-    write_file(path, lambda file: file.write(as_bytes(text)))
-
-
 def write_run_files(out: Path, config_text: str) -> None:
     """``config.gin``, ``command.txt`` (a line more for each resumption) and ``versions.json``."""
-    write_text(out / "config.gin", config_text)
+    write_durable_text(out / "config.gin", config_text)
     command = out / "command.txt"
     before = command.read_text(encoding="utf-8") if command.is_file() else ""
-    write_text(command, before + shlex.join([Path(sys.executable).name, *sys.argv]) + "\n")
-    write_text(out / "versions.json", json.dumps(versions(), indent=2) + "\n")
+    write_durable_text(command, before + shlex.join([Path(sys.executable).name, *sys.argv]) + "\n")
+    write_durable_text(out / "versions.json", json.dumps(versions(), indent=2) + "\n")
 
 
 def write_init_report(out: Path, lines: Sequence[str]) -> None:
     """``init.txt``: what the network started from; none where it started at random. A resumed run keeps the first."""
     path = out / "init.txt"
     if lines and not path.is_file():
-        write_text(path, "".join(f"{line}\n" for line in lines))
+        write_durable_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def write_data_account(out: Path, texts: Sequence[tuple[str, str]]) -> None:
     """``data.txt``: what was kept of the data and what was not, as the task tells it."""
     if texts:
-        write_text(out / "data.txt", "\n\n".join(f"{name}\n{text}" for name, text in texts) + "\n")
+        write_durable_text(out / "data.txt", "\n\n".join(f"{name}\n{text}" for name, text in texts) + "\n")
 
 
 def write_operative_config(out: Path) -> None:
     """``operative_config.gin``: every parameter that was used until now, defaults included."""
-    write_text(out / "operative_config.gin", gin.operative_config_str(max_line_length=120))
+    write_durable_text(out / "operative_config.gin", gin.operative_config_str(max_line_length=120))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sparse3d.training.checkpoint import write_file
+from sparse3d.whole_files import write_durable
 
 METRICS = "metrics.jsonl"
 
@@ -135,4 +135,4 @@ def _drop_later_lines(path: Path, first_step: int, is_measured: bool) -> None:
             continue
         if record["step"] < first_step + (record["kind"] != "train" and is_measured):
             kept.append(line + "\n")
-    write_file(path, lambda file: file.write("".join(kept).encode()))
+    write_durable(path, lambda file: file.write("".join(kept).encode()))

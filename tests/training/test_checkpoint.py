@@ -24,7 +24,6 @@ from sparse3d.training.checkpoint import (
     remove_leftovers,
     remove_old_steps,
     save_checkpoint,
-    write_file,
 )
 from sparse3d.training.random_state import (
     preserved_random_state,
@@ -32,6 +31,7 @@ from sparse3d.training.random_state import (
     seed_everything,
     set_random_state,
 )
+from sparse3d.whole_files import write_durable
 
 MINIMAL = {"model": {"w": torch.arange(3)}, "optimizer": {}, "step": 4, "config": "a = 1", "processes": []}
 
@@ -119,7 +119,7 @@ def write_half_and_die(path: Path) -> None:
         file.flush()  # type: ignore[attr-defined]
         os.kill(os.getpid(), signal.SIGKILL)
 
-    write_file(path, write)
+    write_durable(path, write)
 
 
 def test_a_kill_in_the_middle_of_writing_leaves_the_old_file(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_an_error_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        write_file(tmp_path / "last.pt", fail)
+        write_durable(tmp_path / "last.pt", fail)
     assert list(tmp_path.iterdir()) == []
 
 
