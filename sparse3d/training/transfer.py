@@ -16,7 +16,7 @@ from torch import nn
 
 from sparse3d.errors import InputError
 from sparse3d.training.given_weights import GivenWeights, read_weights, voxel_size_note
-from sparse3d.training.weights import WeightReport, load_weights
+from sparse3d.training.weights import COUNTER, WeightReport, load_weights
 
 PARTS = ("encoder", "all")
 FROZEN = ("none", "encoder", "all")
@@ -88,7 +88,7 @@ class Transfer:
 
     lr_scales: dict[str, float] = field(default_factory=dict)  # by parameter name, where not 1
     frozen: list[nn.Module] = field(default_factory=list)  # kept in eval mode
-    unfilled: list[str] = field(default_factory=list)  # parameters of the asked parts that start at random
+    unfilled: list[str] = field(default_factory=list)  # tensors of the asked parts that were not given
     report: WeightReport | None = None
     lines: list[str] = field(default_factory=list)  # for the user, and the run's folder
 
@@ -193,6 +193,14 @@ def load_parts(model: nn.Module, prefix: str, settings: InitSettings, weights: G
             raise InputError(f"init.checkpoint {settings.checkpoint}: {name} holds values that are not finite")
     source = f"{settings.checkpoint} ({settings.parts})"
     own = [name for name in model.state_dict() if stage_of(name, prefix) <= last]
+    fits = prefix + STEM in renamed and renamed[prefix + STEM].shape == model.state_dict()[prefix + STEM].shape
+    if not fits:
+        there = tuple(renamed[prefix + STEM].shape) if prefix + STEM in renamed else "missing"
+        raise InputError(
+            f"init.checkpoint {source}: its first layer {STEM} is {there}, the network's "
+            f"{tuple(model.state_dict()[prefix + STEM].shape)}: behind a random one nothing that is loaded would mean "
+            "anything. Configure the network as the checkpoint's"
+        )
     report = load_weights(model, renamed, source, settings.min_fraction, wanted=own)
     report.unexpected += ignored
     return report
@@ -213,7 +221,7 @@ def describe(report: WeightReport) -> list[str]:
 def demand_loaded(report: WeightReport, names: Iterable[str], else_: str) -> None:
     """Raises InputError where one of the tensors ``names`` was not loaded; ``else_`` says what would come of it."""
     loaded = set(report.matched)
-    left = [name for name in names if name not in loaded and not name.endswith("num_batches_tracked")]
+    left = [name for name in names if name not in loaded and not name.endswith(COUNTER)]
     if left:
         why = next((text for text in report.mismatched if text.startswith(f"{left[0]}:")), f"{left[0]} is missing")
         raise InputError(
@@ -233,15 +241,15 @@ def _freeze(model: nn.Module, prefix: str, last: int) -> list[nn.Module]:
 
 
 def _unfilled(model: nn.Module, prefix: str, settings: InitSettings, report: WeightReport) -> list[str]:
-    asked = (name for name, _ in model.named_parameters() if stage_of(name, prefix) <= settings.last_asked)
-    return sorted(set(asked) - set(report.matched))
+    asked = (name for name in model.state_dict() if stage_of(name, prefix) <= settings.last_asked)
+    return sorted(name for name in set(asked) - set(report.matched) if not name.endswith(COUNTER))
 
 
 def _warning(unfilled: list[str]) -> list[str]:
     if not unfilled:
         return []
     names = ", ".join(unfilled[:3]) + ", ..." * (len(unfilled) > 3)
-    return [f"init: warning: {len(unfilled)} parameters start at random and learn at the full rate: {names}"]
+    return [f"init: warning: {len(unfilled)} tensors start as in a new network, at the full rate: {names}"]
 
 
 def _lr_scales(model: nn.Module, prefix: str, settings: InitSettings, unfilled: Iterable[str]) -> dict[str, float]:

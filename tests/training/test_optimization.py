@@ -91,7 +91,8 @@ def test_loading_weights_reports_what_matched_and_what_did_not() -> None:
     assert torch.equal(target[0].weight, source[0].weight)
     assert report.missing == ["2.bias"] and report.unexpected == ["head"]
     assert report.mismatched == ["2.weight: (5, 3) -> (1, 3)"]
-    assert report.fraction == pytest.approx(15 / 19)
+    assert report.of_values == pytest.approx(15 / 19)
+    assert report.fraction == report.of_tensors == 6 / 8, "batch norm counts, its counter of batches does not"
     assert "elsewhere.pt" in str(report) and "2.bias" in str(report)
 
 

@@ -127,18 +127,34 @@ def test_too_little_is_refused_and_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_nothing_is_frozen_at_random_values(tmp_path: Path) -> None:
-    """A stem of another kernel is a few parameters of a hundred thousand, and all that the network sees."""
-    torch.save(backbone(3, stem_kernel_size=5).state_dict(), tmp_path / "stem.pth")
     bare = {name: value for name, value in backbone(3).state_dict().items() if "running_" not in name}
     torch.save(bare, tmp_path / "bare.pth")
-    for name, said in (("stem.pth", r"conv0p1s1.kernel: \(125, "), ("bare.pth", "running_mean is missing")):
-        for freeze in ("encoder", "all"):
-            with pytest.raises(InputError, match=rf"{name}.*first \S*{said}.*init.freeze = '{freeze}' would hold it"):
-                prepare_transfer(segmenter(), InitSettings(str(tmp_path / name), "all", 0.5, freeze))
-        prepare_transfer(segmenter(), InitSettings(str(tmp_path / name), "all", 0.5))
+    for freeze in ("encoder", "all"):
+        with pytest.raises(InputError, match=rf"bare.pth.*running_mean is missing.*init.freeze = '{freeze}' would"):
+            prepare_transfer(segmenter(), InitSettings(str(tmp_path / "bare.pth"), "all", 0.5, freeze))
+    prepare_transfer(segmenter(), InitSettings(str(tmp_path / "bare.pth"), "all", 0.5))
     with pytest.raises(InputError, match="init.freeze = 'all'"):  # the decoder is not asked for
         prepare_transfer(segmenter(), InitSettings(str(pretrained(tmp_path)[0]), freeze="all"))
     prepare_transfer(segmenter(), InitSettings(str(pretrained(tmp_path)[0]), freeze="encoder"))
+
+
+def test_norms_count_though_they_have_few_values(tmp_path: Path) -> None:
+    """Trap: a file without any norm fills 99 % of the parameters' values, and a fifth of the tensors."""
+    plain = {name: value for name, value in backbone(3).state_dict().items() if "kernel" in name or "final" in name}
+    torch.save(plain, tmp_path / "plain.pth")
+    with pytest.raises(InputError, match=r"too little fits: \d+ tensors \(\d\d% of the tensors, 9\d% of the param"):
+        prepare_transfer(segmenter(), InitSettings(str(tmp_path / "plain.pth")))
+
+
+def test_the_first_layer_must_fit(tmp_path: Path) -> None:
+    """Trap: it is a few parameters of a hundred thousand, and all that the network sees."""
+    torch.save(backbone(3, stem_kernel_size=5).state_dict(), tmp_path / "stem.pth")
+    model = segmenter()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for parts in ("encoder", "all"):
+        with pytest.raises(InputError, match=r"stem.pth.*first layer conv0p1s1.kernel is \(125, .* the network's \(27, "):
+            prepare_transfer(model, InitSettings(str(tmp_path / "stem.pth"), parts, 0.0))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_a_pretraining_without_a_decoder_says_so_where_one_is_asked_for(tmp_path: Path) -> None:
@@ -237,14 +253,16 @@ def test_a_whole_network_that_is_loaded_learns_slower_as_a_whole_but_for_its_hea
 
 @pytest.mark.parametrize("parts", ["encoder", "all"])
 def test_what_was_not_loaded_learns_at_the_full_rate_and_is_named(parts: str, tmp_path: Path) -> None:
-    torch.save(backbone(3, stem_kernel_size=5).state_dict(), tmp_path / "wide.pth")
-    settings = InitSettings(str(tmp_path / "wide.pth"), parts, lr_scale=0.1, lr_decay=0.5)
+    state = backbone(3).state_dict()
+    state["conv1p1s2.kernel"] = state["conv1p1s2.kernel"][:3]
+    torch.save(state, tmp_path / "other.pth")
+    settings = InitSettings(str(tmp_path / "other.pth"), parts, lr_scale=0.1, lr_decay=0.5)
     begun = prepare_transfer(model := segmenter(), settings)
-    stem = "backbone.conv0p1s1.kernel"
-    assert begun.unfilled == [stem]
-    assert any("warning" in line and line.endswith(f"full rate: {stem}") for line in begun.lines)
-    assert begun.lr_scales[stem] == 0.5**HEAD
-    others = [n for n, _ in model.named_parameters() if stage_of(n, "backbone.") <= 4 and n != stem]
+    first = "backbone.conv1p1s2.kernel"
+    assert begun.unfilled == [first]
+    assert any("warning" in line and line.endswith(f"full rate: {first}") for line in begun.lines)
+    assert begun.lr_scales[first] == 0.5 ** (HEAD - 1)
+    others = [n for n, _ in model.named_parameters() if stage_of(n, "backbone.") <= 4 and n != first]
     assert all(begun.lr_scales[n] == 0.1 * 0.5 ** (HEAD - stage_of(n, "backbone.")) for n in others)
     resumed = prepare_transfer(segmenter(), settings, load=False, unfilled=begun.unfilled)
     assert resumed.lr_scales == begun.lr_scales and resumed.unfilled == begun.unfilled
@@ -272,11 +290,11 @@ def test_a_resumed_run_does_not_need_the_file() -> None:
 class TwoKernels(nn.Module):
     """A stem and a layer down, by their names."""
 
-    def __init__(self, in_channels: int = 6) -> None:
+    def __init__(self, out_channels: int = 2) -> None:
         super().__init__()
         self.conv0p1s1, self.conv1p1s2 = nn.Module(), nn.Module()
-        self.conv0p1s1.kernel = nn.Parameter(torch.randn(in_channels, 8))
-        self.conv1p1s2.kernel = nn.Parameter(torch.randn(8, 2))
+        self.conv0p1s1.kernel = nn.Parameter(torch.randn(6, 8))
+        self.conv1p1s2.kernel = nn.Parameter(torch.randn(8, out_channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x @ self.conv0p1s1.kernel @ self.conv1p1s2.kernel
@@ -288,7 +306,7 @@ class TwoKernelTask(ToyTask):
 
 
 def test_a_resumed_run_keeps_the_rates_it_began_with(tmp_path: Path) -> None:
-    torch.save(TwoKernels(in_channels=5).state_dict(), tmp_path / "narrow.pth")
+    torch.save(TwoKernels(out_channels=3).state_dict(), tmp_path / "narrow.pth")
     init = InitSettings(str(tmp_path / "narrow.pth"), min_fraction=0.2, lr_scale=0.5)
     for steps in (3, 5):
         settings = TrainSettings(steps=steps, device="cpu", tensorboard=False)
