@@ -13,6 +13,7 @@ from types import FrameType
 
 from sparse3d.config_names import in_words
 from sparse3d.errors import REMEDIES, InputError
+from sparse3d.progress import bars_shown
 
 LARGEST_SIDE = 4096  # pixels; a slip of the keys must not take all memory
 UP_HELP = "axis of the recorded world that points up, written --up=-y; or estimate (default: auto)"
@@ -39,7 +40,7 @@ def run_tool(main: Callable[[], int | None]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text; stderr shows them by itself
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with _ended_by_sigterm():
+        with _ended_by_sigterm(), bars_shown():
             code = main()
     except InputError as error:
         print(f"error: {in_words(str(error))}", file=sys.stderr)

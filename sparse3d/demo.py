@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from sparse3d import config, run
 from sparse3d.data.matching_pairs import PROTOCOLS
@@ -113,7 +112,7 @@ def _run(options: DemoOptions) -> DemoResult:
     print(f"pre-training with both losses; watch it: tensorboard --logdir {folder / 'tensorboard'}", flush=True)
     run.start(CONFIG, _bindings(options, prepared), folder)
     lap("train")
-    figures = evaluate_matching(folder / CHECKPOINTS / LAST, pairs=options.pairs, progress=_progress)
+    figures = evaluate_matching(folder / CHECKPOINTS / LAST, pairs=options.pairs)
     lap("evaluate")
     steps, losses = _losses(folder / METRICS)
     result = DemoResult(steps, losses, figures, seconds, folder)
@@ -194,10 +193,6 @@ def _bindings(options: DemoOptions, prepared: Path) -> Sequence[str]:
         *steps,
         *options.bindings,
     ]
-
-
-def _progress(indices: Any) -> Any:
-    return iter(tqdm(list(indices), desc="measuring", unit="pair", disable=None))
 
 
 def _losses(metrics: Path) -> tuple[int, dict[str, tuple[float, float]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,6 @@ from sparse3d.training.settings import TrainSettings
 _log = logging.getLogger("sparse3d")
 
 FRAME_SPLITS = ("val", "train", "all")
-
-Progress = Callable[[Iterable[int]], Iterator[int]]
 
 
 def task_name(checkpoint: str | Path) -> str:
@@ -97,6 +95,7 @@ def evaluate_task(
     """
     where = choose_device(device, option="--device")
     given = [f"{name} = {value!r}" for name, value in (("DATA_ROOT", data), ("VAL_SPLIT", split)) if value is not None]
+    _refuse_training_options(bindings)
     task, model = load_task(checkpoint, (*bindings, *given), where)
     config.check_all_used(config.EVALUATION_ROOTS)
     with config.configured_calls(), torch.no_grad():
@@ -120,7 +119,6 @@ def evaluate(
     submission: str | None = None,
     device: str = "auto",
     bindings: tuple[str, ...] = (),
-    progress: Progress = iter,
 ) -> dict[str, float | int | str]:
     """:func:`evaluate_matching` for a pre-training, :func:`evaluate_task` for any other task.
 
@@ -135,7 +133,7 @@ def evaluate(
         raise InputError("--submission is for segmentation; a pre-training labels no points")
     if split not in (None, *FRAME_SPLITS):
         raise InputError(f"--split {split}: frames of a pre-training are split into {', '.join(FRAME_SPLITS)}")
-    return evaluate_matching(checkpoint, data, split, pairs, frames, device, bindings, progress)
+    return evaluate_matching(checkpoint, data, split, pairs, frames, device, bindings)
 
 
 def load_pretrained(
@@ -168,7 +166,6 @@ def evaluate_matching(
     frames: dict[str, Any] | None = None,
     device: str = "auto",
     bindings: tuple[str, ...] = (),
-    progress: Progress = iter,
 ) -> dict[str, float | int | str]:
     """Matching recall of the checkpoint's network, beside colour and the untrained network, on frame pairs.
 
@@ -182,8 +179,8 @@ def evaluate_matching(
         device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
-        ``recall_<protocol>_<colour|random|pretrained>``, ``pairs``, ``frames``, ``frames_dropped`` (those that could
-        not be used), ``split``, and with a teacher
+        ``recall_<protocol>_<colour|random|pretrained>``, ``pairs`` (those measured), ``pairs_without_matches``,
+        ``frames``, ``frames_dropped`` (those that could not be used), ``split``, and with a teacher
         ``teacher_cosine`` and ``teacher_cosine_shuffled``.
 
     Raises:
@@ -191,6 +188,7 @@ def evaluate_matching(
     """
     where = choose_device(device, option="--device")
     split = split or default_split(checkpoint, data)
+    _refuse_training_options(bindings)
     _check_scopes(split, bindings)
     root = tuple(bindings) if data is None else (*bindings, f"DATA_ROOT = {str(data)!r}")
     task, trained, untrained = load_pretrained(checkpoint, root)
@@ -203,8 +201,16 @@ def evaluate_matching(
     with config.configured_calls():
         chosen = MatchingPairs(frames=folder) if pairs is None else MatchingPairs(frames=folder, max_pairs=pairs)
     config.check_all_used(config.EVALUATION_ROOTS)
-    figures = measure_matching(task, trained.to(where), untrained.to(where), chosen, where, progress)
+    figures = measure_matching(task, trained.to(where), untrained.to(where), chosen, where)
     return {"split": split, **figures}
+
+
+def _refuse_training_options(bindings: Sequence[str]) -> None:
+    """``train.*`` of the checkpoint's config is no longer asked, but for the seed of the untrained network."""
+    for text in bindings:
+        name = text.partition("=")[0].strip()
+        if name.startswith("train.") and name != "train.seed":
+            raise InputError(f"--set '{text}' has no effect: it is of a training, and an evaluation trains nothing")
 
 
 def _check_scopes(split: str, bindings: Sequence[str]) -> None:
@@ -244,7 +250,6 @@ def measure_matching(
     untrained: nn.Module,
     pairs: MatchingPairs,
     device: torch.device,
-    progress: Progress = iter,
 ) -> dict[str, float | int | str]:
     """The figures of :func:`evaluate_matching` for networks at hand."""
     assert isinstance(trained, PretrainNet) and isinstance(untrained, PretrainNet)
@@ -253,10 +258,22 @@ def measure_matching(
         "random": network_features(untrained.eval()),
         "pretrained": network_features(trained.eval()),
     }
-    recalls = recalls_by_encoder(encoders, pairs, device, progress)
-    figures: dict[str, float | int | str] = {f"recall_{key}": value for key, value in recalls.items()}
+    recalls = recalls_by_encoder(encoders, pairs, device)
+    without = next(iter(recalls.values())).without_matches
+    if without == len(pairs):
+        raise InputError(
+            f"none of the {len(pairs)} pairs of frames has a pixel that both surely see: there is nothing to measure. "
+            "tools/inspect_pairs.py shows why: poses, depth noise, or a wrong depth scale"
+        )
+    figures: dict[str, float | int | str] = {f"recall_{key}": recall.compute() for key, recall in recalls.items()}
     if task.kt_weight > 0:
         figures |= teacher_agreement(task, trained, pairs, device)
     dropped = sum(len(source.manifest.dropped) for source in pairs.sources)
     frames = sum(len(source) for source in pairs.sources)
-    return {**figures, "pairs": len(pairs), "frames": frames, "frames_dropped": dropped}
+    return {
+        **figures,
+        "pairs": len(pairs) - without,
+        "pairs_without_matches": without,
+        "frames": frames,
+        "frames_dropped": dropped,
+    }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
+from typing import Any
 
 from sparse3d.data.matching_pairs import PROTOCOLS
 
@@ -14,9 +17,16 @@ def figures_text(figures: Mapping[str, float | int | str]) -> str:
     return matching_text(figures) if "pairs" in figures else task_text(figures)
 
 
+def as_json(figures: Mapping[str, Any]) -> str:
+    """One JSON object; a figure that is not a number, as of a class that does not occur, is null."""
+    return json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in figures.items()})
+
+
 def matching_text(figures: Mapping[str, float | int | str]) -> str:
     """A table of matching recall, a row an encoder."""
     measured = f"{figures['pairs']} pairs of {figures['frames']} frames (split: {figures['split']})"
+    if figures.get("pairs_without_matches"):
+        measured += f"; {figures['pairs_without_matches']} more pairs have no pixel that both frames surely see"
     if figures.get("frames_dropped"):
         measured += f"; {figures['frames_dropped']} more frames cannot be used"
     lines = [f"matching recall at 10 cm over {measured}"]

@@ -35,6 +35,8 @@ FOR_ALL = {
     "cpu_model",
     "cache_folder",
     "compiler",
+    "progress",
+    "versions",
     "whole_files",
     "",
 }

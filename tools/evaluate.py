@@ -16,13 +16,9 @@ features are predicted, and the same for shuffled views.
 
 from __future__ import annotations
 
-import json
-
-from tqdm import tqdm
-
 from sparse3d.cli import run_tool, tool_parser
 from sparse3d.evaluation import evaluate
-from sparse3d.evaluation_report import figures_text
+from sparse3d.evaluation_report import as_json, figures_text
 
 
 def main() -> None:
@@ -56,10 +52,9 @@ def _main() -> None:
         submission=arguments.submission,
         device=arguments.device,
         bindings=tuple(arguments.bindings),
-        progress=lambda indices: iter(tqdm(list(indices), desc="pairs", unit="pair", disable=None)),
     )
     if arguments.json:
-        print(json.dumps({"checkpoint": arguments.checkpoint, "data": arguments.data, **figures}))
+        print(as_json({"checkpoint": arguments.checkpoint, "data": arguments.data, **figures}))
     else:
         print(figures_text(figures))
 

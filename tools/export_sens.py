@@ -9,7 +9,6 @@ Frames keep their poses with z turned up, as the readers give them out, and are 
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from sparse3d.cli import UP_HELP, parse_size, run_tool, tool_parser
@@ -48,7 +47,6 @@ def _main() -> None:
     written = write_sens(
         source,
         arguments.sens,
-        progress=sys.stderr.isatty(),
         color_compression=arguments.color,
         depth_compression=arguments.depth,
     )

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import json
 
-from tqdm import tqdm
-
 from sparse3d.cli import run_tool, tool_parser
 from sparse3d.evaluation_report import task_text
 from sparse3d.probing.command import run_probe
@@ -33,13 +31,7 @@ def _main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     options = parser.parse_args()
-    figures, lines = run_probe(
-        options.config,
-        options.bindings,
-        options.out,
-        options.device,
-        lambda indices, what: iter(tqdm(list(indices), desc=what, unit="scene", disable=None)),
-    )
+    figures, lines = run_probe(options.config, options.bindings, options.out, options.device)
     for line in lines:
         print(line)
     if options.json:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from sparse3d.data.readers.base import FrameSource
 from sparse3d.data.readers.scannet_sens import (
@@ -28,6 +27,7 @@ from sparse3d.data.readers.scannet_sens import (
     VERSION,
 )
 from sparse3d.errors import InputError
+from sparse3d.progress import track
 from sparse3d.types import Camera
 
 LARGEST_DEPTH = 65535  # in depth units: 16 bit
@@ -181,7 +181,7 @@ class SensWriter:
         return zlib.compress(raw) if self.depth_compression == "zlib" else raw
 
 
-def write_sens(source: FrameSource, path: str | Path, progress: bool = False, **options: Any) -> int:
+def write_sens(source: FrameSource, path: str | Path, **options: Any) -> int:
     """Write all frames of ``source``, as it gives them out (one size, z up), to a ``.sens`` file; returns their number.
 
     ``options`` are those of :class:`SensWriter` from ``sensor_name`` on. The frames are numbered anew from 0. Raises
@@ -189,7 +189,7 @@ def write_sens(source: FrameSource, path: str | Path, progress: bool = False, **
     """
     camera = source.camera(0)
     with SensWriter(path, camera, camera, **options) as writer:
-        for i in tqdm(range(len(source)), desc=f"writing {Path(path).name}", disable=not progress):
+        for i in track(range(len(source)), f"writing {Path(path).name}", "frame"):
             frame = source[i]
             if frame.camera != camera:
                 raise InputError(f"{source.path}: frame {frame.name} has another camera, and a .sens file holds one")

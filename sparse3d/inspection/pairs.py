@@ -5,7 +5,7 @@ Figures go into plain data classes, which become ``report.json``; :mod:`.pairs_p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from sparse3d.data.view_sets import match_frames, scene_pairs
 from sparse3d.errors import InputError
 from sparse3d.geometry import estimate_up, inside_image, invert_rigid, project_points, transform_points, unproject_depth
 from sparse3d.geometry.projection import has_reading, unproject_pixels
+from sparse3d.progress import track
 from sparse3d.types import Camera, Frame
 
 SUSPICIOUS = 0.02  # median relative depth error; right poses give .002 (rendered) to .006 (Kinect), identity ones .06
@@ -103,13 +104,15 @@ class InspectedScene:
 def inspect_scene(
     source: FrameSource,
     options: PairOptions,
-    progress: Callable[[Sequence[Any]], Any] = iter,
 ) -> InspectedScene:
-    """Every figure of one opened recording; ``progress`` wraps the pairs while they are measured."""
+    """Every figure of one opened recording."""
     chosen, overlap = scene_pairs(source, *options.overlap)
     measured = chosen if len(chosen) else _neighbours(source)
     picked = measured[_evenly(len(measured), options.pairs)]
-    pairs = [measure_pair(source, int(i), int(j), float(overlap[i, j]), options.max_depth) for i, j in progress(picked)]
+    pairs = [
+        measure_pair(source, int(i), int(j), float(overlap[i, j]), options.max_depth)
+        for i, j in track(picked, source.scene, "pair")
+    ]
     medians = [p.residual_median for p in pairs if p.residual_median is not None]
     above = overlap[np.triu_indices(len(source), k=1)]
     partners = np.zeros(len(source), dtype=bool)

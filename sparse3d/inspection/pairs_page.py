@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from sparse3d.data.readers import REASONS, open_scenes
 from sparse3d.data.view_sets import match_frames
@@ -52,8 +50,7 @@ def inspect_folder(folder: str | Path, out: str | Path, options: PairOptions, **
     sources = open_scenes(folder, check_images=True, **reading)
     scenes, sections = [], []
     for source in sources:
-        with tqdm(total=0, desc=source.scene, unit="pair", disable=None, leave=False) as bar:
-            inspected = inspect_scene(source, options, partial(_counted, bar))
+        inspected = inspect_scene(source, options)
         scenes.append(inspected.figures)
         sections.append(_section(inspected, options))
     settings = {**asdict(options), **{key: value for key, value in reading.items() if value is not None}}
@@ -85,13 +82,6 @@ def terminal_table(report: dict[str, Any]) -> str:
             lines.append(f"{scene['scene']}: dropped " + _reasons(scene["dropped_by_reason"]))
         lines += [f"warning: {scene['scene']}: {warning}" for warning in scene["warnings"]]
     return "\n".join(lines)
-
-
-def _counted(bar: Any, pairs: np.ndarray) -> Any:
-    bar.reset(total=len(pairs))
-    for pair in pairs:
-        yield pair
-        bar.update()
 
 
 def _introduction(options: PairOptions) -> str:

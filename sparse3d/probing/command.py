@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sparse3d import config
 from sparse3d.errors import InputError
-from sparse3d.probing.probe import FeatureProbe, Progress
+from sparse3d.probing.probe import FeatureProbe
 from sparse3d.sparse import configure
 from sparse3d.training.distribution import choose_device
 from sparse3d.training.run_folder import CHECKPOINTS
@@ -22,7 +22,6 @@ def run_probe(
     bindings: Sequence[str],
     out: str | Path | None = None,
     device: str = "auto",
-    progress: Progress = lambda indices, _: iter(indices),
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
     """The figures by method and features, and what was loaded, in lines.
 
@@ -30,7 +29,6 @@ def run_probe(
         files, bindings: a config that binds :class:`FeatureProbe`.
         out: a JSON file for the figures; the config goes beside it, as ``config.gin``. None writes nothing.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        progress: wraps the scenes' indices.
 
     Raises:
         InputError: a mistake in the config, the checkpoint or the scenes, or an ``out`` that cannot be written.
@@ -56,7 +54,7 @@ def run_probe(
             own = [name for name in backbone.state_dict() if "decoder" in probe.features or is_encoder(name)]
             demand_loaded(transfer.report, own, "its features would be in part those of random weights")
         config.check_all_used(config.PROBE_ROOTS)
-        figures = probe.measure(backbone, where, progress)
+        figures = probe.measure(backbone, where)
     if out is not None:
         write_durable_text(Path(out), json.dumps(figures, indent=1) + "\n")
         write_durable_text(Path(out).parent / "config.gin", text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -20,10 +20,10 @@ from sparse3d.models.resunet import SRUNet
 from sparse3d.probing.features import KINDS, LevelFeatures, scene_features
 from sparse3d.probing.linear import LinearClassifier, fit_linear
 from sparse3d.probing.neighbours import NeighbourClassifier
+from sparse3d.progress import track
 from sparse3d.types import IGNORE
 
 METHODS = ("linear", "knn")
-Progress = Callable[[Iterable[int], str], Iterator[int]]
 Classifier = LinearClassifier | NeighbourClassifier
 
 
@@ -99,9 +99,7 @@ class FeatureProbe:
             torch.manual_seed(self.network_seed)
             return self._make_backbone()
 
-    def measure(
-        self, backbone: SRUNet, device: torch.device, progress: Progress = lambda indices, _: iter(indices)
-    ) -> dict[str, dict[str, float]]:
+    def measure(self, backbone: SRUNet, device: torch.device) -> dict[str, dict[str, float]]:
         """Figures of :class:`~sparse3d.metrics.segmentation.ConfusionMatrix` by ``<method>_<features>``.
 
         Raises:
@@ -111,14 +109,14 @@ class FeatureProbe:
         train, val = self._make_train(), self._make_val()
         if train.classes.names != val.classes.names:
             raise InputError("FeatureProbe: the scenes to learn from and to measure on have other classes")
-        sample = self._training_sample(backbone, train, device, progress)
+        sample = self._training_sample(backbone, train, device)
         classifiers = {
             f"{method}_{kind}": (kind, self._fit(method, sample.feats[kind], sample.labels, len(train.classes)))
             for kind in self.features
             for method in self.methods
         }
         matrices = {name: ConfusionMatrix(val.classes.names) for name in classifiers}
-        for index in progress(range(len(val.names)), "measuring"):
+        for index in track(range(len(val.names)), "measuring", "scene"):
             scene, voxels, found = self._scene(backbone, val, index, device)
             drawn = self._drawn(scene, self.knn_points)
             for name, (kind, classifier) in classifiers.items():
@@ -134,13 +132,11 @@ class FeatureProbe:
             return fit_linear(feats, labels, classes, self.l2, self.iterations)
         return NeighbourClassifier.of(feats, labels, classes, self.k)
 
-    def _training_sample(
-        self, backbone: SRUNet, source: SceneSource, device: torch.device, progress: Progress
-    ) -> _Sample:
+    def _training_sample(self, backbone: SRUNet, source: SceneSource, device: torch.device) -> _Sample:
         each = max(1, min(self.points, self.most_points // max(1, len(source.names))))
         feats: dict[str, list[Tensor]] = {kind: [] for kind in self.features}
         labels = []
-        for index in progress(range(len(source.names)), "learning"):
+        for index in track(range(len(source.names)), "learning", "scene"):
             scene, voxels, found = self._scene(backbone, source, index, device)
             drawn = self._drawn(scene, each)
             labels.append(torch.from_numpy(scene.semantic[drawn]))

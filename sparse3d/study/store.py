@@ -13,18 +13,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import statistics
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sparse3d
 from sparse3d.cpu_model import cpu_model
 from sparse3d.study.jobs import JOBS, OUTPUT, RUN, Job, checkpoint_of, shown_command
+from sparse3d.versions import commit
 from sparse3d.whole_files import write_durable_text
 
 ABOUT, DONE, LOG, ATTEMPTS, FAILED = "job.json", "done.json", "log.txt", "attempts.jsonl", "failed.txt"
@@ -221,18 +219,3 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def commit() -> str:
-    """The commit of the clone that runs, with ``+`` where files differ from it; else the package's version."""
-    folder = Path(__file__).resolve().parents[2]
-    git = ["git", "-C", str(folder)]
-    try:
-        top = subprocess.run([*git, "rev-parse", "--show-toplevel", "HEAD"], capture_output=True, text=True, check=True)
-        root, name = top.stdout.splitlines()  # the path may hold blanks
-        if os.path.realpath(root) != str(folder):  # installed somewhere inside another repository
-            raise FileNotFoundError(root)
-        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        return f"version {sparse3d.__version__}"
-    return name[:12] + ("+" if changed.stdout.strip() else "")

@@ -14,6 +14,7 @@ from sparse3d.data.scene_sources import LabelledScene, SceneSource, check_scene
 from sparse3d.geometry.boxes import count_points_in_boxes, nms
 from sparse3d.metrics.detection import DetectionAP
 from sparse3d.models.detection.detection_net import DetectionNet
+from sparse3d.progress import track
 from sparse3d.types import Boxes
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def cleaned(boxes: Boxes, xyz: np.ndarray, min_points: int, nms_iou: float) -> B
 def measured(task: DetectionTask, model: nn.Module, source: SceneSource, device: torch.device) -> DetectionAP:
     """The counts of all scenes of ``source``."""
     precision = DetectionAP(task.classes)
-    for index in range(len(source.names)):
+    for index in track(range(len(source.names)), "measuring", "scene"):
         scene = source.load(index)
         check_scene(scene, len(source.classes))
         precision.update(scene.name, detect_scene(task, model, scene, device), known_boxes(scene.boxes))

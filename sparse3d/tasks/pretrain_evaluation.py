@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +13,7 @@ from sparse3d.data.matching_pairs import PROTOCOLS, MatchingPair, MatchingPairs
 from sparse3d.data.voxel_clouds import VoxelCloud, batch_clouds
 from sparse3d.metrics.matching import MatchingRecall, matching_recall, unit_rows
 from sparse3d.models.pretrain_net import PretrainNet
+from sparse3d.progress import track
 from sparse3d.types import VoxelBatch
 
 if TYPE_CHECKING:
@@ -40,14 +41,11 @@ def unwrapped(model: nn.Module) -> PretrainNet:
 
 @torch.no_grad()
 def recalls_by_encoder(
-    encoders: dict[str, Encoder],
-    pairs: MatchingPairs,
-    device: torch.device,
-    progress: Callable[[Iterable[int]], Iterator[int]] = iter,
-) -> dict[str, float]:
+    encoders: dict[str, Encoder], pairs: MatchingPairs, device: torch.device
+) -> dict[str, MatchingRecall]:
     """Matching recall of several encoders on the same pairs, keys ``<protocol>_<encoder>``."""
     recalls = {f"{protocol}_{name}": MatchingRecall.empty() for protocol in PROTOCOLS for name in encoders}
-    for index in progress(range(len(pairs))):
+    for index in track(range(len(pairs)), "matching", "pair"):
         pair = pairs[index]
         if len(pair.source_pixels) == 0:  # overlapping voxels, but no surface that both views see
             for recall in recalls.values():
@@ -59,7 +57,7 @@ def recalls_by_encoder(
             for name, encode in encoders.items():
                 source, target = encode(batch).split([len(v.cloud.coords) for v in views])
                 recalls[f"{protocol}_{name}"].update(pair_hits(pair, protocol, source, target))
-    return {key: recall.compute() for key, recall in recalls.items()}
+    return recalls
 
 
 def pair_hits(pair: MatchingPair, protocol: str, source: Tensor, target: Tensor) -> Tensor:
@@ -74,7 +72,7 @@ def matching_recalls(model: nn.Module, pairs: MatchingPairs, device: torch.devic
     """Recall by protocol of the network's features."""
     net = unwrapped(model).eval()
     found = recalls_by_encoder({"net": network_features(net)}, pairs, device)
-    return {protocol: found[f"{protocol}_net"] for protocol in PROTOCOLS}
+    return {protocol: found[f"{protocol}_net"].compute() for protocol in PROTOCOLS}
 
 
 def _batched(clouds: list[VoxelCloud], device: torch.device) -> VoxelBatch:
@@ -97,7 +95,7 @@ def teacher_agreement(
     targets: list[list[Tensor]] = []
     masks: list[list[Tensor]] = []
     seen: set[tuple[int, int]] = set()  # (scene, frame): names repeat from scene to scene
-    for index in range(len(pairs)):
+    for index in track(range(len(pairs)), "agreement with the teacher", "pair"):
         pair, (scene, *numbers) = pairs[index], pairs.pairs[index]
         for number, frame, view in zip(numbers, pair.frames, pair.views["aligned"], strict=True):
             if (scene, number) in seen:

@@ -20,6 +20,7 @@ from sparse3d.losses.segmentation import cross_entropy, inverse_log_weights, lov
 from sparse3d.metrics.segmentation import ConfusionMatrix
 from sparse3d.models.resunet import SRUNet
 from sparse3d.models.segmenter import Segmenter
+from sparse3d.progress import track
 from sparse3d.tasks.class_names import difference
 from sparse3d.tasks.segmentation_prediction import ScenePredictor
 from sparse3d.training.task import StepOutput
@@ -198,7 +199,7 @@ class SegmentationTask:
             return
         kinds = ("point", "voxel", *(("tta",) if self.tta else ()))
         matrices = {kind: ConfusionMatrix(source.classes.names) for kind in kinds}
-        for index, name in enumerate(source.names):
+        for index, name in track(list(enumerate(source.names)), "measuring", "scene"):
             scene = source.load(index)
             check_scene(scene, len(source.classes))
             voxels = self.predictor.voxels(scene.xyz, scene.rgb)

@@ -11,6 +11,7 @@ from torch import nn
 
 from sparse3d.checks import at_least, positive
 from sparse3d.data.voxel_clouds import VoxelScene, voxelize_scene
+from sparse3d.progress import track
 from sparse3d.types import VoxelBatch
 
 QUARTERS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # cosine and sine of the turns of test-time augmentation
@@ -61,7 +62,7 @@ class ScenePredictor:
         """
         views = list(turned_views(xyz)) if tta else [xyz]
         total: torch.Tensor | None = None
-        for view in views:
+        for view in track(views, "predicting", "view"):
             scene = self.voxels(view, rgb)
             votes = self.voxel_probabilities(model, scene, device)[torch.from_numpy(scene.point2voxel)]
             total = votes if total is None else total.add_(votes)

@@ -16,6 +16,7 @@ from sparse3d.data.shapes.dataset import LabelledShapes, ShapeBatch, ShapeGrid, 
 from sparse3d.data.shapes.source import Shape, ShapeSource, check_names, check_shape
 from sparse3d.errors import InputError
 from sparse3d.models.resunet import SRUNet
+from sparse3d.progress import track
 from sparse3d.tasks.class_names import difference
 from sparse3d.tasks.part_options import PartOptions
 
@@ -159,7 +160,7 @@ class ShapeTask:
         """Every validation shape with its probabilities (:meth:`probabilities`), in order."""
         assert self.val_shapes is not None
         count = len(self.val_shapes.names)
-        for start in range(0, count, BATCH):
+        for start in track(range(0, count, BATCH), "measuring", f"{BATCH} shapes"):
             shapes = [self.val_shape(index) for index in range(start, min(start + BATCH, count))]
             yield from zip(shapes, self.probabilities(model, device, shapes), strict=True)
 

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import os
 import pickle
-import platform
 import re
 import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from sparse3d.errors import InputError
+from sparse3d.versions import versions
 from sparse3d.whole_files import SUFFIX, replacing, write_durable
 
 FORMAT = "sparse3d-checkpoint"
 VERSION = 1
 KEYS = ("model", "optimizer", "step", "config", "processes")
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides a run's numbers."""
-    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ from sparse3d.training.run_folder import (
     write_init_report,
     write_operative_config,
     write_run_files,
+    write_versions,
 )
 from sparse3d.training.run_log import RunLog, step_summary
 from sparse3d.training.sampler import StreamSampler
@@ -68,7 +69,7 @@ def train(
         settings: options; None takes them from gin (``train.steps = ...``).
         config_text: kept in the checkpoint, and compared when resuming.
         on_ready: called once everything is built, before the first step (to check the config, for example).
-        notes: said once the run has begun.
+        notes: said once the run has begun, and kept beside the versions.
         init: what the network starts from; None takes it from gin (``init.checkpoint = ...``).
 
     Raises:
@@ -84,6 +85,8 @@ def train(
             trainer = Trainer(task, Path(out), settings, group, stop, config_text, init or InitSettings())
             closing.callback(trainer.close)
             trainer.set_up(resume, on_ready)
+            if group.is_first:
+                write_versions(trainer.out, notes)
             for note in notes:
                 trainer.say(note)
             trainer.run()

@@ -11,7 +11,8 @@ from pathlib import Path
 import gin
 
 from sparse3d.errors import InputError
-from sparse3d.training.checkpoint import remove_leftovers, versions
+from sparse3d.training.checkpoint import remove_leftovers
+from sparse3d.versions import versions
 from sparse3d.whole_files import write_durable_text
 
 CHECKPOINTS = "checkpoints"
@@ -51,12 +52,16 @@ def prepare_folder(out: Path) -> None:
 
 
 def write_run_files(out: Path, config_text: str) -> None:
-    """``config.gin``, ``command.txt`` (a line more for each resumption) and ``versions.json``."""
+    """``config.gin`` and ``command.txt`` (a line more for each resumption)."""
     write_durable_text(out / "config.gin", config_text)
     command = out / "command.txt"
     before = command.read_text(encoding="utf-8") if command.is_file() else ""
     write_durable_text(command, before + shlex.join([Path(sys.executable).name, *sys.argv]) + "\n")
-    write_durable_text(out / "versions.json", json.dumps(versions(), indent=2) + "\n")
+
+
+def write_versions(out: Path, notes: Sequence[str]) -> None:
+    """``versions.json``: versions, and ``notes`` on what computes."""
+    write_durable_text(out / "versions.json", json.dumps({**versions(), "notes": list(notes)}, indent=2) + "\n")
 
 
 def write_init_report(out: Path, lines: Sequence[str]) -> None:

@@ -208,13 +208,17 @@ def test_a_decoder_that_is_not_loaded_is_not_probed(tmp_path: Path) -> None:
         run_probe(["probe/rooms.gin"], [*given, "init.checkpoint = 'some.pt'"])
 
 
-def test_where_figures_cannot_be_written_is_said_before_they_are_measured(tmp_path: Path) -> None:
+def test_where_figures_cannot_be_written_is_said_before_they_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = [f"DATA_ROOT = {str(write_prepared(tmp_path / 'rooms'))!r}", *SMALL]
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "file").write_text("")
 
-    def never(*_: object) -> Iterator[int]:
+    def never(*_: object) -> None:
         raise AssertionError("measured")
+
+    monkeypatch.setattr(FeatureProbe, "measure", never)
 
     for out, message in (
         (tmp_path / "run", "is a folder: name a file"),
@@ -222,11 +226,11 @@ def test_where_figures_cannot_be_written_is_said_before_they_are_measured(tmp_pa
         (tmp_path / "file" / "probe.json", "cannot be made"),
     ):
         with pytest.raises(InputError, match=message):
-            run_probe(["probe/rooms.gin"], given, out, progress=never)
+            run_probe(["probe/rooms.gin"], given, out)
     own = tmp_path / "config.gin"
     own.write_text('include "probe/rooms.gin"  # and what took a morning to find\n')
     with pytest.raises(InputError, match="written over .*config.gin, which was given"):
-        run_probe([str(own)], given, tmp_path / "probe.json", progress=never)
+        run_probe([str(own)], given, tmp_path / "probe.json")
     assert "a morning" in own.read_text()
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +13,6 @@ import pytest
 from study_parts import FakeRunner, do_study, make_study
 
 from sparse3d.errors import InputError
-from sparse3d.study import store
 from sparse3d.study.command import Request, plan_text
 from sparse3d.study.expand import expand
 from sparse3d.study.jobs import RUN, Job, Plan, Recipe
@@ -266,13 +263,3 @@ def test_done_records_name_command_commit_config_and_time(tmp_path: Path) -> Non
         record = json.loads((job.folder(ran.store.out) / DONE).read_text())
         assert record["key"] == job.key and record["command"].startswith("python ") and record["seconds"] >= 0
         assert record["commit"] and record["cpu"] and record["config"].endswith("config.gin")
-
-
-def test_the_commit_of_a_clone_whose_path_holds_blanks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clone = tmp_path / "my own clone"
-    clone.mkdir()
-    git = ["git", "-C", str(clone), "-c", "user.name=me", "-c", "user.email=me@here"]
-    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run([*git, *command], check=True)
-    monkeypatch.setattr(store, "__file__", str(clone / "sparse3d" / "study" / "store.py"))
-    assert re.fullmatch("[0-9a-f]{12}", store.commit())

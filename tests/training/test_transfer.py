@@ -152,7 +152,9 @@ def test_the_first_layer_must_fit(tmp_path: Path) -> None:
     model = segmenter()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     for parts in ("encoder", "all"):
-        with pytest.raises(InputError, match=r"stem.pth.*first layer conv0p1s1.kernel is \(125, .* the network's \(27, "):
+        with pytest.raises(
+            InputError, match=r"stem.pth.*first layer conv0p1s1.kernel is \(125, .* the network's \(27, "
+        ):
             prepare_transfer(model, InitSettings(str(tmp_path / "stem.pth"), parts, 0.0))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
