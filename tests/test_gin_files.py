@@ -19,6 +19,7 @@ from synthetic_room import room_frame, write_room
 
 from sparse3d import config, run
 from sparse3d.config_paths import packaged_gin_dir
+from sparse3d.models.resunet import SRUNet
 from sparse3d.preparation.options import PrepareOptions
 from sparse3d.preparation.runner import Job, prepare
 
@@ -126,6 +127,26 @@ def required_roots(leaf: str, roots: dict[str, Path]) -> list[str]:
 
 def test_there_are_gin_files() -> None:
     assert "pretrain/redkitchen.gin" in LEAVES
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_a_leaf_names_a_network_that_can_be_built(leaf: str) -> None:
+    """The trainings below take a small one: this one is as shipped, with no memory behind it."""
+    roots = re.findall(r"^(\w+) = %gin.REQUIRED", text_of(leaf), re.M)
+    config.load_config([leaf], [f"{name} = ''" for name in roots])
+    with config.configured_calls(), torch.device("meta"):
+        assert sum(p.numel() for p in SRUNet().parameters()) > 100_000
+
+
+def test_clouds_are_shifted_in_training() -> None:
+    """Trap: without it a network learns the phase of the voxels' grid."""
+    lists = [
+        (path.name, entries)
+        for path in GIN.rglob("*.gin")
+        for entries in re.findall(r"^\w+\.augmentations = \[(.*?)\]", path.read_text(), re.S | re.M)
+    ]
+    assert {"pretrain.gin", "segmentation.gin", "detection.gin", "shapes.gin", "sunrgbd.gin"} <= {n for n, _ in lists}
+    assert [name for name, entries in lists if "@RandomShift()" not in entries] == []
 
 
 @pytest.mark.parametrize("leaf", LEAVES)

@@ -129,6 +129,21 @@ def test_nothing_moves_to_a_device_by_name_or_traces_anomalies() -> None:
     assert [f"{path}:{line} {forbidden[name]}" for path, line, name in found if name in forbidden] == []
 
 
+def test_importing_everything_leaves_anomaly_detection_off() -> None:
+    """It makes training several times slower; the name can be hidden in many ways, the state cannot."""
+    code = "import torch; from sparse3d import config; config.import_all(); print(torch.is_anomaly_enabled())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_data_classes_of_all_parts_import_none_of_them() -> None:
+    allowed = {"types": {"numpy", "torch", "sparse3d.errors"}, "errors": set(), "checks": {"sparse3d.errors"}}
+    for name, others in allowed.items():
+        found = {module for _, module in imported(PACKAGE / f"{name}.py")}
+        known = sys.stdlib_module_names | {"__future__"}
+        assert {m for m in found if m.split(".")[0] not in known and m.split(".")[0] not in others} <= others, name
+
+
 def test_nothing_touches_the_module_search_path_except_to_put_it_back() -> None:
     allowed = {PACKAGE / "sparse" / "minkowski_import.py"}
     files = [p for p in [*FILES, *sorted((ROOT / "tools").glob("*.py"))] if p not in allowed]

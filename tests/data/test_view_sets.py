@@ -27,7 +27,7 @@ from sparse3d.data.clouds import Masking, frame_points, voxelize_frames
 from sparse3d.data.view_sets import FrameFolder, ViewItem, ViewSets, collate_views
 from sparse3d.errors import InputError
 from sparse3d.geometry import transform_points
-from sparse3d.geometry.projection import unproject_pixels
+from sparse3d.geometry.projection import depth_edges, unproject_pixels
 from sparse3d.training.loader import BatchLoader
 from sparse3d.training.sampler import StreamSampler
 from sparse3d.types import Frame, ViewBatch
@@ -140,6 +140,20 @@ def test_matches_stay_true_under_every_augmentation(sets: ViewSets, room_frames:
             for view, pixels in ((source, source_pixels), (target, target_pixels)):
                 assert (item.views[view][1][pixels[:, 0], pixels[:, 1]] >= 0).all()
                 assert (item.shared[1][view][pixels[:, 0], pixels[:, 1]] >= 0).all()
+
+
+def test_no_match_of_an_item_lies_on_a_depth_edge(sets: ViewSets, room_frames: list[Frame]) -> None:
+    """Trap: flying pixels, readings between the two sides of an edge, belong to no surface."""
+    for a, b in ((0, 1), (1, 2), (2, 4)):
+        frames = [replace(room_frames[k], depth=room_frames[k].depth.copy()) for k in (a, b)]
+        before = frames[0].depth[10:30, 20:40]
+        before[before > 0] = 0.6  # something stands there
+        edges = [depth_edges(np.where(frame.depth <= sets.max_depth, frame.depth, 0)) for frame in frames]
+        assert min(mask.sum() for mask in edges) > 0
+        item = variant(sets, max_matches=10**6).make_item(frames, np.random.default_rng(0))
+        for i, j, source, target in item.matches:
+            assert not edges[i][source[:, 0], source[:, 1]].any() and not edges[j][target[:, 0], target[:, 1]].any()
+    assert any(len(match[2]) for match in item.matches)
 
 
 def test_matches_do_not_depend_on_augmentation_or_masking(sets: ViewSets, room_frames: list[Frame]) -> None:

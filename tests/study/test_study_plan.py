@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from study_parts import TEXT, make_study
 
 from sparse3d.config_paths import packaged_gin_dir
 from sparse3d.errors import InputError
+from sparse3d.models.resunet import SPECS
 from sparse3d.study.command import read_study
 from sparse3d.study.expand import expand
 from sparse3d.study.fingerprints import config_of, data_of
@@ -294,6 +296,7 @@ def test_the_shipped_studies_can_be_planned(name: str, tmp_path: Path) -> None:
     study, _ = read_study([f"study/{name}"], [f"DATA_ROOT = {str(root)!r}"])
     plan = expand(study)
     assert plan.jobs and all(note.endswith("names no frames") for note in plan.notes)
+    assert set(re.findall(r"SRUNet\.spec = '(.*?)'", text)) <= set(SPECS)
     headline = {"scratch", "mvnet", "pointcontrast"}
     assert headline <= {row.name for row in study.rows} and set(study.baselines) <= headline | {"knowledge_transfer"}
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from sparse3d.data.view_sets import ViewItem
 from sparse3d.errors import InputError
+from sparse3d.models.teachers.base import CellAxis, Centers
 from sparse3d.models.teachers.hub import SamTeacher
 from sparse3d.tasks.pretrain import PretrainTask
 from sparse3d.training.loop import train
@@ -164,6 +165,30 @@ def test_a_teacher_that_resizes_images_is_asked_as_densely_as_it_looks(room_fold
     target = task.teacher_targets(images, update_mean=False)[0]
     assert predicted.shape == target.shape == (2, 8, 6, 8)
     assert "loss/knowledge_transfer_stride8" in task.training_step(model, batch, 0).scalars
+
+
+class ShiftedTeacher(TinyTeacher):
+    """One whose cells look a quarter of a cell further down and right than the blocks they come from."""
+
+    name = "shifted"
+
+    def cell_centers(self, height: int, width: int) -> list[Centers]:
+        axes = [[CellAxis(size // s, (s - 1) / 2 + s / 4, s) for size in (height, width)] for s in self.strides]
+        return [(rows.centers(), cols.centers()) for rows, cols in axes]
+
+
+def test_targets_lie_where_the_teacher_says_that_it_looks(room_folder: Path) -> None:
+    """Trap: the teacher sampled a quarter of a cell off. Its maps are then those of an image moved by as much."""
+    plain = make_task(room_folder, mv_weight=0.0)
+    shifted = make_task(room_folder, mv_weight=0.0, teacher=ShiftedTeacher)
+    images = plain.collate([plain.train_dataset()[(0, 0)]]).images.flatten(0, 1)
+    for level, stride in enumerate(TinyTeacher.strides):
+        straight, moved = (task.teacher_targets(images, update_mean=False)[level] for task in (plain, shifted))
+        # Between neighbours a quarter of the way back: by three quarters its own value, by one the neighbour before.
+        rows = 0.75 * straight[:, :, 1:] + 0.25 * straight[:, :, :-1]
+        wanted = 0.75 * rows[:, :, :, 1:] + 0.25 * rows[:, :, :, :-1]
+        assert torch.allclose(moved[:, :, 1:, 1:], wanted, atol=1e-3), stride
+        assert not torch.allclose(moved, straight, atol=1e-2)
 
 
 def test_the_teacher_stays_bit_equal_and_out_of_the_model(room_folder: Path) -> None:
