@@ -78,6 +78,8 @@ def test_scenes_without_labels_get_a_submission_and_no_figures(trained: Path, tm
     options = {"data": str(root), "submission": str(tmp_path / "out")}
     with pytest.raises(InputError, match="has no labels"):
         evaluate(checkpoint(trained), **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="has no effect: it is of a training"):
+        evaluate(checkpoint(trained), **options, bindings=("train.lr = 5.0",))  # type: ignore[arg-type]
     evaluate(checkpoint(trained), **options, bindings=("val/PreparedSplit.labelled = False",))  # type: ignore[arg-type]
     ids = (tmp_path / "out" / "room0001_00.txt").read_text().split()
     assert len(ids) > 100 and set(map(int, ids)) <= {*range(1, 13), 14, 16, 24, 28, 33, 34, 36, 39}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -11,8 +12,11 @@ from PIL import Image
 from sparse3d.prediction.scan_input import Scan
 from sparse3d.whole_files import write_whole, write_whole_text
 
+if TYPE_CHECKING:
+    from sparse3d.prediction.model import Model
 
-def write_label_ply(path: Path, scan: Scan, labels: np.ndarray, colors: np.ndarray) -> None:
+
+def write_label_ply(path: Path, scan: Scan, labels: np.ndarray, colors: np.ndarray, made_by: str) -> None:
     """The scan in its classes' colours: binary PLY, vertices in the scan's order with an int ``label``, and faces.
 
     Args:
@@ -20,12 +24,13 @@ def write_label_ply(path: Path, scan: Scan, labels: np.ndarray, colors: np.ndarr
         scan: N points.
         labels: (N,) int64, indices of the classes.
         colors: (C, 3) uint8 of the classes.
+        made_by: the network, for a comment.
     """
     kind = [("xyz", "<f4", 3), ("rgb", "u1", 3), ("label", "<i4")]
     vertex = np.empty(len(scan), dtype=kind)
     vertex["xyz"], vertex["rgb"], vertex["label"] = scan.xyz, colors[labels], labels
     header = [
-        "ply", "format binary_little_endian 1.0", f"element vertex {len(vertex)}",
+        "ply", "format binary_little_endian 1.0", f"comment made by {made_by}", f"element vertex {len(vertex)}",
         *(f"property float {axis}" for axis in "xyz"), *(f"property uchar {c}" for c in ("red", "green", "blue")),
         "property int label",
     ]  # fmt: skip
@@ -35,7 +40,7 @@ def write_label_ply(path: Path, scan: Scan, labels: np.ndarray, colors: np.ndarr
         face["count"], face["corners"] = 3, scan.faces
         header += [f"element face {len(face)}", "property list uchar int vertex_indices"]
         content += face.tobytes()
-    head = ("\n".join([*header, "end_header"]) + "\n").encode("ascii")
+    head = ("\n".join([*header, "end_header"]) + "\n").encode("ascii", "backslashreplace")
     write_whole(path, lambda file: file.write(head + content))
 
 
@@ -49,8 +54,7 @@ def write_labels(
     ending: str,
     scan: Scan,
     labels: np.ndarray,
-    names: Sequence[str],
-    colors: np.ndarray,
+    model: Model,
     what: str,
     wrote: Callable[[str, Path], None],
 ) -> np.ndarray:
@@ -60,18 +64,17 @@ def write_labels(
         stem: folder and name.
         ending: such as ``_labels``.
         scan: N points.
-        labels: (N,) int64, indices of ``names``.
-        names: of the C classes.
-        colors: (C, 3) uint8 of the classes.
+        labels: (N,) int64, indices of the model's C classes.
+        model: what found them.
         what: a label is, such as "class".
         wrote: called with what each file is, and its path.
     """
-    counts = np.bincount(labels, minlength=len(names))
-    write_label_ply(beside(stem, f"{ending}.ply"), scan, labels, colors)
+    counts = np.bincount(labels, minlength=len(model.classes))
+    write_label_ply(beside(stem, f"{ending}.ply"), scan, labels, model.colors, model.key)
     wrote(f"points coloured by {what}", beside(stem, f"{ending}.ply"))
     write_label_text(beside(stem, f"{ending}.txt"), labels)
     wrote(f"{what} of each point", beside(stem, f"{ending}.txt"))
-    write_class_table(beside(stem, f"{ending}_classes.tsv"), names, colors, counts, "points")
+    write_class_table(beside(stem, f"{ending}_classes.tsv"), model.classes, model.colors, counts, "points")
     wrote("meaning of the classes", beside(stem, f"{ending}_classes.tsv"))
     return counts
 

@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,7 @@ class Model:
         products: of its convolutions, as in training; see :func:`sparse3d.sparse.configure`.
         config_text: the run's whole gin config.
         checkpoint: the file, as it was named.
+        key: of the checkpoint: name, step and a digest of its content, for files that must not mix with another's.
         device: where the network runs.
     """
 
@@ -90,6 +93,15 @@ class Model:
             "pretrain": self._build_backbone,
         }.get(self.task, self._build_shape_network)
         self.network: nn.Module = build(state).eval().requires_grad_(False).to(device)
+
+    @cached_property
+    def key(self) -> str:
+        """See above."""
+        digest = sha256()
+        with Path(self.checkpoint).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return f"{Path(self.checkpoint).name}, step {self.step}, sha256 {digest.hexdigest()[:16]}"
 
     def __repr__(self) -> str:
         classes = f", {len(self.classes)} classes" if self.classes else ""

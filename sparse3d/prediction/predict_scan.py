@@ -85,7 +85,7 @@ def _check_fits(model: Model, min_score: float | None) -> None:
 def _write_labels(stem: Path, scan: Scan, model: Model, answer: Any, min_score: float, wrote: Told) -> np.ndarray:
     assert isinstance(answer, SegmentationPrediction)
     labels, colors = answer.labels, model.colors
-    counts = write_labels(stem, "_labels", scan, labels, model.classes, colors, "class", wrote)
+    counts = write_labels(stem, "_labels", scan, labels, model, "class", wrote)
     write_picture(beside(stem, "_labels.png"), labels_picture(scan, labels, model.classes, colors))
     wrote("picture", beside(stem, "_labels.png"))
     return counts
@@ -97,7 +97,7 @@ def _write_boxes(stem: Path, scan: Scan, model: Model, answer: Any, min_score: f
     counts = np.bincount(boxes.label, minlength=len(model.classes))
     write_boxes_ply(beside(stem, "_boxes.ply"), boxes, colors[boxes.label])
     wrote("boxes as bars", beside(stem, "_boxes.ply"))
-    write_boxes_json(beside(stem, "_boxes.json"), boxes, model.classes, scan.name, model.checkpoint)
+    write_boxes_json(beside(stem, "_boxes.json"), boxes, model.classes, scan.name, model.key)
     wrote("boxes as numbers", beside(stem, "_boxes.json"))
     write_class_table(beside(stem, "_boxes_classes.tsv"), model.classes, colors, counts, "boxes")
     wrote("meaning of the classes", beside(stem, "_boxes_classes.tsv"))

@@ -81,7 +81,7 @@ def _class(out: Path, cloud: Scan, model: Model, wrote: Told) -> dict[str, float
     order = np.argsort(-answer.probabilities, kind="stable")
     found = {model.classes[k]: float(answer.probabilities[k]) for k in order}
     path = beside(out / cloud.name, "_class.json")
-    content = {"shape": cloud.name, "checkpoint": model.checkpoint, "class": next(iter(found)), "probabilities": found}
+    content = {"shape": cloud.name, "checkpoint": model.key, "class": next(iter(found)), "probabilities": found}
     write_whole_text(path, json.dumps(content, indent=1) + "\n")
     wrote("class and its probability", path)
     picture = stacked([_views(cloud, model), _bars(found, 2 * SIZE[1])])
@@ -92,7 +92,7 @@ def _class(out: Path, cloud: Scan, model: Model, wrote: Told) -> dict[str, float
 
 def _parts(out: Path, cloud: Scan, model: Model, kind: str, wrote: Told) -> dict[str, int]:
     labels = model.segment_parts(cloud.xyz, kind, cloud.rgb if model.colored else None).labels
-    counts = write_labels(out / cloud.name, "_parts", cloud, labels, model.classes, model.colors, "part", wrote)
+    counts = write_labels(out / cloud.name, "_parts", cloud, labels, model, "part", wrote)
     there = np.unique(labels)
     names = [model.classes[k] for k in there]
     picture = stacked([_views(cloud, model, model.colors[labels]), legend(names, model.colors[there], 2 * SIZE[1])])

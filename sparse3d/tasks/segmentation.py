@@ -224,12 +224,13 @@ class SegmentationTask:
 
         This is the form of the ScanNet benchmark: nyu40 ids for its 20 classes, ids of raw categories for the 200.
         """
-        from sparse3d.tasks.segmentation_submission import write_labels
+        from sparse3d.tasks.segmentation_submission import demand_empty, write_labels
 
         source = self.val_scenes
         if source is None:
             raise InputError("SegmentationTask.val names no scenes: bind it to write a submission")
         ids = np.array(source.classes.ids)
+        demand_empty(Path(folder))
 
         def write(scene: str, labels: np.ndarray) -> None:
             write_labels(Path(folder), scene, ids[labels])

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from sparse3d.errors import InputError
 from sparse3d.whole_files import write_whole_text
+
+
+def demand_empty(folder: Path) -> None:
+    """Raises InputError where predictions of another network may lie: they would go in as this one's."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"--submission {folder}: is not empty; name a new folder, so that predictions do not mix")
 
 
 def write_labels(folder: Path, scene: str, ids: np.ndarray) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fake_scannet import write_scan
 from PIL import Image
 from plyfile import PlyData, PlyElement
@@ -18,6 +20,7 @@ from prepared_rooms import room_points
 
 import sparse3d
 from sparse3d.data.box_files import read_boxes_json
+from sparse3d.errors import InputError
 from sparse3d.prediction.model import SegmentationPrediction
 from sparse3d.prediction.scan_input import read_scan
 from sparse3d.types import Boxes
@@ -100,7 +103,7 @@ def test_boxes_come_back_from_their_json_as_the_model_gave_them(
     report = json.loads(capsys.readouterr().out)
     assert report["task"] == "detection" and report["aligned"] and len(report["files"]) == 4
     assert all(Path(path).is_file() for path in report["files"].values())
-    found = read_boxes_json(tmp_path / "room0002_00_boxes.json", model.classes, str(detector))
+    found = read_boxes_json(tmp_path / "room0002_00_boxes.json", model.classes, model.key)
     kept = wanted.select(wanted.score >= least)
     assert 0 < len(kept) < len(wanted) and sum(report["found"].values()) == len(kept)
     for name in ("center", "size", "yaw", "label", "score"):
@@ -119,6 +122,27 @@ def test_boxes_leave_the_labels_of_the_same_scan_as_they_are(
     before = {path: path.read_bytes() for path in out.iterdir()}
     assert tool(tmp_path / "room.ply", "--checkpoint", detector, "--out", out) == 0
     assert {path: path.read_bytes() for path in before} == before and len(list(out.iterdir())) == 8
+
+
+def test_what_another_training_found_is_told_apart_though_its_checkpoint_has_the_same_name(
+    tool: Run, segmenter: Path, detector: Path, tmp_path: Path
+) -> None:
+    """Trap: best.pt of yesterday and of today are one path."""
+    write_ply(tmp_path / "room.ply")
+    best = tmp_path / "best.pt"
+    shutil.copy(detector, best)
+    assert tool(tmp_path / "room.ply", "--checkpoint", best, "--out", tmp_path / "out") == 0
+    old = sparse3d.load(best, "cpu")
+    file = tmp_path / "out" / "room_boxes.json"
+    read_boxes_json(file, old.classes, old.key)
+    assert old.key == sparse3d.load(best, "cpu").key and old.key.startswith("best.pt, step 2, sha256 ")
+    state = torch.load(best, weights_only=True)
+    torch.save({**state, "step": 3}, best)
+    with pytest.raises(InputError, match="was made by best.pt, step 2.*not by best.pt, step 3"):
+        read_boxes_json(file, old.classes, sparse3d.load(best, "cpu").key)
+    assert tool(tmp_path / "room.ply", "--checkpoint", segmenter, "--out", tmp_path / "out") == 0
+    head = (tmp_path / "out" / "room_labels.ply").read_bytes()[:200].decode("ascii", "replace")
+    assert f"comment made by {sparse3d.load(segmenter, 'cpu').key}\n" in head
 
 
 def test_no_box_at_all_is_an_answer(tool: Run, detector: Path, tmp_path: Path) -> None:

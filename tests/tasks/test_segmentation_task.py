@@ -250,6 +250,10 @@ def test_a_submission_holds_the_benchmarks_id_of_every_vertex(root: Path, tmp_pa
     scene = task.val_scenes.load(0)  # type: ignore[union-attr]
     written = np.loadtxt(tmp_path / "out" / "room0002_00.txt", dtype=int)
     assert np.array_equal(written, np.where(np.floor(scene.xyz[:, 2].astype(np.float64) / VOXEL) == 0, 2, 1))
+    before = (tmp_path / "out" / "room0002_00.txt").read_bytes()
+    with pytest.raises(InputError, match="out: is not empty; name a new folder, so that predictions do not mix"):
+        task.write_submission(ByHeight(), CPU, tmp_path / "out")
+    assert (tmp_path / "out" / "room0002_00.txt").read_bytes() == before
 
 
 def test_pictures_and_the_mesh_show_every_point(trained: tuple[SegmentationTask, nn.Module]) -> None:
