@@ -37,7 +37,7 @@ from sparse3d.config_usage import Binding, constant_of, find_unused, macros_in
 from sparse3d.errors import InputError
 
 PACKAGES = ("data", "models", "losses", "tasks", "training", "sparse")
-ROOTS = ["run", "train", "init", "sparse", "TeacherCache"]  # what a training calls by itself, around the check
+ROOTS = ("run", "train", "init", "sparse", "TeacherCache")  # what a training calls by itself, around the check
 PROBE_ROOTS, EVALUATION_ROOTS = ("init", "sparse"), ("run", "train", "sparse", "TeacherCache")
 
 _bindings: list[Binding] = []  # every binding read, in order, overridden ones too
@@ -60,12 +60,6 @@ def import_all() -> None:
         except ModuleNotFoundError as error:
             if error.name is None or error.name.split(".")[0] == sparse3d.__name__:
                 raise
-
-
-def called_later(name: str) -> None:
-    """Declares a configurable that the program calls by itself, and only after the check (a root)."""
-    if name not in ROOTS:
-        ROOTS.append(name)
 
 
 def load_config(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> None:

@@ -231,14 +231,6 @@ def test_what_is_only_called_later_is_no_error(tmp_path: Path) -> None:
     assert lion.food["a"][0]() == 7
 
 
-def test_what_the_program_calls_itself_later_can_be_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = LION + "count_animals.most = 7\n"
-    assert "nothing in this run uses count_animals.most" in message(text, tmp_path)
-    monkeypatch.setattr(config, "ROOTS", [*config.ROOTS])
-    config.called_later("count_animals")
-    used(text, tmp_path)
-
-
 def test_scopes_macros_blocks_and_singletons_are_followed(tmp_path: Path) -> None:
     lion = used(
         LION

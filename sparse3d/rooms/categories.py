@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-OTHER_FURNITURE = 39
-
 
 @dataclass(frozen=True)
 class Category:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -63,7 +62,7 @@ def test_many_recordings_are_summed_up_in_one_line() -> None:
     manifests = [Manifest("a", 5), Manifest("b", 3, bad[:2]), Manifest("c", 1, bad[2:])]
     assert left_out(manifests) == "3 of 12 frames, in 2 of 3 scenes, are left out (invalid_pose 2, missing_depth 1)"
     assert left_out(manifests[:1]) is None
-    assert json.loads(manifests[1].to_json())["counts"] == {"invalid_pose": 2}
+    assert manifests[1].counts() == {"invalid_pose": 2}
 
 
 def test_recordings_that_are_not_recognised_beside_one_that_is_are_named(

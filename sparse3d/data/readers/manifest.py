@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 REASONS = {
     "invalid_pose": "the pose is no finite rigid motion (-inf, NaN, zeros, scaled, sheared), or lies beyond all maps",
@@ -47,10 +46,6 @@ class Manifest:
     def counts(self) -> dict[str, int]:
         """How many frames were dropped for each reason, the most frequent first."""
         return dict(Counter(d.reason for d in self.dropped).most_common())
-
-    def to_json(self) -> str:
-        """The manifest as JSON: its fields, ``counts`` too; ``dropped`` is a list of name, reason, detail."""
-        return json.dumps(asdict(self) | {"counts": self.counts()})
 
     def summary(self) -> str:
         """One line: how many frames were kept, how many dropped and why, and the intrinsics where they are assumed."""

@@ -48,11 +48,6 @@ class CellAxis:
         shift = (kernel - 1) / 2 - pad_before
         return CellAxis(count, self.first + shift * self.step, self.step * stride)
 
-    def convolved_symmetric(self, kernel: int, stride: int, padding: int) -> CellAxis:
-        """:meth:`convolved` with torch's own padding: the same on both sides."""
-        count = (self.count + 2 * padding - kernel) // stride + 1
-        return self.convolved(count, kernel, stride, padding)
-
     def centers(self) -> Tensor:
         """(count,) float32, pixels."""
         return torch.arange(self.count, dtype=torch.float32) * self.step + self.first
