@@ -105,8 +105,23 @@ def _fits(value: Any, wanted: Any) -> bool:
         return several and all(_fits(one, each) for one, each in zip(value, entries, strict=True))
     if origin in (list, tuple, Sequence):
         return isinstance(value, (tuple, list)) and all(_fits(one, entries[0]) for one in value)
+    if origin is Callable:  # None comes by an annotation of its own
+        return not isinstance(value, (*SCALARS, list, tuple, dict)) and value is not None
     return True
 
 
+def _an_example(made: Any) -> str:
+    """A configurable that makes one, by its name in a file."""
+    every = (entry.wrapped for _, entry in gin_config._REGISTRY.items())
+    found = (
+        one.__name__ for one in every if isinstance(one, type) and isinstance(made, type) and issubclass(one, made)
+    )
+    return min(found, default="Name")
+
+
 def _in_words(wanted: Any) -> str:
+    plain = _without_none(wanted)
+    if typing.get_origin(plain) is Callable:
+        made = typing.get_args(plain)[1]
+        return f"constructor of {getattr(made, '__name__', made)}, such as @{_an_example(made)}"
     return wanted.__name__ if wanted in SCALARS else str(wanted).replace("collections.abc.", "")

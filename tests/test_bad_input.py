@@ -200,7 +200,12 @@ def test_an_image_that_breaks_in_mid_training_is_one_line_from_a_worker_too(
         ("PretrainTask.kt_wieght = 1.0", ["my.gin, line 2", "'kt_wieght'", "nearest is PretrainTask.kt_weight"]),
         ("SRUnet.spec = 'SRUNet14-CPU'", ["my.gin, line 2", "SRUnet is not", "nearest is SRUNet"]),
         ("SRUNet.spec = 'Res16UNet35'", ["SRUNet", "'Res16UNet35'"]),
-        ("PretrainTask.consistency = 'match'", ["PretrainTask.consistency = 'match'", "choose one of", "matching"]),
+        ("PretrainTask.consistency = @Match", ["@Match is not a configurable", "nearest is @Match"]),
+        (
+            "PretrainTask.consistency = 'matching'",
+            ["consistency = 'matching': must be of type constructor of ConsistencyForm, such as @InfoNce"],
+        ),
+        ("PretrainTask.teacher = 3", ["PretrainTask.teacher = 3: must be of type constructor of Teacher, such as @"]),
         ("PretrainTask.teacher = @Teacher_", ["my.gin, line 2", "@Teacher_", "nearest is @"]),
         ("ViewSets.views = 'two'", ["my.gin, line 2: ViewSets.views = 'two': must be of type int"]),
         ("ViewSets.overlap = 0.5", ["ViewSets.overlap = 0.5: must be of type tuple[float, float]"]),

@@ -32,6 +32,8 @@ from sparse3d.models.student import Student2D
 from sparse3d.probing.probe import FeatureProbe
 from sparse3d.study.options import StudyMatching
 from sparse3d.tasks.classification import ClassificationTask
+from sparse3d.tasks.consistency.info_nce import InfoNceConsistency
+from sparse3d.tasks.consistency.matching import MatchingConsistency
 from sparse3d.tasks.detection import DetectionTask
 from sparse3d.tasks.parts import PartSegmentationTask
 from sparse3d.tasks.pretrain import PretrainTask
@@ -80,8 +82,10 @@ WRONG: list[tuple[Callable[..., Any], str, list[Any]]] = [
     (partial(StudyMatching, last=3), "first", [4]),
     (PretrainTask, "kt_weight", [-1.0, math.inf]),
     (PretrainTask, "mv_weight", [-1.0, math.nan]),
-    (PretrainTask, "coordinate_weight", [-5.0]),
-    (PretrainTask, "near", [-1.0]),
+    (MatchingConsistency, "coordinate_weight", [-5.0]),
+    (MatchingConsistency, "near", [-1.0]),
+    (MatchingConsistency, "max_keys", [0]),
+    (InfoNceConsistency, "near", [-1.0]),
     (PretrainTask, "level_weights", [(-1.0, 2.0), (0.0, 0.0), (math.inf, 1.0)]),
     (SegmentationTask, "pictures", [-1]),
     (SegmentationTask, "label_smoothing", [1.0, -0.1, math.nan]),

@@ -145,7 +145,7 @@ def _parts_of(model: nn.Module) -> dict[str, nn.Module]:
     net = unwrapped(model)
     assert isinstance(net, PretrainNet)
     found: dict[str, nn.Module | None]
-    found = {_MODEL: net, _STUDENT: net.student, _HEADS: net.matching or net.regression}
+    found = {_MODEL: net, _STUDENT: net.student, _HEADS: net.head}
     # The losses may share one readout, which is then marked once.
     found |= dict(zip(_READOUTS, dict.fromkeys((net.kt_readout, net.mv_readout)), strict=False))
     return {name: module for name, module in found.items() if module is not None}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import gin
 import torch
@@ -10,9 +13,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparse3d.checks import at_least, require
+from sparse3d.models.projection import ProjectedViews
 from sparse3d.models.student import MaskedConv2d, masked_pool
 
 _MOST_SCALE = 100  # one over the least temperature
+
+
+@dataclass
+class Embeddings:
+    """What views' cells are compared by."""
+
+    rows: Tensor  # (B, V, h, w, d), unit length
+    scale: Tensor  # scalar, one over the softmax's temperature
+
+
+def embedded_cells(found: Embeddings, cells: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Embeddings of lists of cells, which count through all views of the batch: (M, d) each.
+
+    At once, as the gradient of each gather would be as large as all views together.
+    """
+    # Not index_select, whose gradient goes one number at a time.
+    gathered = F.embedding(torch.cat(list(cells)), found.rows.flatten(0, 3))
+    return gathered.split([len(part) for part in cells])
 
 
 @gin.configurable
@@ -48,7 +70,11 @@ class MatchingHead(nn.Module):
                 self.log_scale.clamp_(max=bound)
         return self.log_scale.clamp(max=bound).exp()
 
-    def forward(self, feats: Tensor) -> Tensor:
+    def forward(self, views: ProjectedViews) -> Embeddings:
+        """Of every cell of all views."""
+        return Embeddings(self.unit_rows(views.maps.movedim(2, -1)), self.scale)
+
+    def unit_rows(self, feats: Tensor) -> Tensor:
         """(..., C) -> (..., dim), unit length; zero rows give finite gradients."""
         # In float32 under autocast too: unit length to three digits would show in the softmax.
         return F.normalize(self.embed(feats).float(), dim=-1, eps=1e-6)
@@ -77,7 +103,13 @@ class RegressionHead(nn.Module):
         )
         self.out = nn.Conv2d(2 * hidden + 2, 2, 1)
 
-    def forward(self, source: Tensor, source_mask: Tensor, target: Tensor, target_mask: Tensor) -> Tensor:
+    def forward(self, views: ProjectedViews) -> dict[tuple[int, int], Tensor]:
+        """For views (i, j) of the items (B, 2, h, w): where cells of i lie in j, (row, col) over the image size."""
+        maps, mask = views.maps, views.mask
+        pairs = itertools.permutations(range(maps.shape[1]), 2)
+        return {(i, j): self.located(maps[:, i], mask[:, i], maps[:, j], mask[:, j]) for i, j in pairs}
+
+    def located(self, source: Tensor, source_mask: Tensor, target: Tensor, target_mask: Tensor) -> Tensor:
         """Maps (N, C, h, w), masks (N, h, w) -> (N, 2, h, w): (row, col) in the target image over its size."""
         grid = _unit_grid(source)
         either = source_mask | target_mask

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from sparse3d.models.correspondence import MatchingHead, RegressionHead
-from sparse3d.models.projection import project_features
+from sparse3d.models.projection import ProjectedViews, project_features
 from sparse3d.models.readout import Readout
 from sparse3d.models.resunet import SRUNet
 from sparse3d.models.student import Student2D
 from sparse3d.sparse import SparseTensor
 from sparse3d.types import MapCells, ViewBatch, VoxelBatch
-
-
-@dataclass
-class ProjectedViews:
-    """Features of B x V views on the projected maps' grid."""
-
-    maps: Tensor  # (B, V, C, h, w) float32
-    mask: Tensor  # (B, V, h, w) bool
-    xyz: Tensor  # (B, V, 3, h, w) float32, metres, mean world position of a cell's voxels
 
 
 @dataclass
@@ -33,9 +24,7 @@ class PretrainOutput:
     taught: ProjectedViews  # what the student reads: from the shared cloud where there is one
     compared: ProjectedViews  # what views are compared by: from separate clouds where there are such
     predictions: list[tuple[Tensor, Tensor]] | None  # a tap: (B * V, C_l, h_l, w_l) and mask (B * V, h_l, w_l)
-    embeddings: Tensor | None  # (B, V, h, w, d), unit length
-    match_scale: Tensor | None  # scalar, one over the softmax's temperature
-    places: dict[tuple[int, int], Tensor] | None  # (view i, view j): (B, 2, h, w), (row, col) in j over the image size
+    answer: Any  # the consistency head's, to what is compared
 
 
 @dataclass
@@ -53,11 +42,10 @@ class PretrainNet(nn.Module):
         backbone: the network to pre-train.
         map_stride: pixels a cell of the projected maps.
         student: the 2D student, or None without knowledge transfer.
-        matching: head of the matching form of the consistency loss and of point InfoNCE, or None.
-        regression: head of the regression form, or None.
+        head: of the consistency loss, called with the compared :class:`ProjectedViews`; None without that loss.
         in_channels: of the voxels' features.
         kt_readout: what the student reads from the backbone; None: its output.
-        mv_readout: what the correspondence heads read; None: what the student reads. Where neither reads the decoder it
+        mv_readout: what the consistency loss reads; None: what the student reads. Where neither reads the decoder it
             is dropped from the backbone.
 
     Attributes:
@@ -69,8 +57,7 @@ class PretrainNet(nn.Module):
         backbone: SRUNet,
         map_stride: int,
         student: Student2D | None = None,
-        matching: MatchingHead | None = None,
-        regression: RegressionHead | None = None,
+        head: nn.Module | None = None,
         in_channels: int = 3,
         kt_readout: Readout | None = None,
         mv_readout: Readout | None = None,
@@ -83,7 +70,7 @@ class PretrainNet(nn.Module):
         if not self.decodes:
             # What is not trained is not saved either, so that nobody starts from it.
             backbone.drop_decoder()
-        self.matching, self.regression = matching, regression
+        self.head = head
         self.map_stride = map_stride
         self.mask_token = nn.Parameter(torch.zeros(in_channels))
 
@@ -115,9 +102,7 @@ class PretrainNet(nn.Module):
             taught=taught,
             compared=compared,
             predictions=self.predict_teacher(taught),
-            embeddings=self.matching(compared.maps.movedim(2, -1)) if self.matching is not None else None,
-            match_scale=self.matching.scale if self.matching is not None else None,
-            places=self._regressed_places(compared),
+            answer=self.head(compared) if self.head is not None else None,
         )
 
     def project(self, feats: Tensor, cloud: VoxelBatch, cells: MapCells) -> ProjectedViews:
@@ -129,17 +114,6 @@ class PretrainNet(nn.Module):
         if self.student is None:
             return None
         return self.student(views.maps.flatten(0, 1), views.mask.flatten(0, 1))
-
-    def _regressed_places(self, views: ProjectedViews) -> dict[tuple[int, int], Tensor] | None:
-        if self.regression is None:
-            return None
-        count = views.maps.shape[1]
-        return {
-            (i, j): self.regression(views.maps[:, i], views.mask[:, i], views.maps[:, j], views.mask[:, j])
-            for i in range(count)
-            for j in range(count)
-            if i != j
-        }
 
 
 def _joined(clouds: list[VoxelBatch]) -> VoxelBatch:

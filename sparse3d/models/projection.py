@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,6 +11,20 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sparse3d.types import MapCells, SparseRows
+
+
+@dataclass
+class ProjectedViews:
+    """Features of B x V views on the projected maps' grid."""
+
+    maps: Tensor  # (B, V, C, h, w) float32
+    mask: Tensor  # (B, V, h, w) bool
+    xyz: Tensor  # (B, V, 3, h, w) float32, metres, mean world position of a cell's voxels
+
+    @property
+    def flat_xyz(self) -> Tensor:
+        """Where all views' cells lie, (B * V * h * w, 3)."""
+        return self.xyz.movedim(2, -1).flatten(0, 3)
 
 
 def project_features(feats: Tensor, cells: MapCells) -> Tensor:

@@ -215,7 +215,7 @@ class Model:
         self._scenes = FeaturePredictor(voxel_size=self.voxel_size)
         with config.configured_calls():
             net = run.build_task().build_encoder()
-        heads = ("student.", "matching.", "regression.")
+        heads = ("student.", "head.")
         self._filled(net, {name: value for name, value in state["model"].items() if not name.startswith(heads)})
         return Features(net)
 

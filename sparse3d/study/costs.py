@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sparse3d import config, run
 from sparse3d.cli import run_tool
 from sparse3d.errors import InputError
+from sparse3d.models.correspondence import Embeddings
 from sparse3d.models.pretrain_net import PretrainNet, PretrainOutput
 from sparse3d.sparse import SparseTensor, configure
 from sparse3d.sparse.convolution import ConvolutionBase
@@ -95,10 +96,10 @@ def part_costs(task: PretrainTask, net: PretrainNet, batch: ViewBatch) -> dict[s
         images = batch.images.flatten(0, 1)
         flops = dense_flops(lambda: task.teacher.extract(images))
         parts["teacher"] = {"parameters": _size(task.teacher), "flops": flops}
-    heads = [head for head in (net.matching, net.regression) if head is not None]
-    if heads:
-        flops = dense_flops(lambda: _head(net, output))
-        parts["correspondence"] = {"parameters": sum(_size(head) for head in heads), "flops": flops}
+    head = net.head
+    if head is not None:
+        flops = dense_flops(lambda: head(output.compared))
+        parts["correspondence"] = {"parameters": _size(head), "flops": flops}
         parts["losses"] = {"parameters": 0, "flops": comparison_flops(task, output, batch)}
     return parts
 
@@ -108,26 +109,18 @@ def comparison_flops(task: PretrainTask, output: PretrainOutput, batch: ViewBatc
 
     Cells that a mask took away count as if they were there, and so do drawn cells that are true ones as well.
     """
-    if output.embeddings is None:
+    if not isinstance(output.answer, Embeddings):
         return 0
-    matches, form, (items, views, _, _, width) = batch.matches, task.consistency, output.embeddings.shape
+    matches, (items, views, _, _, width) = batch.matches, output.answer.rows.shape
     total = 0
     for item in range(items):
         for i in range(views):
             for j in range(views):
                 of_pair = (matches.item == item) & (matches.source_view == i) & (matches.target_view == j)
-                queries = min(int(of_pair.sum()), form.max_queries)
-                keys = queries if form.form == "info_nce" else int(output.compared.mask[item, j].sum())
-                if form.form == "matching" and form.max_keys is not None:
-                    keys = min(keys, form.max_keys + queries)
-                total += 2 * queries * keys * width
+                queries = min(int(of_pair.sum()), task.consistency.max_queries)
+                cells = int(output.compared.mask[item, j].sum())
+                total += 2 * queries * task.consistency.form.compared_cells(queries, cells) * width
     return total
-
-
-def _head(net: PretrainNet, output: PretrainOutput) -> None:
-    if net.matching is not None:
-        net.matching(output.compared.maps.movedim(2, -1))
-    net._regressed_places(output.compared)
 
 
 def _size(module: nn.Module) -> int:

@@ -17,26 +17,17 @@ from sparse3d.data.matching_pairs import MatchingPairs
 from sparse3d.data.view_sets import ViewSets, collate_views
 from sparse3d.errors import InputError
 from sparse3d.losses.knowledge_transfer import KINDS, RunningMean, knowledge_transfer_loss
-from sparse3d.models.correspondence import MatchingHead, RegressionHead
 from sparse3d.models.pretrain_net import PretrainNet, PretrainOutput
 from sparse3d.models.readout import READOUTS, Readout
 from sparse3d.models.resunet import SRUNet
 from sparse3d.models.student import Student2D, grid_strides
 from sparse3d.models.teachers.base import Teacher, sample_teacher
 from sparse3d.models.teachers.cache import TeacherCache
+from sparse3d.tasks.consistency.form import ConsistencyForm, ViewConsistency, frame_pairs
+from sparse3d.tasks.consistency.matching import MatchingConsistency
 from sparse3d.tasks.part_options import PartOptions
-from sparse3d.tasks.view_consistency import FORMS, ViewConsistency, frame_pairs
 from sparse3d.training.task import StepOutput
 from sparse3d.types import ViewBatch
-
-# Options that some forms of the consistency loss read.
-_OF_FORMS = {
-    "matching": ("matching", "info_nce"),
-    "regression": ("regression",),
-    "max_keys": ("matching",),
-    "near": ("matching", "info_nce"),
-    "coordinate_weight": ("matching",),
-}
 
 
 @gin.configurable
@@ -52,22 +43,16 @@ class PretrainTask:
         teacher: the frozen 2D network of the knowledge transfer.
         student: the 2D student between projected features and teacher.
         val: frame pairs to measure on; None measures nothing while training.
-        matching, regression: heads of the consistency loss.
+        consistency: form of the consistency loss, of ``sparse3d/tasks/consistency``.
         kt_weight: weight of the knowledge transfer loss; 0 leaves teacher and student out.
         mv_weight: weight of the consistency loss; 0 leaves its head out.
         kt_readout: what the knowledge transfer reads: the backbone's output (``decoder``), a linear map of its
             ``encoder``'s levels, or the sum of ``both``.
         mv_readout: what the consistency loss reads, likewise. A loss that is left out reads what the other reads.
-        consistency: form of the consistency loss: ``matching``, ``regression``, or ``info_nce`` (the
-            PointContrast baseline).
         kt_kind: ``cosine`` or ``smooth_l1``.
         level_weights: of the teacher's taps; None weighs them equally, summing to 1.
         map_stride: pixels a cell of the projected maps.
         max_queries: source cells a view pair and direction in the consistency loss.
-        max_keys: target cells a view that they are compared with in the matching form, drawn at random, beside the true
-            ones; None compares with all. ``match_share``, which is logged, is the share right among these.
-        near: target cells closer than this to the true one are no wrong answer, metres; 0 counts them all.
-        coordinate_weight: of the expected coordinate's Huber term in the matching form.
         teacher_cache: folder of cached teacher features; None keeps them in memory only.
         cache_items: teacher features kept in memory, images.
     """
@@ -81,31 +66,23 @@ class PretrainTask:
         teacher: Callable[..., Teacher] | None = None,
         student: Callable[..., Student2D] = Student2D,
         val: Callable[..., MatchingPairs] | None = None,
-        matching: Callable[..., MatchingHead] = MatchingHead,
-        regression: Callable[..., RegressionHead] = RegressionHead,
+        consistency: Callable[..., ConsistencyForm] = MatchingConsistency,
         kt_weight: float = 1.0,
         mv_weight: float = 0.02,
         kt_readout: str = "encoder",
         mv_readout: str = "encoder",
-        consistency: str = "matching",
         kt_kind: str = "cosine",
         level_weights: Sequence[float] | None = None,
         map_stride: int = 4,
         max_queries: int = 512,
-        max_keys: int | None = 1024,
-        near: float = 0.1,
-        coordinate_weight: float = 1.0,
         teacher_cache: str | None = None,
         cache_items: int = 1024,
     ) -> None:
-        checks.one_of("PretrainTask.consistency", consistency, FORMS)
         checks.one_of("PretrainTask.kt_kind", kt_kind, KINDS)
         checks.one_of("PretrainTask.kt_readout", kt_readout, READOUTS)
         checks.one_of("PretrainTask.mv_readout", mv_readout, READOUTS)
-        weights = {"kt_weight": kt_weight, "mv_weight": mv_weight, "coordinate_weight": coordinate_weight}
-        for option, weight in weights.items():
-            checks.not_negative(f"PretrainTask.{option}", weight)
-        checks.not_negative("PretrainTask.near", near, "metres")
+        checks.not_negative("PretrainTask.kt_weight", kt_weight)
+        checks.not_negative("PretrainTask.mv_weight", mv_weight)
         if level_weights is not None:
             checks.weights("PretrainTask.level_weights", level_weights)
         if kt_weight > 0 and teacher is None:
@@ -114,13 +91,12 @@ class PretrainTask:
             raise InputError("PretrainTask.kt_weight and mv_weight are both 0: there is nothing to learn")
         for option, number in (("map_stride", map_stride), ("max_queries", max_queries)):
             checks.require(number is not None and number >= 1, f"PretrainTask.{option}", number, "at least 1")
-        checks.at_least("PretrainTask.max_keys", max_keys, 1)
         self._make_data, self._make_backbone, self._make_teacher = data, backbone, teacher
         self._make_student, self._make_val = student, val
-        self._make_matching, self._make_regression = matching, regression
         self.kt_readout, self.mv_readout = kt_readout, mv_readout
         self.kt_weight, self.mv_weight, self.kt_kind = kt_weight, mv_weight, kt_kind
-        self.consistency = ViewConsistency(consistency, map_stride, max_queries, max_keys, near, coordinate_weight)
+        # One that is left out is not built, so that options of its own are known to have no effect.
+        self._consistency = ViewConsistency(consistency(), map_stride, max_queries) if mv_weight > 0 else None
         self.level_weights, self.map_stride = level_weights, map_stride
         self.teacher_cache, self.cache_items = teacher_cache, cache_items
         self.device = torch.device("cpu")
@@ -134,16 +110,19 @@ class PretrainTask:
     def idle_options(self) -> dict[str, str]:
         """Options without effect beside the others, and why; not the teacher's caches, which are places and sizes."""
         found: dict[str, str] = {}
-        options: tuple[str, ...]
         if self.kt_weight == 0:
-            options = ("teacher", "student", "kt_readout", "kt_kind", "level_weights")
-            found = dict.fromkeys(options, "PretrainTask.kt_weight is 0")
+            of_transfer = ("teacher", "student", "kt_readout", "kt_kind", "level_weights")
+            found |= dict.fromkeys(of_transfer, "PretrainTask.kt_weight is 0")
         if self.mv_weight == 0:
-            options = ("mv_readout", "consistency", "max_queries", *_OF_FORMS)
-            return found | dict.fromkeys(options, "PretrainTask.mv_weight is 0")
-        form = self.consistency.form
-        idle = (option for option, forms in _OF_FORMS.items() if form not in forms)
-        return found | dict.fromkeys(idle, f"PretrainTask.consistency is {form!r}")
+            of_consistency = ("mv_readout", "consistency", "max_queries")
+            found |= dict.fromkeys(of_consistency, "PretrainTask.mv_weight is 0")
+        return found
+
+    @property
+    def consistency(self) -> ViewConsistency:
+        """The consistency loss; there is none where ``mv_weight`` is 0."""
+        assert self._consistency is not None
+        return self._consistency
 
     def idle_options_of_parts(self) -> dict[str, dict[str, str]]:
         """The same of the parts that were built until now, by their classes."""
@@ -155,7 +134,7 @@ class PretrainTask:
         """The network with random weights."""
         backbone = self._make_backbone()
         kt_readout, mv_readout = self._readouts(backbone)
-        student = matching = regression = None
+        student = head = None
         if self.kt_weight > 0:
             teacher = self.teacher
             if self.level_weights is not None and len(self.level_weights) != len(teacher.channels):
@@ -164,19 +143,9 @@ class PretrainTask:
                     f"{len(teacher.channels)} taps, give one weight each"
                 )
             student = self._part_options.note(self._build_student(kt_readout.out_channels))
-        if self.mv_weight > 0 and self.consistency.form == "regression":
-            regression = self._make_regression(mv_readout.out_channels)
-        elif self.mv_weight > 0:
-            matching = self._make_matching(mv_readout.out_channels)
-        return PretrainNet(
-            backbone,
-            self.map_stride,
-            student,
-            matching,
-            regression,
-            kt_readout=kt_readout,
-            mv_readout=mv_readout,
-        )
+        if self.mv_weight > 0:
+            head = self.consistency.form.build_head(mv_readout.out_channels)
+        return PretrainNet(backbone, self.map_stride, student, head, kt_readout=kt_readout, mv_readout=mv_readout)
 
     def _build_student(self, in_channels: int) -> Student2D:
         teacher, longer_side = self.teacher, self.teacher.longer_side

@@ -14,8 +14,8 @@ from sparse3d.models.correspondence import MatchingHead, RegressionHead
 def test_embeddings_are_of_unit_length_also_under_autocast() -> None:
     head, feats = MatchingHead(6, 16), torch.randn(5, 4, 6)
     with torch.autocast("cpu", torch.bfloat16):
-        inside = head(feats)
-    for out in (head(feats), inside):
+        inside = head.unit_rows(feats)
+    for out in (head.unit_rows(feats), inside):
         assert out.dtype == torch.float32
         assert torch.allclose(out.norm(dim=-1), torch.ones(5, 4), atol=1e-5)
 
@@ -25,7 +25,7 @@ def test_zero_features_give_finite_gradients() -> None:
     head = MatchingHead(6, 16)
     torch.nn.init.zeros_(head.embed.bias)
     feats = torch.zeros(3, 6, requires_grad=True)
-    head(feats).sum().backward()
+    head.unit_rows(feats).sum().backward()
     assert feats.grad is not None and bool(feats.grad.isfinite().all())
 
 
@@ -61,13 +61,13 @@ def test_regression_starts_near_the_cells_own_place_and_ignores_what_is_masked()
     head = RegressionHead(4, hidden=8)
     a, b = torch.randn(2, 4, 10, 13), torch.randn(2, 4, 10, 13)
     mask = torch.rand(2, 10, 13) > 0.3
-    places = head(a, mask, b, mask)
+    places = head.located(a, mask, b, mask)
     dirty = torch.where(mask[:, None], a, torch.full_like(a, 1e5))
-    assert places.shape == (2, 2, 10, 13) and torch.allclose(places, head(dirty, mask, b, mask), atol=1e-5)
+    assert places.shape == (2, 2, 10, 13) and torch.allclose(places, head.located(dirty, mask, b, mask), atol=1e-5)
     with torch.no_grad():
         head.out.weight.zero_()
         head.out.bias.zero_()
-    start = head(a, mask, b, mask)
+    start = head.located(a, mask, b, mask)
     assert torch.allclose(start[0, 0, :, 0], (torch.arange(10) + 0.5) / 10)
     assert torch.allclose(start[0, 1, 0], (torch.arange(13) + 0.5) / 13)
 
@@ -80,7 +80,7 @@ def test_context_comes_back_to_where_it_was_pooled(coarse: int) -> None:
     head.out = nn.Conv2d(8 + 10 + 2, 2, 1)
     head.out.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     maps, mask = torch.randn(1, 4, 10, 13), torch.ones(1, 10, 13, dtype=torch.bool)
-    head(maps, mask, maps, mask)
+    head.located(maps, mask, maps, mask)
     pooled, own = seen[0][0, -4:-2], seen[0][0, -2:]  # (row, col) of each cell: of the context, and true
     first, last = coarse // 2, [size // coarse * coarse - coarse // 2 - 1 for size in (10, 13)]
     inside = (slice(None), slice(first, last[0] + 1), slice(first, last[1] + 1))  # between centres of whole blocks
@@ -96,7 +96,7 @@ def test_regression_learns_a_translation() -> None:
     truth = torch.stack([(rows + 0.5) / 12, (cols + 3.5) / 16], dim=-1).reshape(-1, 2)
     optimizer, losses = torch.optim.Adam(head.parameters(), 3e-3), []
     for _ in range(40):
-        predicted = head(maps, mask, moved, mask)[0, :, :, :13].reshape(2, -1).t()
+        predicted = head.located(maps, mask, moved, mask)[0, :, :, :13].reshape(2, -1).t()
         loss = coordinate_regression_loss(predicted, truth)
         optimizer.zero_grad()
         loss.backward()

@@ -87,17 +87,21 @@ def test_masked_voxels_enter_with_the_token_and_the_others_with_their_colour(bat
 
 
 @torch.no_grad()
-def test_the_student_sees_the_taught_maps_and_heads_the_compared_ones_in_order(batch: ViewBatch) -> None:
+def test_the_student_sees_the_taught_maps_and_the_head_the_compared_ones_in_order(batch: ViewBatch) -> None:
     torch.manual_seed(1)
     student = Student2D(6, (4,), (8,), 4)
-    net = net_of(matching=MatchingHead(6, 5), regression=RegressionHead(6, 8), student=student)
-    output = net(batch)
-    assert net.matching is not None and net.regression is not None and output.places is not None
-    torch.testing.assert_close(output.embeddings, net.matching(output.compared.maps.movedim(2, -1)))
-    told, wanted = output.predictions[0], student(output.taught.maps.flatten(0, 1), output.taught.mask.flatten(0, 1))[0]
-    assert torch.equal(told[1], wanted[1])
-    torch.testing.assert_close(told[0], wanted[0])
-    maps, mask = output.compared.maps, output.compared.mask
-    assert set(output.places) == {(0, 1), (1, 0)}
-    for (i, j), found in output.places.items():
-        torch.testing.assert_close(found, net.regression(maps[:, i], mask[:, i], maps[:, j], mask[:, j]))
+    for head in (MatchingHead(6, 5), RegressionHead(6, 8)):
+        net = net_of(head=head, student=student)
+        output = net(batch)
+        maps, mask = output.compared.maps, output.compared.mask
+        if isinstance(head, MatchingHead):
+            torch.testing.assert_close(output.answer.rows, head.unit_rows(maps.movedim(2, -1)))
+            assert float(output.answer.scale) == float(head.scale)
+        else:
+            assert set(output.answer) == {(0, 1), (1, 0)}
+            for (i, j), found in output.answer.items():
+                torch.testing.assert_close(found, head.located(maps[:, i], mask[:, i], maps[:, j], mask[:, j]))
+        told = output.predictions[0]
+        wanted = student(output.taught.maps.flatten(0, 1), output.taught.mask.flatten(0, 1))[0]
+        assert torch.equal(told[1], wanted[1])
+        torch.testing.assert_close(told[0], wanted[0])

@@ -50,10 +50,10 @@ def test_dense_operations_are_torchs_count() -> None:
     assert dense_flops(lambda: conv(torch.rand(2, 3, 10, 12))) == 2 * 2 * 10 * 12 * 3 * 8 * 9
 
 
-@pytest.mark.parametrize("form", ["matching", "info_nce"])
+@pytest.mark.parametrize("form", ["Matching", "InfoNce"])
 def test_the_parts_of_a_pre_training(form: str, room_folder: Path) -> None:
     given = [f"DATA_ROOT = {str(room_folder)!r}", "train/FrameFolder.last = None", "FrameFolder.size = (64, 48)"]
-    given += [f"PretrainTask.consistency = {form!r}", "VOXEL_SIZE = 0.2", "val/FrameFolder.first = None"]
+    given += [f"PretrainTask.consistency = @{form}Consistency", "VOXEL_SIZE = 0.2", "val/FrameFolder.first = None"]
     found = count_costs(["pretrain/redkitchen.gin"], given)
     parts = found["parts"]
     assert set(parts) == {"backbone", "readouts", "student", "teacher", "correspondence", "losses"}
@@ -68,7 +68,7 @@ def test_the_matching_loss_counts_the_cells_it_compares_with(room_folder: Path) 
     given = [f"DATA_ROOT = {str(room_folder)!r}", "train/FrameFolder.last = None", "FrameFolder.size = (64, 48)"]
     given += ["VOXEL_SIZE = 0.2", "val/FrameFolder.first = None", "PretrainTask.max_queries = 4"]
     parts = [
-        count_costs(["pretrain/redkitchen.gin"], [*given, f"PretrainTask.max_keys = {keys}"])["parts"]
+        count_costs(["pretrain/redkitchen.gin"], [*given, f"MatchingConsistency.max_keys = {keys}"])["parts"]
         for keys in (1, 6, None)
     ]
     flops = [part["losses"]["flops"] for part in parts]

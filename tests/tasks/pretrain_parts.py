@@ -15,6 +15,7 @@ from sparse3d.data.view_sets import FrameFolder, ViewSets
 from sparse3d.models.resunet import SPECS, ResUNetSpec, SRUNet
 from sparse3d.models.student import Student2D
 from sparse3d.models.teachers.base import CellAxis, Centers, Teacher
+from sparse3d.tasks.consistency.matching import MatchingConsistency
 from sparse3d.tasks.pretrain import PretrainTask
 
 TINY = ResUNetSpec((8,) * 8, (1,) * 8, stem=8)
@@ -55,6 +56,6 @@ def make_task(folder: Path, cloud: str = "both", views: int = 2, augment: bool =
         student=partial(Student2D, hidden=8),
         backbone=partial(SRUNet, spec="tiny", stem_kernel_size=3),
         val=partial(MatchingPairs, frames, voxel_size=0.12, max_pairs=3, matches=200),
-        near=0.15,
+        consistency=partial(MatchingConsistency, near=0.15),
     )
     return PretrainTask(data=data, **{**defaults, **options})

@@ -14,11 +14,12 @@ from pretrain_parts import TinyTeacher, make_task
 from synthetic_room import room_frame
 from torch import Tensor, nn
 
-from sparse3d.models.correspondence import MatchingHead, RegressionHead
 from sparse3d.models.pretrain_net import PretrainNet
 from sparse3d.models.student import Student2D
+from sparse3d.tasks.consistency.info_nce import InfoNceConsistency
+from sparse3d.tasks.consistency.matching import MatchingConsistency
+from sparse3d.tasks.consistency.regression import RegressionConsistency
 from sparse3d.tasks.pretrain import PretrainTask
-from sparse3d.tasks.view_consistency import FORMS
 from sparse3d.types import ViewBatch
 
 
@@ -104,26 +105,23 @@ def test_each_loss_reads_what_it_is_told_to(
 
 
 def test_the_consistency_loss_gets_its_options(room_folder: Path) -> None:
-    options = {"near": 0.3, "coordinate_weight": 0.6, "max_queries": 9, "max_keys": 70}
-    form = make_task(room_folder, consistency="info_nce", **options).consistency
-    assert form.form == "info_nce" and {name: getattr(form, name) for name in options} == options
-    assert form.map_stride == 4
+    form = partial(InfoNceConsistency, near=0.3)
+    found = make_task(room_folder, consistency=form, max_queries=9).consistency
+    assert isinstance(found.form, InfoNceConsistency) and found.form.near == 0.3
+    assert (found.max_queries, found.map_stride) == (9, 4)
 
 
+FORMS = (MatchingConsistency, RegressionConsistency, InfoNceConsistency)
 # Of every option that a loss may read, another value.
 OTHERS = {
     "teacher": OtherTeacher,
     "student": partial(Student2D, hidden=8, depth=2),
-    "matching": partial(MatchingHead, dim=8),
-    "regression": partial(RegressionHead, hidden=5),
+    "consistency": partial(MatchingConsistency, coordinate_weight=5.0, max_keys=7),
     "kt_readout": "decoder",
     "mv_readout": "decoder",
     "kt_kind": "smooth_l1",
     "level_weights": (0.1, 0.9),
     "max_queries": 9,
-    "max_keys": 30,
-    "near": 2.0,
-    "coordinate_weight": 5.0,
 }
 
 
@@ -139,9 +137,8 @@ OTHERS = {
 def test_the_options_called_idle_change_nothing_and_all_others_do(room_folder: Path, options: dict[str, Any]) -> None:
     task, *_, usual, _ = stepped(room_folder, **options)
     idle = task.idle_options()
-    unread = [name for name, value in OTHERS.items() if stepped(room_folder, **options, **{name: value})[3] == usual]
-    assert set(unread) == set(idle) - {"consistency"}
-    assert ("consistency" in idle) == ("mv_weight" in options and options["mv_weight"] == 0)
+    unread = [name for name, value in OTHERS.items() if stepped(room_folder, **{**options, name: value})[3] == usual]
+    assert set(unread) == set(idle)
 
 
 def test_only_training_moves_the_running_means(room_folder: Path) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from sparse3d.models.pretrain_net import PretrainOutput, ProjectedViews
-from sparse3d.tasks.view_consistency import ViewConsistency
+from sparse3d.models.correspondence import Embeddings
+from sparse3d.models.pretrain_net import PretrainOutput
+from sparse3d.models.projection import ProjectedViews
+from sparse3d.tasks.consistency.form import ConsistencyForm, PairCells, ViewConsistency
+from sparse3d.tasks.consistency.info_nce import InfoNceConsistency
+from sparse3d.tasks.consistency.matching import MatchingConsistency
+from sparse3d.tasks.consistency.regression import RegressionConsistency
 from sparse3d.types import Matches, ViewBatch
 
 ITEMS, VIEWS, ROWS, COLS, STRIDE, DIM, SCALE = 2, 3, 3, 5, 4, 6, 7.0
@@ -20,6 +27,16 @@ HEIGHT, WIDTH = ROWS * STRIDE, COLS * STRIDE
 QUERIES, NEAR, WEIGHT = 25, 0.35, 0.7
 MATCH_FIELDS = ("item", "source_view", "source_pixel", "target_view", "target_pixel")
 Maps = tuple[PretrainOutput, ViewBatch]
+
+
+@dataclass
+class Answer(Embeddings):
+    """What heads of all forms would say: the one as embeddings, the other by pairs of views."""
+
+    places: dict[tuple[int, int], Tensor]
+
+    def __getitem__(self, pair: tuple[int, int]) -> Tensor:
+        return self.places[pair]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +54,7 @@ def batch() -> Maps:
     embeddings = F.normalize(drawn(*grid, DIM) - 0.5, dim=-1)
     pairs = [(i, j) for i in range(VIEWS) for j in range(VIEWS) if i != j]
     places = {pair: drawn(ITEMS, 2, ROWS, COLS) for pair in pairs}
-    output = PretrainOutput(taught, compared, None, embeddings, torch.tensor(SCALE), places)
+    output = PretrainOutput(taught, compared, None, Answer(embeddings, torch.tensor(SCALE), places))
     rows = torch.tensor([(b, i, j) for b in range(ITEMS) for i, j in pairs]).repeat_interleave(40, dim=0)
     rows = rows[torch.randperm(len(rows), generator=random)]
     source, target = ((drawn(len(rows), 2) * torch.tensor([HEIGHT, WIDTH])).long() for _ in range(2))
@@ -74,7 +91,6 @@ def matching_by_loops(
     output: PretrainOutput, batch: ViewBatch, queries: int = QUERIES, keys: Tensor | None = None
 ) -> tuple[Tensor, float]:
     """``keys`` (items, views, rows, columns): the cells that queries choose from; None: all that are there."""
-    assert output.embeddings is not None
     keys = output.compared.mask if keys is None else keys
     losses, shares = [], []
     for item, i, j, known in pairs_by_loops(output, batch, queries):
@@ -82,8 +98,8 @@ def matching_by_loops(
         places = torch.tensor([((r + 0.5) * STRIDE / HEIGHT, (c + 0.5) * STRIDE / WIDTH) for r, c in cells])
         loss, right = torch.zeros(()), 0.0
         for match in known:
-            query = output.embeddings[item, i][match["source"]]
-            logits = torch.stack([SCALE * (query * output.embeddings[item, j][cell]).sum() for cell in cells])
+            query = output.answer.rows[item, i][match["source"]]
+            logits = torch.stack([SCALE * (query * output.answer.rows[item, j][cell]).sum() for cell in cells])
             xyz = torch.stack([output.compared.xyz[item, j, :, r, c] for r, c in cells])
             true = cells.index(match["target"])
             near = (xyz - xyz[true]).norm(dim=1) < NEAR
@@ -99,15 +115,14 @@ def matching_by_loops(
 
 
 def info_nce_by_loops(output: PretrainOutput, batch: ViewBatch) -> Tensor:
-    assert output.embeddings is not None
     losses = []
     for item, i, j, known in pairs_by_loops(output, batch):
         loss = torch.zeros(())
         xyz = [output.compared.xyz[item, j][:, match["target"][0], match["target"][1]] for match in known]
         for a, match in enumerate(known):
-            query = output.embeddings[item, i][match["source"]]
+            query = output.answer.rows[item, i][match["source"]]
             logits = {
-                b: SCALE * (query * output.embeddings[item, j][other["target"]]).sum()
+                b: SCALE * (query * output.answer.rows[item, j][other["target"]]).sum()
                 for b, other in enumerate(known)
                 if b == a or float((xyz[b] - xyz[a]).norm()) >= NEAR
             }
@@ -117,11 +132,10 @@ def info_nce_by_loops(output: PretrainOutput, batch: ViewBatch) -> Tensor:
 
 
 def regression_by_loops(output: PretrainOutput, batch: ViewBatch) -> float:
-    assert output.places is not None
     losses = []
     for item, i, j, known in pairs_by_loops(output, batch):
         errors = [
-            float(F.smooth_l1_loss(output.places[i, j][item][:, match["source"][0], match["source"][1]], match["place"],
+            float(F.smooth_l1_loss(output.answer[i, j][item][:, match["source"][0], match["source"][1]], match["place"],
                                    beta=0.05))
             for match in known
         ]  # fmt: skip
@@ -129,9 +143,15 @@ def regression_by_loops(output: PretrainOutput, batch: ViewBatch) -> float:
     return math.fsum(losses) / len(losses)
 
 
-def consistency(form: str, **options: Any) -> ViewConsistency:
-    return ViewConsistency(form, **{"map_stride": STRIDE, "max_queries": QUERIES, "max_keys": None, "near": NEAR,
-                                    "coordinate_weight": WEIGHT, **options})  # fmt: skip
+FORMS: dict[str, Callable[..., ConsistencyForm]] = {
+    "matching": partial(MatchingConsistency, max_keys=None, near=NEAR, coordinate_weight=WEIGHT),
+    "info_nce": partial(InfoNceConsistency, near=NEAR),
+    "regression": RegressionConsistency,
+}
+
+
+def consistency(form: str, max_queries: int = QUERIES, **options: Any) -> ViewConsistency:
+    return ViewConsistency(FORMS[form](**options), STRIDE, max_queries)
 
 
 def test_the_batch_leaves_out_what_the_loops_must_see(batch: Maps) -> None:
@@ -168,9 +188,9 @@ def test_a_frame_that_is_repeated_makes_no_pair_with_itself(form: str, batch: Ma
 def drawn_keys(form: ViewConsistency, maps: Maps, seed: int) -> Tensor:
     torch.manual_seed(seed)
     output, batch = maps
-    return form._keys(output.compared.mask.flatten(0, 1), list(form._pairs(output, batch))).view(
-        ITEMS, VIEWS, ROWS, COLS
-    )
+    assert isinstance(form.form, MatchingConsistency)
+    drawn = form.form._keys(output.compared.mask.flatten(0, 1), form.pairs(output, batch))
+    return drawn.view(ITEMS, VIEWS, ROWS, COLS)
 
 
 def test_a_part_of_the_cells_is_drawn_anew_and_has_every_true_one(batch: Maps) -> None:
@@ -218,9 +238,8 @@ def test_both_views_learn_from_a_pair(form: str, batch: Maps) -> None:
     """The gradient goes through queries and keys alike, as it does through the loops."""
     gradients = []
     for by_loops in (False, True):
-        assert batch[0].embeddings is not None
-        leaf = batch[0].embeddings.clone().requires_grad_()
-        given = replace(batch[0], embeddings=leaf)
+        leaf = batch[0].answer.rows.clone().requires_grad_()
+        given = replace(batch[0], answer=replace(batch[0].answer, rows=leaf))
         if by_loops:
             loss = matching_by_loops(given, batch[1])[0] if form == "matching" else info_nce_by_loops(given, batch[1])
         else:
@@ -235,3 +254,42 @@ def test_each_option_is_felt(form: str, batch: Maps) -> None:
     whole = float(consistency(form)(*batch)[0])
     changed = [{"near": 0.0}, {"max_queries": 5}, *([{"coordinate_weight": 0.0}] if form == "matching" else [])]
     assert all(abs(float(consistency(form, **options)(*batch)[0]) - whole) > 1e-3 for options in changed)
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_a_query_is_compared_with_as_many_cells_as_are_said(form: str) -> None:
+    """What the operations of a step are counted by."""
+    made = FORMS[form]()
+    assert made.compared_cells(5, 100) == {"matching": 100, "info_nce": 5, "regression": 0}[form]
+    assert MatchingConsistency(max_keys=30).compared_cells(5, 100) == 35
+    assert MatchingConsistency(max_keys=99).compared_cells(5, 100) == 100
+
+
+class Nothing(nn.Module):
+    """A head that has nothing to say."""
+
+    def forward(self, views: ProjectedViews) -> None:
+        return None
+
+
+class Touching(ConsistencyForm):
+    """A form of a user's own: so many correspondences as a pair has."""
+
+    def build_head(self, in_channels: int) -> nn.Module:
+        return Nothing()
+
+    def losses(
+        self, output: PretrainOutput, pairs: Sequence[PairCells], place_of_cell: Tensor
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        assert place_of_cell.shape == (ROWS, COLS, 2) and output.answer is None
+        for pair in pairs:  # a cell holds its correspondences' places
+            inside = (place_of_cell.flatten(0, 1)[pair.target] - pair.place).abs()
+            assert (inside <= torch.tensor([0.5 / ROWS, 0.5 / COLS]) + 1e-6).all()
+        return [torch.tensor(float(len(pair.source))) for pair in pairs], {}
+
+
+def test_a_form_of_ones_own_is_one_class(batch: Maps) -> None:
+    output = replace(batch[0], answer=Nothing()(batch[0].compared))
+    loss, parts = ViewConsistency(Touching(), STRIDE, QUERIES)(output, batch[1])
+    counts = [len(known) for *_, known in pairs_by_loops(*batch)]
+    assert float(loss) == pytest.approx(sum(counts) / len(counts)) and parts == {}
