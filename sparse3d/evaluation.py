@@ -101,10 +101,8 @@ def evaluate_task(
     with config.configured_calls(), torch.no_grad():
         if submission is None:
             figures = dict(task.evaluate(model, where))
-        elif hasattr(task, "write_submission"):
-            figures = task.write_submission(model, where, submission)
         else:
-            raise InputError(f"--submission: the task {task.name!r} has no benchmark's form to write")
+            figures = task.write_submission(model, where, submission)
     if not figures and submission is None:
         raise InputError(f"checkpoint {checkpoint}: its config names no labelled scenes or shapes to measure on")
     return {"task": task.name, **figures}

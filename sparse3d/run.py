@@ -15,6 +15,7 @@ from sparse3d.training.distribution import choose_device
 from sparse3d.training.loop import train
 from sparse3d.training.random_state import seed_everything
 from sparse3d.training.settings import TrainSettings
+from sparse3d.training.task import Task
 from sparse3d.training.transfer import InitSettings
 
 
@@ -39,9 +40,8 @@ def build_task() -> Any:
 
 def check_config(task: Any) -> None:
     """:func:`sparse3d.config.check_all_used` of a training, with what its parts say of their own options."""
-    idle_options, of_parts = (getattr(task, name, dict) for name in ("idle_options", "idle_options_of_parts"))
     idle = {"train": TrainSettings().idle_options(), "init": InitSettings().idle_options()}
-    config.check_all_used(idle={**idle, **of_parts(), type(task).__name__: idle_options()})
+    config.check_all_used(idle={**idle, **task.idle_options_of_parts(), type(task).__name__: task.idle_options()})
 
 
 def start(files: Sequence[str | Path], bindings: Sequence[str], out: str | Path, resume: bool = False) -> None:
@@ -54,4 +54,6 @@ def start(files: Sequence[str | Path], bindings: Sequence[str], out: str | Path,
         notes = [f"sparse backend: {name} ({reason})"]
         seed_everything(settings.seed)
         task = build_task()
+        if not isinstance(task, Task):
+            raise InputError(f"run.task is a {type(task).__name__}, which is no task: give one of sparse3d/tasks")
         train(task, out, resume, settings, config.config_text(), lambda: check_config(task), notes)

@@ -206,6 +206,7 @@ def test_an_image_that_breaks_in_mid_training_is_one_line_from_a_worker_too(
             ["consistency = 'matching': must be of type constructor of ConsistencyForm, such as @InfoNce"],
         ),
         ("PretrainTask.teacher = 3", ["PretrainTask.teacher = 3: must be of type constructor of Teacher, such as @"]),
+        ("run.task = @RandomYaw()", ["run.task is a RandomYaw, which is no task"]),
         ("PretrainTask.teacher = @Teacher_", ["my.gin, line 2", "@Teacher_", "nearest is @"]),
         ("ViewSets.views = 'two'", ["my.gin, line 2: ViewSets.views = 'two': must be of type int"]),
         ("ViewSets.overlap = 0.5", ["ViewSets.overlap = 0.5: must be of type tuple[float, float]"]),

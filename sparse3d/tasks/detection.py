@@ -22,11 +22,11 @@ from sparse3d.models.detection.detection_net import DetectionNet
 from sparse3d.models.detection.votenet_head import VoteNetHead
 from sparse3d.models.resunet import SRUNet
 from sparse3d.tasks.detection_evaluation import measured, unwrapped
-from sparse3d.training.task import StepOutput
+from sparse3d.training.task import StepOutput, Task
 
 
 @gin.configurable
-class DetectionTask:
+class DetectionTask(Task):
     """Trains a head on the SR-UNet to find boxes, and measures average precision by VoteNet's protocol.
 
     Parts are given as constructors (``@SRUNet``, not ``@SRUNet()``), built when they are needed.
@@ -159,10 +159,6 @@ class DetectionTask:
         """Nothing is to be taken back: the classes are the config's. Raises InputError where they differ."""
         if tuple(state["classes"]) != self.classes:
             raise InputError("the checkpoint was trained for other box classes: check DetectionTask.classes")
-
-    def to(self, device: torch.device) -> DetectionTask:
-        """There are no frozen parts."""
-        return self
 
     # Data, opened when first needed -------------------------------------------------------------------------
 

@@ -26,12 +26,12 @@ from sparse3d.models.teachers.cache import TeacherCache
 from sparse3d.tasks.consistency.form import ConsistencyForm, ViewConsistency, frame_pairs
 from sparse3d.tasks.consistency.matching import MatchingConsistency
 from sparse3d.tasks.part_options import PartOptions
-from sparse3d.training.task import StepOutput
+from sparse3d.training.task import StepOutput, Task
 from sparse3d.types import ViewBatch
 
 
 @gin.configurable
-class PretrainTask:
+class PretrainTask(Task):
     """MVNet's pre-training and the baselines that share its code.
 
     Parts are given as constructors (``@SRUNet``, not ``@SRUNet()``), so that each is built when it is needed:

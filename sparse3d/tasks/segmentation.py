@@ -23,14 +23,14 @@ from sparse3d.models.segmenter import Segmenter
 from sparse3d.progress import track
 from sparse3d.tasks.class_names import difference
 from sparse3d.tasks.segmentation_prediction import ScenePredictor
-from sparse3d.training.task import StepOutput
+from sparse3d.training.task import StepOutput, Task
 from sparse3d.types import IGNORE
 
 CLASS_WEIGHTS = ("none", "inverse_log", "given")
 
 
 @gin.configurable
-class SegmentationTask:
+class SegmentationTask(Task):
     """Semantic segmentation: an SR-UNet with a linear head, trained on pieces and measured on whole scenes.
 
     Parts are given as constructors (``@SRUNet``, not ``@SRUNet()``), so that each is built when it is needed.

@@ -19,12 +19,13 @@ from sparse3d.models.resunet import SRUNet
 from sparse3d.progress import track
 from sparse3d.tasks.class_names import difference
 from sparse3d.tasks.part_options import PartOptions
+from sparse3d.training.task import Task
 
 CACHE_BYTES = 1_000_000_000  # of validation shapes kept in memory
 BATCH = 16  # shapes of one forward pass in evaluation: a matter of memory, not of figures
 
 
-class ShapeTask:
+class ShapeTask(Task):
     """Base of the classification and the part segmentation; see their arguments.
 
     A subclass has ``build_model``, ``training_step``, ``evaluate`` and ``scores_of``.
@@ -72,14 +73,6 @@ class ShapeTask:
     def collate(items: list[Any]) -> ShapeBatch:
         """Shapes as one batch."""
         return collate_shapes(items)
-
-    def to(self, device: torch.device) -> ShapeTask:
-        """Nothing is held outside the network."""
-        return self
-
-    def meshes(self, model: nn.Module, device: torch.device) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-        """None."""
-        yield from ()
 
     def text(self) -> Iterator[tuple[str, str]]:
         """How many shapes there are on both sides, and how many were left out."""

@@ -71,9 +71,8 @@ class Evaluator:
                 for name, image in self.task.pictures(network, self.group.device):
                     self.log.picture(step, name, image)
                     self._heed()
-                if hasattr(self.task, "meshes"):
-                    for name, mesh in self.task.meshes(network, self.group.device):
-                        self.log.mesh(step, name, **mesh)
+                for name, mesh in self.task.meshes(network, self.group.device):
+                    self.log.mesh(step, name, **mesh)
                 is_broken_off = False
             if is_broken_off:
                 self.log.say("pictures broken off by the signal: they are made anew on resuming")

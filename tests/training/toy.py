@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sparse3d.errors import InputError
 from sparse3d.sparse.batch_norm import SynchronizedBatchNorm1d
-from sparse3d.training.task import StepOutput
+from sparse3d.training.task import StepOutput, Task
 from sparse3d.types import TensorBundle
 
 
@@ -46,7 +46,7 @@ class ToyDataset:
 
 
 @gin.configurable(module="toy")
-class ToyTask:
+class ToyTask(Task):
     """Regression by a two-layer network with batch statistics and dropout, so that resuming needs every state.
 
     ``nan_steps`` have a loss that is not finite; at ``signal_at`` the process sends itself ``signal_number``.
