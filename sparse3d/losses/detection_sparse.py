@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import gin
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from sparse3d import checks
+from sparse3d.detection_types import CellPredictions
 from sparse3d.losses.box_losses import diou
 from sparse3d.losses.detection_truth import DetectionTruth
-
-
-@runtime_checkable
-class CellPredictions(Protocol):
-    """What the head tells of P cells (see :mod:`sparse3d.models.detection.sparse_head`)."""
-
-    point: Tensor
-    item: Tensor
-    level: Tensor
-    cells: tuple[float, ...]
-    logits: Tensor
-    center: Tensor
-    size: Tensor
-    turn: Tensor | None
 
 
 def levels_of_boxes(longest: Tensor, cells: tuple[float, ...], span: float) -> Tensor:

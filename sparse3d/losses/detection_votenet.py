@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, pi
-from typing import Protocol, runtime_checkable
 
 import gin
 import torch
@@ -15,28 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from sparse3d import checks
+from sparse3d.detection_types import VotePredictions
 from sparse3d.losses.box_losses import diou
 from sparse3d.losses.detection_truth import DetectionTruth
 
 LEAST_EDGE = 0.02  # metres: thinner boxes count as so thick in the loss of overlap
-
-
-@runtime_checkable
-class VotePredictions(Protocol):
-    """What the head tells (see :mod:`sparse3d.models.detection.votenet_head`)."""
-
-    seed_row: Tensor
-    seed_xyz: Tensor
-    vote_xyz: Tensor
-    proposal_xyz: Tensor
-    center: Tensor
-    objectness: Tensor
-    classes: Tensor
-    heading: Tensor
-    heading_rest: Tensor
-    size: Tensor
-    size_rest: Tensor
-    mean_sizes: Tensor
 
 
 @dataclass

@@ -18,8 +18,7 @@ from sparse3d.data.scene_sources import PreparedSplit, SceneSource
 from sparse3d.errors import InputError
 from sparse3d.losses.detection_truth import DetectionTruth
 from sparse3d.metrics.detection import DetectionResult
-from sparse3d.models.detection.detection_net import DetectionNet
-from sparse3d.models.detection.votenet_head import VoteNetHead
+from sparse3d.models.detection.detection_net import DetectionHead, DetectionNet
 from sparse3d.models.resunet import SRUNet
 from sparse3d.tasks.detection_evaluation import measured, unwrapped
 from sparse3d.training.task import StepOutput, Task
@@ -50,7 +49,7 @@ class DetectionTask(Task):
     def __init__(
         self,
         data: Callable[..., DetectionScenes] = gin.REQUIRED,
-        head: Callable[..., nn.Module] = gin.REQUIRED,
+        head: Callable[..., DetectionHead] = gin.REQUIRED,
         criterion: Callable[..., Any] = gin.REQUIRED,
         val: Callable[..., SceneSource] | None = None,
         backbone: Callable[..., SRUNet] = SRUNet,
@@ -113,8 +112,8 @@ class DetectionTask(Task):
         output = model(batch.voxels, batch.moved)
         if not isinstance(output, getattr(self.criterion, "predictions", object)):
             raise InputError(
-                f"DetectionTask.criterion = @{type(self.criterion).__name__} is not for the configured head: "
-                "@SparseDetectionLoss belongs to @SparseHead, @VoteNetLoss to @VoteNetHead"
+                f"DetectionTask.criterion = @{type(self.criterion).__name__} is not for the configured head, which "
+                f"tells {type(output).__name__}: take the loss that is bound beside this head in gin/base"
             )
         truth = truth_of(batch)
         with record_function("sparse3d.losses"):
@@ -173,7 +172,7 @@ class DetectionTask(Task):
     def _give_sizes(self, model: nn.Module) -> None:
         """Size bins are the training set's means: taken at the first step, and from then on with the network."""
         head = unwrapped(model).head
-        if isinstance(head, VoteNetHead) and self._train_source is not None and not bool(head.sizes_known):
+        if head.needs_mean_sizes and self._train_source is not None:
             head.set_mean_sizes(torch.from_numpy(class_mean_sizes(self._train_source)))
 
     def _check_classes(self, source: SceneSource) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from sparse3d.detection_types import CellPredictions, VotePredictions
 from sparse3d.errors import InputError
 from sparse3d.losses.detection_sparse import SparseDetectionLoss, assign_cells, focal_loss, levels_of_boxes
 from sparse3d.losses.detection_truth import DetectionTruth
@@ -22,8 +23,6 @@ from sparse3d.losses.detection_votenet import (
     overlap_with,
     vote_loss,
 )
-from sparse3d.models.detection.sparse_head import SparsePredictions
-from sparse3d.models.detection.votenet_head import VoteNetPredictions
 
 CLASSES = 4
 
@@ -46,7 +45,7 @@ def truth_of_boxes(count: int, batch: int = 2, turned: bool = False, seed: int =
 # The sparse head --------------------------------------------------------------------------------------------
 
 
-def cells_around(truth: DetectionTruth, batch: int = 2) -> SparsePredictions:
+def cells_around(truth: DetectionTruth, batch: int = 2) -> CellPredictions:
     """A lattice of cells of two levels over every cloud."""
     points, items, levels = [], [], []
     for level, cell in enumerate((0.2, 0.4)):
@@ -57,7 +56,7 @@ def cells_around(truth: DetectionTruth, batch: int = 2) -> SparsePredictions:
             items.append(torch.full((len(lattice),), index))
             levels.append(torch.full((len(lattice),), level))
     point = torch.cat(points)
-    return SparsePredictions(
+    return CellPredictions(
         point, torch.cat(items), torch.cat(levels), (0.2, 0.4), torch.zeros(len(point), CLASSES), point.clone(),
         torch.ones(len(point), 3), None,
     )  # fmt: skip
@@ -154,7 +153,7 @@ def test_turned_boxes_are_refused_where_the_head_tells_no_directions() -> None:
 # VoteNet ----------------------------------------------------------------------------------------------------
 
 
-def perfect_votes(truth: DetectionTruth, bins: int, batch: int = 2) -> VoteNetPredictions:
+def perfect_votes(truth: DetectionTruth, bins: int, batch: int = 2) -> VotePredictions:
     """Three seeds and one proposal a box, and as many seeds and proposals far from all."""
     dense = DenseTruth.of(truth, batch)
     width = dense.boxes.shape[1]
@@ -174,7 +173,7 @@ def perfect_votes(truth: DetectionTruth, bins: int, batch: int = 2) -> VoteNetPr
     turns = torch.remainder(yaw, 2 * pi) / (2 * pi / bins)
     number = turns.round().long() % bins
     rest = (turns - turns.round()) * 2 if bins > 1 else torch.zeros_like(turns)
-    return VoteNetPredictions(
+    return VotePredictions(
         seed_row=rows,
         seed_xyz=seed_xyz,
         vote_xyz=middles.repeat(1, 3, 1),

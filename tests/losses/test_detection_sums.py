@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparse3d.detection_types import CellPredictions, VotePredictions
 from sparse3d.losses.box_losses import diou
 from sparse3d.losses.detection_sparse import SparseDetectionLoss
 from sparse3d.losses.detection_truth import DetectionTruth
 from sparse3d.losses.detection_votenet import VoteNetLoss, heading_losses, overlap_with
-from sparse3d.models.detection.sparse_head import SparsePredictions
-from sparse3d.models.detection.votenet_head import VoteNetPredictions
 
 CLASSES, BATCH = 4, 2
 
@@ -40,11 +39,11 @@ def own_frame(center: Tensor, box: Tensor) -> Tensor:
     return torch.tensor([c * x + s * y, c * y - s * x, z])
 
 
-def drawn_cells(turned: bool) -> SparsePredictions:
+def drawn_cells(turned: bool) -> CellPredictions:
     random = torch.Generator().manual_seed(6)
     count = 120
     point = torch.rand(count, 3, generator=random) * 3
-    return SparsePredictions(
+    return CellPredictions(
         point,
         torch.arange(count) % BATCH,
         torch.arange(count) // 2 % 2,
@@ -56,7 +55,7 @@ def drawn_cells(turned: bool) -> SparsePredictions:
     )
 
 
-def sparse_by_loops(criterion: SparseDetectionLoss, output: SparsePredictions, truth: DetectionTruth) -> float:
+def sparse_by_loops(criterion: SparseDetectionLoss, output: CellPredictions, truth: DetectionTruth) -> float:
     answers = dict(zip(*(part.tolist() for part in criterion.assign(output, truth)), strict=True))
     classes = overlap = turns = 0.0
     for cell in range(len(output.point)):
@@ -101,7 +100,7 @@ def test_the_sparse_heads_loss_is_that_of_loops(turned: bool) -> None:
         assert output.turn.grad is not None and bool(output.turn.grad.any())
 
 
-def drawn_votes(truth: DetectionTruth, bins: int) -> VoteNetPredictions:
+def drawn_votes(truth: DetectionTruth, bins: int) -> VotePredictions:
     """Proposals close to a middle, between near and far, and far from all; the told centres lie elsewhere."""
     random = torch.Generator().manual_seed(7)
 
@@ -112,7 +111,7 @@ def drawn_votes(truth: DetectionTruth, bins: int) -> VoteNetPredictions:
     anchors = [truth.boxes[[0, 1, 2, 0, 1, 2], :3], truth.boxes[[3] * 6, :3]]
     proposals = torch.stack([anchor + F.normalize(normal(6, 3), dim=1) * offsets[:, None] for anchor in anchors])
     rows = torch.tensor([[0, 1, 2], [3, 4, 2]])  # of the voxels whose instances the truth knows
-    return VoteNetPredictions(
+    return VotePredictions(
         rows, normal(2, 3, 3), normal(2, 3, 3), proposals, proposals + 0.4 * normal(2, 6, 3), normal(2, 6, 2),
         normal(2, 6, CLASSES), normal(2, 6, bins), normal(2, 6, bins), normal(2, 6, CLASSES),
         0.1 * normal(2, 6, CLASSES, 3), torch.rand(CLASSES, 3, generator=random) + 0.5,
@@ -123,7 +122,7 @@ def mean(values: list[float]) -> float:
     return math.fsum(values) / max(1, len(values))
 
 
-def votenet_by_loops(criterion: VoteNetLoss, output: VoteNetPredictions, truth: DetectionTruth) -> float:
+def votenet_by_loops(criterion: VoteNetLoss, output: VotePredictions, truth: DetectionTruth) -> float:
     parts: dict[str, list[float]] = {name: [] for name in ("vote", "object", "near", "back", "class", "box", "overlap")}
     weight = torch.tensor(criterion.object_weights)
     for item in range(BATCH):

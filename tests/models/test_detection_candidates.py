@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sparse3d.models.detection.votenet_head import VoteNetHead, VoteNetPredictions
+from sparse3d.detection_types import VotePredictions
+from sparse3d.models.detection.votenet_head import VoteNetHead
 from sparse3d.models.resunet import SRUNet
 from sparse3d.tasks.detection_evaluation import cleaned
 from sparse3d.types import Boxes
@@ -13,13 +14,13 @@ from sparse3d.types import Boxes
 PROPOSALS, CLASSES = 1024, 3
 
 
-def crowded() -> VoteNetPredictions:
+def crowded() -> VotePredictions:
     """All proposals but the last stand on one large object; the last, a little less sure, on a small one elsewhere."""
     center = torch.zeros(1, PROPOSALS, 3)
     center[0, -1] = torch.tensor([3.0, 0.0, 0.0])
     objectness = torch.tensor([0.0, 8.0]).repeat(1, PROPOSALS, 1)
     objectness[0, -1, 1] = 4.0
-    return VoteNetPredictions(
+    return VotePredictions(
         seed_row=torch.zeros(1, PROPOSALS, dtype=torch.int64),
         seed_xyz=center,
         vote_xyz=center,

@@ -15,13 +15,14 @@ from torch import nn
 from sparse3d.data.detection_scenes import DetectionScenes, detection_item, known_boxes
 from sparse3d.data.labelled_scenes import SceneBatch, collate_scenes
 from sparse3d.data.scene_sources import LabelledScene, PreparedSplit
+from sparse3d.detection_types import CellPredictions, VotePredictions
 from sparse3d.errors import InputError
 from sparse3d.losses.detection_sparse import SparseDetectionLoss
 from sparse3d.losses.detection_votenet import DenseTruth, VoteNetLoss
 from sparse3d.metrics.detection import DetectionAP
 from sparse3d.models.detection.box_coding import encode_turn
-from sparse3d.models.detection.sparse_head import SparseHead, SparsePredictions
-from sparse3d.models.detection.votenet_head import VoteNetHead, VoteNetPredictions
+from sparse3d.models.detection.sparse_head import SparseHead
+from sparse3d.models.detection.votenet_head import VoteNetHead
 from sparse3d.models.resunet import SRUNet
 from sparse3d.tasks.detection import DetectionTask, truth_of
 from sparse3d.tasks.detection_evaluation import cleaned, detect_scene, measured
@@ -137,7 +138,7 @@ def test_perfect_cells_have_average_precision_one(root: str, turned: bool) -> No
     size = torch.stack([total, total, truth.boxes[:, 5]], dim=1) if turned else truth.boxes[:, 3:6]
     logits = torch.full((2 * count, 18), -20.0)
     logits[torch.arange(2 * count), truth.label.repeat(2)] = torch.linspace(3, 2, 2 * count)
-    output = SparsePredictions(
+    output = CellPredictions(
         point=torch.zeros(2 * count, 3), item=torch.zeros(2 * count).long(), level=torch.zeros(2 * count).long(),
         cells=(0.2,), logits=logits, center=truth.boxes[:, :3].repeat(2, 1), size=size.repeat(2, 1),
         turn=turn.repeat(2, 1) if turned else None,
@@ -161,7 +162,7 @@ def test_perfect_proposals_have_average_precision_one(root: str, turned: bool) -
     middle, yaw = dense.boxes[..., :3], torch.remainder(dense.boxes[..., 6], 2 * np.pi) * bins / (2 * np.pi)
     names = nn.functional.one_hot(dense.label, 18) * 30.0
     means = torch.rand(18, 3) + 0.5
-    output = VoteNetPredictions(
+    output = VotePredictions(
         seed_row=torch.zeros(1, count).long(), seed_xyz=middle, vote_xyz=middle, proposal_xyz=middle, center=middle,
         objectness=torch.tensor([-9.0, 9.0]).expand(1, count, 2), classes=names,
         heading=nn.functional.one_hot(yaw.round().long() % bins, bins) * 30.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,16 +11,27 @@ from sparse3d.sparse import SparseTensor
 from sparse3d.types import Boxes, VoxelBatch
 
 
-class DetectionHead(Protocol):
-    """What a head offers; ``output`` is of its own kind, understood by itself and by its losses."""
+class DetectionHead(nn.Module):
+    """What every head is: a module that is given the backbone, so that it runs no further than is needed.
 
-    def __call__(self, backbone: SRUNet, x: SparseTensor, xyz: Tensor) -> Any:
+    What it returns is of its own kind (:mod:`sparse3d.detection_types`), understood by itself and by its loss.
+    """
+
+    @property
+    def needs_mean_sizes(self) -> bool:
+        """Whether :meth:`set_mean_sizes` must be called before the first step."""
+        return False
+
+    def forward(self, backbone: SRUNet, x: SparseTensor, xyz: Tensor) -> Any:
         """Runs the backbone as far as it is needed, then the head. ``xyz`` (V, 3): where the voxels' points lie."""
-        ...
+        raise NotImplementedError
 
     def detect(self, output: Any, batch_size: int) -> list[Boxes]:
         """Scored boxes of each cloud, doubles included."""
-        ...
+        raise NotImplementedError
+
+    def set_mean_sizes(self, sizes: Tensor) -> None:
+        """Takes the mean edges (C, 3) of the training set's boxes by class, metres; most heads need none."""
 
 
 class DetectionNet(nn.Module):
@@ -31,10 +42,9 @@ class DetectionNet(nn.Module):
         head: makes boxes of them.
     """
 
-    def __init__(self, backbone: SRUNet, head: nn.Module) -> None:
+    def __init__(self, backbone: SRUNet, head: DetectionHead) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.head: Any = head  # a DetectionHead
+        self.backbone, self.head = backbone, head
 
     def forward(self, voxels: VoxelBatch, xyz: Tensor) -> Any:
         """The head's output for a batch of clouds.

@@ -7,13 +7,13 @@ where an object's middle may lie empty, the best of them are kept, and there are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import gin
 import torch
 from torch import Tensor, nn
 
 from sparse3d.checks import at_least, in_range, positive, require
+from sparse3d.detection_types import CellPredictions
 from sparse3d.models.detection.box_coding import sizes_and_yaw
 from sparse3d.models.detection.candidates import boxes_by_item
 from sparse3d.models.detection.decoder_levels import (
@@ -24,6 +24,7 @@ from sparse3d.models.detection.decoder_levels import (
     freeze_below,
     level_channels,
 )
+from sparse3d.models.detection.detection_net import DetectionHead
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import BatchNorm, Convolution, GenerativeConvolutionTranspose, Pruning, SparseTensor
 from sparse3d.types import Boxes
@@ -31,22 +32,8 @@ from sparse3d.types import Boxes
 LONGEST = 4.0  # exponent of a size: e^4 cells, so that a wild start gives no infinity
 
 
-@dataclass
-class SparsePredictions:
-    """What P cells of all clouds and levels say; cells of a level stand together."""
-
-    point: Tensor  # (P, 3) float32, metres: the cells' middles
-    item: Tensor  # (P,) int64, index of the cloud
-    level: Tensor  # (P,) int64, 0 for the finest
-    cells: tuple[float, ...]  # edge of a level's cells, metres
-    logits: Tensor  # (P, C) float32
-    center: Tensor  # (P, 3) float32, metres
-    size: Tensor  # (P, 3) float32, metres: edges, or for turned boxes (length + width, 1, height)
-    turn: Tensor | None  # (P, 2) float32, see :mod:`sparse3d.models.detection.box_coding`; None for upright boxes
-
-
 @gin.configurable
-class SparseHead(nn.Module):
+class SparseHead(DetectionHead):
     """Class scores and one box a cell, on levels of the decoder that are widened by made voxels.
 
     Args:
@@ -107,7 +94,7 @@ class SparseHead(nn.Module):
         nn.init.normal_(self.regress.weight, std=0.01)
         nn.init.zeros_(self.regress.bias)
 
-    def forward(self, backbone: SRUNet, x: SparseTensor, xyz: Tensor) -> SparsePredictions:
+    def forward(self, backbone: SRUNet, x: SparseTensor, xyz: Tensor) -> CellPredictions:
         """What every cell says; ``xyz`` is not needed, as boxes are told from the cells' middles."""
         levels = decoder_levels(backbone, x, self.strides[0])
         parts: list[tuple[int, SparseTensor, Tensor]] = []
@@ -126,7 +113,7 @@ class SparseHead(nn.Module):
                 out = self._pruned(out, logits)
         return self._predictions(parts[::-1])
 
-    def detect(self, output: SparsePredictions, batch_size: int) -> list[Boxes]:
+    def detect(self, output: CellPredictions, batch_size: int) -> list[Boxes]:
         """The candidates of each cloud, the best first: a cell may stand for several classes."""
         size, yaw = sizes_and_yaw(output.size, output.turn)
         table = torch.cat([output.center, size, yaw[:, None]], dim=1)
@@ -147,7 +134,7 @@ class SparseHead(nn.Module):
         pruned: SparseTensor = self.prune(out, keep)
         return pruned
 
-    def _predictions(self, parts: list[tuple[int, SparseTensor, Tensor]]) -> SparsePredictions:
+    def _predictions(self, parts: list[tuple[int, SparseTensor, Tensor]]) -> CellPredictions:
         cells = tuple(stride * self.voxel_size for stride, _, _ in parts)
         points, items, levels, centers, sizes, turns = [], [], [], [], [], []
         for level, ((stride, found, _), cell) in enumerate(zip(parts, cells, strict=True)):
@@ -160,7 +147,7 @@ class SparseHead(nn.Module):
             centers.append(point + told[:, :3] * cell)
             sizes.append(edges)
             turns.append(told[:, 6:])
-        return SparsePredictions(
+        return CellPredictions(
             point=torch.cat(points),
             item=torch.cat(items),
             level=torch.cat(levels),

@@ -6,7 +6,6 @@ SR-UNet in place of PointNet++, as PointContrast (Xie et al., ECCV 2020) compare
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import pi
 
 import gin
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sparse3d.checks import at_least, in_range, positive
+from sparse3d.detection_types import VotePredictions
 from sparse3d.models.detection.candidates import boxes_by_item
 from sparse3d.models.detection.decoder_levels import (
     check_strides,
@@ -22,6 +22,7 @@ from sparse3d.models.detection.decoder_levels import (
     freeze_below,
     level_channels,
 )
+from sparse3d.models.detection.detection_net import DetectionHead
 from sparse3d.models.detection.point_groups import ball_groups, dense_rows, farthest_points, gathered
 from sparse3d.models.resunet import SRUNet
 from sparse3d.sparse import SparseTensor
@@ -29,24 +30,6 @@ from sparse3d.sparse.batch_norm import SynchronizedBatchNorm1d
 from sparse3d.types import Boxes
 
 SHORTEST = 0.01  # metres: a predicted edge is at least so long
-
-
-@dataclass
-class VoteNetPredictions:
-    """B clouds with S seeds and P proposals each, C classes, H heading bins."""
-
-    seed_row: Tensor  # (B, S) int64, the seeds' rows among the voxels
-    seed_xyz: Tensor  # (B, S, 3) float32, metres
-    vote_xyz: Tensor  # (B, S, 3)
-    proposal_xyz: Tensor  # (B, P, 3), the votes that groups stand around
-    center: Tensor  # (B, P, 3), metres
-    objectness: Tensor  # (B, P, 2) logits: nothing, object
-    classes: Tensor  # (B, P, C) logits
-    heading: Tensor  # (B, P, H) logits
-    heading_rest: Tensor  # (B, P, H), radians over half a bin
-    size: Tensor  # (B, P, C) logits of the size bins, one a class
-    size_rest: Tensor  # (B, P, C, 3), over the bin's mean size
-    mean_sizes: Tensor  # (C, 3), metres
 
 
 class SharedMlp(nn.Module):
@@ -68,7 +51,7 @@ class SharedMlp(nn.Module):
 
 
 @gin.configurable
-class VoteNetHead(nn.Module):
+class VoteNetHead(DetectionHead):
     """Seeds, votes, groups and proposals.
 
     Args:
@@ -132,12 +115,17 @@ class VoteNetHead(nn.Module):
         self.register_buffer("mean_sizes", torch.ones(classes, 3))
         self.register_buffer("sizes_known", torch.zeros((), dtype=torch.bool))
 
+    @property
+    def needs_mean_sizes(self) -> bool:
+        """Until they were given once; from then on they go with the network."""
+        return not bool(self.sizes_known)
+
     def set_mean_sizes(self, sizes: Tensor) -> None:
         """Mean edges (C, 3) of each class's boxes, metres, all positive."""
         self.mean_sizes.copy_(sizes)
         self.sizes_known.fill_(True)
 
-    def forward(self, backbone: SRUNet, x: SparseTensor, xyz: Tensor) -> VoteNetPredictions:
+    def forward(self, backbone: SRUNet, x: SparseTensor, xyz: Tensor) -> VotePredictions:
         """Votes and proposals; ``xyz`` (V, 3) metres is where the voxels' points lie."""
         features = backbone(x) if self.stride == 1 else decoder_levels(backbone, x, self.stride)[self.stride]
         voxel = first_children(features, x)  # of the input, that stands for a voxel of the level
@@ -158,11 +146,11 @@ class VoteNetHead(nn.Module):
 
     def _predictions(
         self, told: Tensor, seed_row: Tensor, seed_xyz: Tensor, vote_xyz: Tensor, middle: Tensor
-    ) -> VoteNetPredictions:
+    ) -> VotePredictions:
         bins, classes = self.bins, self.classes
         parts = told.split([2, 3, bins, bins, classes, 3 * classes, classes], dim=2)
         objectness, offset, heading, heading_rest, size, size_rest, names = parts
-        return VoteNetPredictions(
+        return VotePredictions(
             seed_row=seed_row,
             seed_xyz=seed_xyz,
             vote_xyz=vote_xyz,
@@ -177,7 +165,7 @@ class VoteNetHead(nn.Module):
             mean_sizes=self.mean_sizes,
         )
 
-    def detect(self, output: VoteNetPredictions, batch_size: int) -> list[Boxes]:
+    def detect(self, output: VotePredictions, batch_size: int) -> list[Boxes]:
         """The candidates of each cloud, the best first: every proposal stands for every class, as in VoteNet."""
         table = torch.cat([output.center, decoded_sizes(output), decoded_yaw(output)[..., None]], dim=2).flatten(0, 1)
         scores = output.objectness.softmax(dim=2)[..., 1:] * output.classes.softmax(dim=2)
@@ -185,14 +173,14 @@ class VoteNetHead(nn.Module):
         return boxes_by_item(table, scores.flatten(0, 1), item, batch_size, self.score, self.most_boxes)
 
 
-def decoded_sizes(output: VoteNetPredictions) -> Tensor:
+def decoded_sizes(output: VotePredictions) -> Tensor:
     """Edges (B, P, 3), metres: the best bin's mean with its rest."""
     best = output.size.argmax(dim=2)
     rest = output.size_rest.gather(2, best[..., None, None].expand(-1, -1, 1, 3)).squeeze(2)
     return (output.mean_sizes[best] * (1 + rest)).clamp(min=SHORTEST)
 
 
-def decoded_yaw(output: VoteNetPredictions) -> Tensor:
+def decoded_yaw(output: VotePredictions) -> Tensor:
     """Radians (B, P): the best bin's middle with its rest; 0 where there is one bin."""
     bins = output.heading.shape[2]
     if bins == 1:
