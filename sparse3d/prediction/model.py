@@ -66,6 +66,7 @@ class Model:
         colored: whether points need colours; False for shapes without.
         voxel_size: metres; of shapes that are brought to the unit sphere, of its radius.
         step: optimiser steps that the network was trained for.
+        measured: the validation figures that its training saw last, with the ``step``; empty where it saw none.
         products: of its convolutions, as in training; see :func:`sparse3d.sparse.configure`.
         config_text: the run's whole gin config.
         checkpoint: the file, as it was named.
@@ -78,6 +79,7 @@ class Model:
         self.task: str = state["task_name"]
         self.config_text: str = state["config"]
         self.step = int(state["step"])
+        self.measured: dict[str, float] = dict(state.get("measured", {}))
         self.classes: tuple[str, ...] = ()
         self.kinds: tuple[str, ...] = ()
         self.colors = np.zeros((0, 3), dtype=np.uint8)

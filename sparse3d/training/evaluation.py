@@ -32,6 +32,7 @@ class Evaluator:
     def __init__(self, task: Task, settings: TrainSettings, group: Processes, log: RunLog, stop: StopRequest) -> None:
         self.task, self.settings, self.group, self.log, self.stop = task, settings, group, log, stop
         self.best: float | None = None
+        self.measured: dict[str, float] = {}  # the newest figures, and the "step" they were made after
         self.owed = False  # an evaluation is due at this step; where a signal comes first, it is made on resuming
         self.owed_pictures = False  # likewise
 
@@ -55,6 +56,7 @@ class Evaluator:
                 self.log.say("evaluation broken off by the signal: it is made anew on resuming")
             elif found:  # there are none without validation data
                 self.log.scalars(step, "val", found)
+                self.measured = {"step": step, **found}
                 # Figures of single classes ("iou_point/wall") would bury the others: they are in the files.
                 shown = {name: value for name, value in found.items() if "/" not in name}
                 self.log.say(f"step {step}  " + "  ".join(f"{name} {value:.4g}" for name, value in shown.items()))

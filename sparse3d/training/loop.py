@@ -250,6 +250,7 @@ class Trainer:
         self.optimize.skipped, self.optimize.skipped_in_a_row = state["skipped"], state["skipped_in_a_row"]
         self.evaluator.best, self.evaluator.owed = self._best_before(state), state.get("owed", False)
         self.evaluator.owed_pictures = state.get("owed_pictures", False)
+        self.evaluator.measured = state.get("measured", {})
         written_by = len(state["processes"])
         if written_by == self.group.world:
             mine = state["processes"][self.group.rank]
@@ -285,6 +286,7 @@ class Trainer:
             "position": self._position,
             "skipped": self.optimize.skipped,
             "skipped_in_a_row": self.optimize.skipped_in_a_row,
+            "measured": self.evaluator.measured,
             "best": self.evaluator.best,
             "best_metric": self.settings.best_metric,
             "best_is": self.settings.best_is,

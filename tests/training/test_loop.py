@@ -162,6 +162,7 @@ def test_best_and_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     figures = {record["step"]: record["error"] for record in records(tmp_path, "val")}
     best = load_checkpoint(tmp_path / "checkpoints" / "best.pt")
     assert best["best"] == min(figures.values()) == figures[best["step"]]
+    assert best["measured"] == {"step": best["step"], "error": best["best"]}, "how good it is goes with it"
     kept = sorted((tmp_path / "checkpoints").glob("step-*.pt"))
     assert len(kept) == 2 and kept[-1].name == "step-0000012.pt"
 
