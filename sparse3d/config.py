@@ -41,6 +41,7 @@ ROOTS = ("run", "train", "init", "sparse", "TeacherCache")  # what a training ca
 PROBE_ROOTS, EVALUATION_ROOTS = ("init", "sparse"), ("run", "train", "sparse", "TeacherCache")
 
 _bindings: list[Binding] = []  # every binding read, in order, overridden ones too
+_kept = 0  # so many of them, the first, are a checkpoint's: they were checked when it was trained, as they were then
 
 
 def import_all() -> None:
@@ -79,8 +80,10 @@ def load_config(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> No
 
 def load_config_text(text: str, bindings: Sequence[str] = (), source: str = "the checkpoint's config") -> None:
     """The same from a text that :func:`config_text` made, for a checkpoint that must stand alone."""
+    global _kept
     _begin()
     _read_text(text, source, included=True, folder=None, above=())
+    _kept = len(_bindings)
     _finish(bindings)
 
 
@@ -108,7 +111,7 @@ def check_all_used(roots: Sequence[str] | None = None, idle: Mapping[str, Mappin
         for selector in gin_config._REGISTRY.matching_selectors(name)
         for parameter, reason in reasons.items()
     }
-    problem = find_unused(_bindings, selectors, called, without_effect)
+    problem = find_unused(_bindings, selectors, called, without_effect, _kept)
     if problem is not None:
         raise InputError(problem)
 
@@ -131,9 +134,11 @@ def configured_calls() -> Iterator[None]:
 
 
 def _begin() -> None:
+    global _kept
     import_all()
     gin.clear_config()
     _bindings.clear()
+    _kept = 0
 
 
 def _finish(bindings: Sequence[str]) -> None:

@@ -100,6 +100,7 @@ def find_unused(
     roots: Iterable[str],
     called: Mapping[Node, Mapping[str, Any]],
     idle: Idle,
+    kept: int = 0,
 ) -> str | None:
     """The first breach of the rules of :mod:`sparse3d.config`, in one line, or None.
 
@@ -108,6 +109,8 @@ def find_unused(
         roots: full selectors that the program calls by itself.
         called: gin's operative config, (scope, selector) -> parameters given by gin or by default.
         idle: parameters without effect beside the values of others; --set may not give them, nor what they refer to.
+        kept: the first so many bindings are not judged: a checkpoint's config has lost the statements that were
+            overridden, and with them what referred to macros and scopes that are still there.
     """
     start = [("", root) for root in roots] + list(called)
     effective = {binding.key: binding for binding in bindings}
@@ -121,7 +124,7 @@ def find_unused(
         if r.configurable.selector not in (MACRO, CONSTANT)
     }
     scopes |= {scope for scope, _ in called if scope} | {b.scope for b in bindings if b.selector == MACRO}
-    for binding in bindings:
+    for binding in bindings[kept:]:
         problem = _misnamed(binding, referred, scopes)
         if problem is None and not (binding.included or binding.is_file):
             reason = idle.get((binding.selector, binding.argument))

@@ -194,6 +194,12 @@ def evaluate_matching(
     options = dict(frames or {}) | ({} if data is None else {"root": data})
     with config.configured_calls(), gin.config_scope(None if split == "all" else split):
         folder = FrameFolder(**options)
+    if tuple(folder.part) != (0.0, 1.0) and {"first", "last"} & set(frames or {}):
+        raise InputError(
+            f"--first and --last choose frames, and so does the split {split!r} of this checkpoint (FrameFolder.part = "
+            f"{tuple(folder.part)}), of what they leave: frames that were trained on would be measured. Leave them "
+            "out, or take --split all"
+        )
     if pairs is None and not any(text.replace(" ", "").startswith("MatchingPairs.max_pairs=") for text in bindings):
         pairs = 100  # the config's number is for a glance while training
     with config.configured_calls():

@@ -68,7 +68,8 @@ def _sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with suppress(OSError):  # of file systems that know no such thing; the file itself is on the disk
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

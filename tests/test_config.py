@@ -24,6 +24,9 @@ class Lion:
     def idle_options(self) -> dict[str, str]:
         return {} if self.teeth else {"prey": "Lion.teeth is 0"}
 
+    def idle_options_of_parts(self) -> dict[str, dict[str, str]]:
+        return {}
+
 
 @gin.configurable(module="zoo")
 class Zebra:

@@ -123,3 +123,30 @@ def test_data_of_other_classes_are_named_and_not_taken_for_another_network(tmp_p
         np.savez(tmp_path / "more.npz", **{**dict(stored), "classes": np.array(["plate", "stick", "ball"])})
     with pytest.raises(InputError, match="classes are not those of the shapes at hand: 2, not 3 .'ball' is on one"):
         evaluate(tmp_path / "run" / "checkpoints" / "last.pt", data=str(tmp_path / "more.npz"))
+
+
+@pytest.mark.parametrize(
+    "bindings",
+    [
+        ["val/PreparedSplit.split = 'train'"],
+        ["LabelledScenes.source = @val/PreparedSplit()"],
+    ],
+)
+def test_what_was_trained_can_be_evaluated_though_its_config_has_lost_what_was_overridden(
+    bindings: list[str], trained: Path, tmp_path: Path
+) -> None:
+    """Trap: macros and scopes that only overridden statements referred to stay in a checkpoint's config."""
+    root = str(trained / "prepared")
+    run.start(["segmentation/rooms.gin"], [f"DATA_ROOT = {root!r}", *SMALL, *bindings], tmp_path / "run")
+    assert "miou_point" in evaluate(tmp_path / "run" / "checkpoints" / "last.pt")
+    with pytest.raises(InputError, match="nothing refers to the macro VAL_SPLT"):
+        evaluate(tmp_path / "run" / "checkpoints" / "last.pt", bindings=("VAL_SPLT = 'val'",))
+
+
+def test_a_best_metric_without_anything_measured_says_that_there_is_no_best_checkpoint(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = [f"DATA_ROOT = {str(trained / 'prepared')!r}", *SMALL, "SegmentationTask.val = None"]
+    run.start(["segmentation/rooms.gin"], given, tmp_path / "run")
+    assert "nothing is measured, so train.best_metric = 'miou_point' chooses no checkpoint" in capfd.readouterr().err
+    assert not (tmp_path / "run" / "checkpoints" / "best.pt").exists()

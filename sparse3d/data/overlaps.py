@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from sparse3d.data.npz import DAMAGED, read_arrays
 from sparse3d.data.readers import FrameSource
 from sparse3d.geometry import transform_points, unproject_depth, view_overlaps
 from sparse3d.whole_files import as_bytes, write_whole
@@ -68,9 +68,9 @@ def stored_overlaps(source: FrameSource, voxel_size: float = 0.05) -> np.ndarray
     """
     path = (source.path if source.path.is_dir() else source.path.parent) / FILE
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            known, overlap = stored["fingerprints"], stored["overlap"]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        stored = read_arrays(path)
+        known, overlap = stored["fingerprints"], stored["overlap"]
+    except (KeyError, *DAMAGED):
         return None  # only a saving of time: what cannot be read is computed
     if known.ndim != 1 or overlap.shape != (len(known), len(known)) or overlap.dtype != np.float32:
         return None

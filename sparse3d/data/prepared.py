@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from sparse3d.checks import one_of
+from sparse3d.data.npz import DAMAGED, read_arrays
 from sparse3d.data.overlaps import stored_overlaps
 from sparse3d.data.readers import FrameSource, open_frames
 from sparse3d.data.scannet.classes import CLASS_LISTS
@@ -178,9 +178,8 @@ class PreparedScene:
         if not path.is_file():
             raise InputError(f"{self.path}: the scene was prepared without a mesh, as its source has none")
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return read_arrays(path)
+        except DAMAGED as error:
             raise InputError(f"{path}: cannot be read ({error}): prepare the scene again") from error
 
 

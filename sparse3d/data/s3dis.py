@@ -94,6 +94,9 @@ def s3dis_rooms(root: str | Path, areas: Sequence[int] = AREAS) -> list[Path]:
                 raise InputError(
                     f"{path}: holds no *.txt, so that the room has no points: unpack it anew, or remove it"
                 )
+        for path in sorted(folder.glob("*/*.txt")):
+            if path.stem == path.parent.name and path.parent not in found:
+                raise InputError(f"{path.parent}: holds a room without Annotations: unpack it anew, or remove it")
         if not found:
             raise InputError(f"{folder}: holds no room with Annotations/*.txt: name the folder that Area_1 to 6 lie in")
         rooms += found

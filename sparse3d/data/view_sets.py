@@ -31,6 +31,7 @@ from sparse3d.types import Frame, MapCells, Matches, ViewBatch, VoxelBatch
 _log = logging.getLogger("sparse3d")
 
 CLOUDS = ("shared", "per_view", "both")
+SAMPLED_FRAMES = 5  # of a scene, looked at before the first step
 
 
 @gin.configurable
@@ -218,6 +219,22 @@ class ViewSets(Dataset):
             )
         warn_of_pairless(frames.root, self.sources, found_pairs)
         self._frames = _FrameCache(cache_frames)
+        self._demand_readings(frames.root)
+
+    def _demand_readings(self, root: str) -> None:
+        """Raises InputError where some frames of every scene have no reading within the range."""
+        nearest = np.inf
+        for scene, source in enumerate(self.sources):
+            for i in np.unique(np.linspace(0, len(source) - 1, min(len(source), SAMPLED_FRAMES)).astype(int)):
+                depth = self._frames.get(self.sources, scene, int(i)).depth
+                nearest = min(nearest, float(depth[depth > 0].min(initial=np.inf)))
+                if nearest <= self.max_depth:
+                    return
+        found = "without any reading" if nearest == np.inf else f"whose nearest reading is at {nearest:.3g} m"
+        raise InputError(
+            f"{root}: holds frames {found}, and ViewSets.max_depth = {self.max_depth:g} m takes none of them: check "
+            "the unit of the depth images (FrameFolder.depth_scale, units a metre)"
+        )
 
     def idle_options(self) -> dict[str, str]:
         """Options without effect beside the others, and why."""

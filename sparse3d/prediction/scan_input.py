@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from sparse3d.data.npz import DAMAGED, read_arrays
 from sparse3d.data.prepared import SCENE, PreparedScene
 from sparse3d.data.scannet.axis_alignment import read_scene_text
 from sparse3d.data.scannet.mesh_ply import read_mesh
@@ -98,9 +98,8 @@ def read_npz(path: Path, needed: Mapping[str, Sequence[str]]) -> dict[str, np.nd
         InputError: the file cannot be read, or has none of the names of something needed.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+    except DAMAGED as error:
         raise InputError(f"{path}: cannot be read as arrays ({error})") from error
     found = dict(arrays)
     for what, names in needed.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import nn
@@ -23,9 +24,32 @@ KEYS = ("model", "optimizer", "step", "config", "processes")
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes ``state`` with the format's mark and the versions; atomic."""
+    """Writes ``state`` with the format's mark and the versions; atomic. Raises OSError, of a full disk say."""
     marked = {"format": FORMAT, "version": VERSION, "versions": versions(), **state}
-    write_durable(path, lambda file: torch.save(marked, file))
+    write_durable(path, lambda file: _save(marked, file, path))
+
+
+def _save(state: dict[str, Any], file: BinaryIO, path: Path) -> None:
+    """torch.save, which makes a RuntimeError of what the system says."""
+    refused: list[OSError] = []
+
+    class Noting(io.RawIOBase):
+        def write(self, data: Any) -> int:
+            try:
+                return file.write(data)
+            except OSError as error:
+                refused.append(error)
+                raise
+
+        def flush(self) -> None:
+            file.flush()
+
+    try:
+        torch.save(state, Noting())  # type: ignore[arg-type]
+    except (RuntimeError, OSError) as error:
+        if not refused:
+            raise
+        raise OSError(refused[0].errno, refused[0].strerror, str(path)) from error
 
 
 def duplicate(source: Path, target: Path) -> None:

@@ -61,6 +61,11 @@ class Evaluator:
                 shown = {name: value for name, value in found.items() if "/" not in name}
                 self.log.say(f"step {step}  " + "  ".join(f"{name} {value:.4g}" for name, value in shown.items()))
                 is_best = self._is_best(found)
+            elif self.settings.best_metric is not None and self.best is None:
+                self.log.say(
+                    f"warning: nothing is measured, so train.best_metric = {self.settings.best_metric!r} chooses no "
+                    "checkpoint: there is last.pt, and no best.pt"
+                )
         is_best, self.owed = self.group.any(is_best, is_broken_off)
         return is_best
 

@@ -52,7 +52,7 @@ def build_optimizer(
     if optimizer == "adamw":
         # One pass over each parameter, not a dozen: a quarter of the time on a CPU, where torch does not choose it.
         fused = all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"])
-        return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=fused or None)
+        return torch.optim.AdamW(groups, lr=lr, betas=(float(betas[0]), float(betas[1])), fused=fused or None)
     if optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum)
     raise InputError(f"train.optimizer = {optimizer!r} is not known; choose one of {', '.join(OPTIMIZERS)}")

@@ -306,3 +306,15 @@ def test_depth_is_saved_as_16_bit_here(tmp_path: Path) -> None:
     save_depth(tmp_path / "d.png", np.full((4, 4), 60, np.float32), 1000)
     with Image.open(tmp_path / "d.png") as image:
         assert image.mode.startswith("I")
+
+
+def test_recordings_beside_a_sens_file_are_found_too(tmp_path: Path) -> None:
+    frames = make_frames(3)
+    write_seven_scenes(tmp_path / "kitchen", frames)
+    write_seven_scenes(tmp_path / "deep" / "office", frames)
+    write_scannet_sens(tmp_path / "lab", frames)
+    (sens,) = (tmp_path / "lab").glob("*.sens")
+    sens.rename(tmp_path / "lab.sens")
+    (tmp_path / "lab").rmdir()
+    found = {source.path.name for source in open_scenes(tmp_path)}
+    assert found == {"kitchen", "office", "lab.sens"}

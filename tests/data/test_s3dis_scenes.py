@@ -75,3 +75,11 @@ def test_a_real_hallway_is_read(shared_data: Path) -> None:
     check_scene(scene, 13)
     present = {source.classes.names[k] for k in np.unique(scene.semantic)}
     assert {"floor", "wall", "door"} <= present and len(scene) > 100_000
+
+
+def test_a_room_without_its_annotations_is_named(tmp_path: Path) -> None:
+    root = write_areas(tmp_path / "s3dis")
+    (root / "Area_3" / "lost_1").mkdir()
+    (root / "Area_3" / "lost_1" / "lost_1.txt").write_text("0 0 0 1 2 3\n")
+    with pytest.raises(InputError, match="lost_1: holds a room without Annotations"):
+        S3disAreas(str(root), areas=(3,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -136,3 +137,13 @@ def test_a_batch_keeps_shapes_apart(tmp_path: Path) -> None:
     assert sizes == [len(item.cloud.coords) for item in items] and len(batch.part) == sum(sizes)
     assert batch.label.tolist() == [15, 2] and batch.names == [items[0].name, items[1].name]
     assert set(batch.part[: sizes[0]].tolist()) == {47, 48} and set(batch.part[sizes[0] :].tolist()) == {6, 7}
+
+
+def test_objects_of_scenes_without_instances_are_refused_as_detection_does(tmp_path: Path) -> None:
+    root = write_prepared(tmp_path / "rooms", train=2)
+    record = root / "scenes" / "room0001_00" / "scene.json"
+    content = json.loads(record.read_text())
+    content["mesh"]["instances_known"] = False
+    record.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="room0001_00: no object, as its labels are of .labels.ply alone"):
+        SceneObjects(PreparedSplit(str(root), "train"))

@@ -398,3 +398,9 @@ def wrong_options() -> Sequence[tuple[dict[str, object], str]]:
 def test_wrong_options_are_named(room_folder: Path, options: dict[str, object], named: str) -> None:
     with pytest.raises(InputError, match=named):
         ViewSets(folder_of(room_folder), **options)  # type: ignore[arg-type]
+
+
+def test_a_range_that_takes_no_reading_is_refused(room_folder: Path) -> None:
+    """Trap: a wrong unit of depth leaves clouds without a point, and a training of them runs through with loss 0."""
+    with pytest.raises(InputError, match=r"nearest reading is at \d.* m, and ViewSets.max_depth = 0.05 m.*depth_scale"):
+        ViewSets(folder_of(room_folder), max_depth=0.05)

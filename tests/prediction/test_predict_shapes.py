@@ -17,6 +17,7 @@ from shape_files import points_of, write_off, y_up
 
 import sparse3d
 from sparse3d.data.shapes.modelnet import ModelNetShapes
+from sparse3d.errors import InputError
 from sparse3d.prediction.shape_input import read_shape
 from tools import predict
 
@@ -185,3 +186,29 @@ def test_options_of_the_other_sort_of_network_are_refused(
         assert tool(tmp_path / "a.npz", "--checkpoint", checkpoint, "--out", tmp_path / "out", *options) == 2, text
         assert text in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_face_that_names_no_vertex_is_one_line(
+    classifier: Path, tool: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    head += "element face 1\nproperty list uchar int vertex_indices\nend_header\n"
+    (tmp_path / "bad.ply").write_text(head + "0 0 0\n1 0 0\n0 1 0\n3 0 1 99\n")
+    assert tool(tmp_path / "bad.ply", "--checkpoint", classifier, "--out", tmp_path / "out") == 2
+    assert "bad.ply: cannot be read as a mesh" in capsys.readouterr().err
+
+
+def test_damaged_arrays_are_one_line_wherever_the_damage_is(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "whole.npz", xyz=points_of("stick", 0))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 41):
+        changed = bytearray(whole)
+        changed[place] ^= 0x5A
+        (tmp_path / "changed.npz").write_bytes(changed)
+        try:
+            read_shape(tmp_path / "changed.npz", colored=False)
+        except InputError as error:
+            refused += 1
+            assert "changed.npz" in str(error)
+    assert refused > 10

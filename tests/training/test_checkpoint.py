@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import multiprocessing
 import os
 import pickle
@@ -18,6 +20,7 @@ from torch import nn
 
 from sparse3d.errors import InputError
 from sparse3d.training.checkpoint import (
+    _save,
     duplicate,
     load_checkpoint,
     load_same_network,
@@ -157,3 +160,15 @@ def test_only_the_newest_steps_are_kept(tmp_path: Path) -> None:
     (tmp_path / "step-by-step.pt").touch()
     remove_old_steps(tmp_path, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000020.pt", "step-0000100.pt", "step-by-step.pt"]
+
+
+def test_a_full_disk_is_what_the_system_said_and_names_the_file(tmp_path: Path) -> None:
+    """torch's writer makes a RuntimeError of it, which would be a traceback."""
+
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        _save({"model": torch.zeros(10)}, Full(), tmp_path / "last.pt")
+    assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(tmp_path / "last.pt")

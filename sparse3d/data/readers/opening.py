@@ -124,12 +124,13 @@ def _search(
     here = {name: scenes for name, reader in candidates.items() if (scenes := reader.scenes_in(path))}
     if len(here) > 1:
         raise InputError(f"{path}: could be {' or '.join(here)}: name the format; known: {', '.join(known_formats())}")
-    for name, scenes in here.items():
-        yield from ((scene, candidates[name]) for scene in scenes)
-    if here or deeper == 0 or not path.is_dir():
+    taken = [(scene, candidates[name]) for name, scenes in here.items() for scene in scenes]
+    yield from taken
+    # A folder that is a recording holds its own images; one that only holds files of recordings may hold more below.
+    if path in (scene for scene, _ in taken) or deeper == 0 or not path.is_dir():
         return
     children = [child for child in sorted(path.iterdir()) if child.is_dir() and not child.name.startswith(".")]
-    if len(candidates) > 1 and not IMAGE_FOLDERS.isdisjoint(child.name for child in children):
+    if not here and len(candidates) > 1 and not IMAGE_FOLDERS.isdisjoint(child.name for child in children):
         strange.append(str(path))
     for child in children:
         yield from _search(child, candidates, deeper - 1, strange)

@@ -10,7 +10,7 @@ import gin
 import numpy as np
 
 from sparse3d.checks import at_least
-from sparse3d.data.scene_sources import LabelledScene, SceneSource, check_scene
+from sparse3d.data.scene_sources import LabelledScene, PreparedSplit, SceneSource, check_scene
 from sparse3d.data.shapes.source import Shape, WholeShapes
 from sparse3d.errors import InputError
 from sparse3d.types import IGNORE
@@ -50,6 +50,8 @@ class SceneObjects(WholeShapes):
             raise InputError(f"SceneObjects.classes: {unknown[0]!r} is none of {', '.join(known)}")
         if len(set(self._classes)) < len(self._classes):
             raise InputError(f"SceneObjects.classes = {self._classes}: names a class twice")
+        if isinstance(source, PreparedSplit):  # other data sets are annotated as a whole
+            source.check_instances("no object")
         self.least_points, self.most_points = least_points, most_points
         self.left_out: Counter[str] = Counter()
         self._new_label = {known.index(name): label for label, name in enumerate(self._classes)}

@@ -23,6 +23,12 @@ def sample_surface(vertices: np.ndarray, triangles: np.ndarray, count: int, path
     from trimesh import Trimesh
     from trimesh.sample import sample_surface as drawn
 
+    triangles = np.asarray(triangles)
+    if triangles.size and not 0 <= triangles.min() <= triangles.max() < len(vertices):
+        wrong = triangles.min() if triangles.min() < 0 else triangles.max()
+        raise InputError(f"{path}: cannot be read as a mesh (a face names vertex {wrong} of {len(vertices)})")
+    if not np.isfinite(vertices).all():
+        raise InputError(f"{path}: cannot be read as a mesh (its vertices are not finite)")
     mesh = Trimesh(vertices, triangles, process=False)
     if not (len(triangles) and 0 < mesh.area < np.inf):
         raise InputError(f"{path}: cannot be read as a mesh (it has no surface): fetch it again, or remove it")
