@@ -12,6 +12,7 @@ import pytest
 import torch
 from synthetic_room import room_frame, write_room
 
+from sparse3d.sparse import backend
 from sparse3d.types import Frame
 
 
@@ -42,6 +43,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engine_as_it_was() -> Iterator[None]:
+    """Trainings set the engine for the whole process; the next file's tests must not compute as they did."""
+    before = backend._configured, backend._products
+    yield
+    backend._configured, backend._products = before
 
 
 @pytest.fixture(scope="session")
