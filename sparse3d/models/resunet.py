@@ -33,7 +33,6 @@ _ONE, _TWO, _DEEP = (1,) * 8, (2,) * 8, (2, 3, 4, 6, 2, 2, 2, 2)
 SPECS: dict[str, ResUNetSpec] = {
     # For machines without a GPU: a quarter of Res16UNet14A's products, the same depth and receptive field.
     "SRUNet14-CPU": ResUNetSpec((32, 48, 64, 96, 96, 64, 64, 64), _ONE, stem=24),
-    "SRUNet14-CPU-Slim": ResUNetSpec((16, 24, 32, 48, 48, 32, 32, 32), _ONE, stem=12),  # of half the width
     "SRUNet18-CPU": ResUNetSpec((32, 48, 64, 96, 96, 64, 64, 64), _TWO, stem=24),
     "Res16UNet14": ResUNetSpec((32, 64, 128, 256, 256, 256, 256, 256), _ONE),
     "Res16UNet14A": ResUNetSpec((32, 64, 128, 256, 128, 128, 96, 96), _ONE),
