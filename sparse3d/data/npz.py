@@ -18,5 +18,8 @@ DAMAGED = (
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a file by name; nothing is unpickled. Raises one of :data:`DAMAGED` where it cannot be read."""
-    with np.load(path, allow_pickle=False) as stored:
+    stored = np.load(path, allow_pickle=False)
+    if isinstance(stored, np.ndarray):
+        raise ValueError("it holds a single array")
+    with stored:
         return {name: stored[name] for name in stored.files}

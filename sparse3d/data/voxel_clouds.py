@@ -34,7 +34,7 @@ class VoxelScene:
 
 
 def voxel_cloud(
-    xyz: np.ndarray, rgb: np.ndarray, voxel_size: float, world: np.ndarray | None = None
+    xyz: np.ndarray, rgb: np.ndarray, voxel_size: float, world: np.ndarray
 ) -> tuple[VoxelCloud, np.ndarray]:
     """Points as the voxels that every network is trained on, none masked.
 
@@ -42,7 +42,7 @@ def voxel_cloud(
         xyz: (N, 3) metres, as augmented: they decide the voxels.
         rgb: (N, 3) in [0, 1].
         voxel_size: metres.
-        world: (N, 3) the points as they were before, for the voxels' places; None takes ``xyz``.
+        world: (N, 3) the points as they were before, for the voxels' places.
 
     Returns:
         The cloud, and point2voxel (N,) int64.
@@ -51,9 +51,9 @@ def voxel_cloud(
         InputError: a coordinate that is not finite or too far out for the voxel size.
     """
     coords, point2voxel = voxelize(xyz, voxel_size)
-    feats = mean_by_voxel(rgb, point2voxel, len(coords)) - MIDDLE
-    places = mean_by_voxel(xyz if world is None else world, point2voxel, len(coords))
-    return VoxelCloud(coords, feats, places, np.zeros(len(coords), dtype=bool)), point2voxel
+    count = len(coords)
+    feats, places = _colors(rgb, point2voxel, count), mean_by_voxel(world, point2voxel, count)
+    return VoxelCloud(coords, feats, places, np.zeros(count, dtype=bool)), point2voxel
 
 
 def voxelize_scene(xyz: np.ndarray, rgb: np.ndarray, voxel_size: float) -> VoxelScene:
@@ -62,10 +62,15 @@ def voxelize_scene(xyz: np.ndarray, rgb: np.ndarray, voxel_size: float) -> Voxel
     Sums of floats depend on their order, so the points are first brought into one.
     """
     order = np.lexsort((*rgb.T, *xyz.T))
-    cloud, sorted2voxel = voxel_cloud(xyz[order], rgb[order], voxel_size)
+    coords, sorted2voxel = voxelize(xyz[order], voxel_size)
     point2voxel = np.empty_like(sorted2voxel)
     point2voxel[order] = sorted2voxel
-    return VoxelScene(cloud.coords, cloud.feats, point2voxel)
+    return VoxelScene(coords, _colors(rgb[order], sorted2voxel, len(coords)), point2voxel)
+
+
+def _colors(rgb: np.ndarray, point2voxel: np.ndarray, count: int) -> np.ndarray:
+    """What a network sees of the points' colours: (V, 3) float32."""
+    return mean_by_voxel(rgb, point2voxel, count) - MIDDLE
 
 
 def batch_clouds(clouds: Sequence[VoxelCloud]) -> tuple[VoxelBatch, np.ndarray]:

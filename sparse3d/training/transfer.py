@@ -193,13 +193,12 @@ def load_parts(model: nn.Module, prefix: str, settings: InitSettings, weights: G
             raise InputError(f"init.checkpoint {settings.checkpoint}: {name} holds values that are not finite")
     source = f"{settings.checkpoint} ({settings.parts})"
     own = [name for name in model.state_dict() if stage_of(name, prefix) <= last]
-    fits = prefix + STEM in renamed and renamed[prefix + STEM].shape == model.state_dict()[prefix + STEM].shape
-    if not fits:
-        there = tuple(renamed[prefix + STEM].shape) if prefix + STEM in renamed else "missing"
+    stem, theirs_stem = model.state_dict()[prefix + STEM], given[theirs + STEM]
+    if theirs_stem.shape != stem.shape:
         raise InputError(
-            f"init.checkpoint {source}: its first layer {STEM} is {there}, the network's "
-            f"{tuple(model.state_dict()[prefix + STEM].shape)}: behind a random one nothing that is loaded would mean "
-            "anything. Configure the network as the checkpoint's"
+            f"init.checkpoint {source}: its first layer {STEM} is {tuple(theirs_stem.shape)}, the network's "
+            f"{tuple(stem.shape)}: behind a random one nothing that is loaded would mean anything. Configure the "
+            "network as the checkpoint's"
         )
     report = load_weights(model, renamed, source, settings.min_fraction, wanted=own)
     report.unexpected += ignored

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import gin
@@ -12,6 +13,7 @@ from prepared_rooms import write_prepared
 from shape_files import write_arrays, write_shapenetpart
 
 from sparse3d import run
+from tools import predict
 
 SHORT = (
     "train.steps = 2",
@@ -27,6 +29,19 @@ SMALL = (
     "SRUNet.spec = 'SRUNet14-CPU'",
     "SRUNet.stem_kernel_size = 3",
 )
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs the command in this process; gives its exit code."""
+
+    def run_tool(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            predict.main()
+        return int(ended.value.code or 0)
+
+    return run_tool
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,22 +23,8 @@ from sparse3d.errors import InputError
 from sparse3d.prediction.model import SegmentationPrediction
 from sparse3d.prediction.scan_input import read_scan
 from sparse3d.types import Boxes
-from tools import predict
 
 Run = Callable[..., int]
-
-
-@pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process; gives its exit code."""
-
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            predict.main()
-        return int(ended.value.code or 0)
-
-    return run
 
 
 def write_ply(path: Path, mesh: bool = True, colors: str = "u1", seed: int = 5) -> dict[str, np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,22 +18,8 @@ import sparse3d
 from sparse3d.data.shapes.modelnet import ModelNetShapes
 from sparse3d.errors import InputError
 from sparse3d.prediction.shape_input import read_shape
-from tools import predict
 
 Run = Callable[..., int]
-
-
-@pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process; gives its exit code."""
-
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            predict.main()
-        return int(ended.value.code or 0)
-
-    return run
 
 
 def test_a_class_is_written_as_the_model_gives_it(

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
-from tokenize import TokenError
 
 import gin
 import numpy as np
 
 from sparse3d.checks import at_least, one_of
+from sparse3d.data.npz import DAMAGED, read_arrays
 from sparse3d.data.shapes.source import UPS, Shape, WholeShapes, check_names, upright, whole_numbers
 from sparse3d.errors import InputError
 
 SPLITS = ("train", "val", "all")
-_DAMAGED = (
-    OSError, ValueError, TypeError, EOFError, SyntaxError, NotImplementedError, zipfile.BadZipFile, zlib.error,
-    TokenError,
-)  # fmt: skip
 
 
 @gin.configurable
@@ -63,12 +57,8 @@ class ShapeArrays(WholeShapes):
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], list[str]]:
     """points (M, N, 3), label (M,) int64, classes and names."""
     try:
-        stored = np.load(path, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            raise ValueError("it holds a single array")
-        with stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except _DAMAGED as error:
+        arrays = read_arrays(path)
+    except DAMAGED as error:
         raise InputError(f"{path}: cannot be read as an .npz file ({error})") from error
     if missing := {"points", "label", "classes"} - arrays.keys():
         raise InputError(f"{path}: has no array {', '.join(sorted(missing))}; points, label and classes are needed")
